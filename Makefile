@@ -1,0 +1,35 @@
+# make run: install, fine-tune the embedded sample, print base against tuned, serve the page.
+# make test: install, pass every test.
+PYTHON ?= python3
+PORT ?= 7860
+VENV := .venv
+PY := $(VENV)/bin/python
+RUN := runs/sample
+
+.PHONY: run test bench lint clean
+
+run: $(VENV)/train.ok
+	@test -f $(RUN)/adapter/README.md || $(PY) -m train sample --run $(RUN)
+	BASE_MODEL=space/sample/base ADAPTER=$(RUN)/adapter CATALOGUE=$(RUN)/catalogue PORT=$(PORT) $(PY) app.py
+
+test: $(VENV)/tests.ok
+	$(PY) -m ruff check .
+	$(PY) -m pytest
+
+bench: $(VENV)/bench.ok
+	$(PY) -m bench
+
+lint: $(VENV)/tests.ok
+	$(PY) -m ruff check .
+
+# One stamp for each set of requirements; a changed pin installs again.
+$(VENV)/%.ok: requirements.txt %/requirements.txt
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Shelftalk needs Python 3.11 or newer')"
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --disable-pip-version-check --quiet -r $*/requirements.txt
+	@touch $@
+
+$(VENV)/tests.ok $(VENV)/bench.ok: train/requirements.txt
+
+clean:
+	rm -rf $(VENV) runs

@@ -1,0 +1,89 @@
+"""Two answers from ONE batched generation: the base's rows first, the tuned rows after them, one forward pass a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from transformers import DynamicCache
+
+from space.pair import Pair
+
+
+def answer_both(pair: Pair, base_prompt: Sequence[int], tuned_prompt: Sequence[int], *, max_new_tokens: int,
+                temperature: float = 0.0, seed: int | None = None) -> Iterator[tuple[str, str]]:
+    """Yields (base text, tuned text) after every step, growing, each ending at its own end.
+
+    The prompts are token ids and may differ. At temperature 0 each answer is, token for token, what its model alone
+    would say. Closing the generator frees the model at once; an error in the model is raised here.
+    """
+    answers: list[list[int]] = [[], []]
+    for tokens in stream_tokens(pair, [base_prompt, tuned_prompt], 1, max_new_tokens, temperature, seed):
+        for answer, token in zip(answers, tokens, strict=True):
+            if token is not None:
+                answer.append(token)
+        yield text_of(pair, answers[0]), text_of(pair, answers[1])
+
+
+def complete(pair: Pair, prompts: Sequence[Sequence[int]], max_new_tokens: int, tuned: bool) -> list[str]:
+    """Returns the greedy answers of one of the two models to every prompt (token ids), all in one batch."""
+    answers: list[list[int]] = [[] for _ in prompts]
+    for tokens in stream_tokens(pair, prompts, 0 if tuned else len(prompts), max_new_tokens):
+        for answer, token in zip(answers, tokens, strict=True):
+            if token is not None:
+                answer.append(token)
+    return [text_of(pair, answer) for answer in answers]
+
+
+def text_of(pair: Pair, ids: list[int]) -> str:
+    """Returns the ids as text, without a half-finished character at its end."""
+    return pair.tokenizer.decode(ids, skip_special_tokens=True).rstrip("\ufffd").strip()
+
+
+def stream_tokens(pair: Pair, prompts: Sequence[Sequence[int]], base_rows: int, max_new_tokens: int,
+                  temperature: float = 0.0, seed: int | None = None) -> Iterator[list[int | None]]:
+    """Yields one token a row and step, None for a row past its end; the first `base_rows` rows are the base's.
+
+    With a temperature, base and tuned draw with the same random numbers: where the models agree, so do the words.
+    """
+    length = max(map(len, prompts))
+    device = pair.device
+    padded = torch.tensor([[0] * (length - len(prompt)) + list(prompt) for prompt in prompts], device=device)
+    # None where no row is padded: attention then takes its fast path.
+    even = all(len(prompt) == length for prompt in prompts)
+    mask = None if even else torch.tensor([[0] * (length - len(p)) + [1] * len(p) for p in prompts], device=device)
+    dice = [torch.Generator(device).manual_seed(torch.seed() if seed is None else seed)]
+    dice += [torch.Generator(device) for _ in range(len(prompts) > base_rows > 0)]
+    dice[-1].set_state(dice[0].get_state())
+    alive, stop_ids, cache = [True] * len(prompts), pair.stop_ids, DynamicCache(config=pair.model.config)
+    with pair.lock:
+        for step in range(max_new_tokens):
+            logits = _forward(pair, padded, mask, cache, base_rows)
+            chosen = _choose(logits, temperature, dice, base_rows)
+            tokens = chosen.tolist()
+            shown = [token if going and token not in stop_ids else None
+                     for token, going in zip(tokens, alive, strict=True)]
+            alive = [token is not None for token in shown]
+            if not any(alive):
+                return
+            yield shown
+            padded = chosen[:, None]
+            mask = None if mask is None else torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
+
+
+@torch.inference_mode()
+def _forward(pair: Pair, ids: torch.Tensor, mask: torch.Tensor | None, cache: DynamicCache, base_rows: int) -> torch.Tensor:
+    """One step: (rows, tokens) ids to (rows, vocabulary) logits; `cache` grows in place."""
+    pair.rows.base = base_rows
+    positions = None if mask is None else (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1]:]
+    return pair.model(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
+                      use_cache=True, logits_to_keep=1).logits[:, -1]
+
+
+@torch.inference_mode()
+def _choose(logits: torch.Tensor, temperature: float, dice: list[torch.Generator], base_rows: int) -> torch.Tensor:
+    if temperature <= 0:
+        return logits.argmax(-1)
+    likely = torch.softmax(logits.float() / temperature, dim=-1)
+    sides = [side for side in (likely[:base_rows], likely[base_rows:]) if len(side)]
+    return torch.cat([torch.multinomial(side, 1, generator=die)[:, 0] for side, die in zip(sides, dice, strict=True)])

@@ -1,0 +1,254 @@
+"""Words to prompt tokens: tasks, wording, input limits, the token budget and prompt_ids(), for every use of a model."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+
+FORMAT = 1  # of prompt.json; an adapter with another one is refused
+TASKS = ("describe", "answer", "summarize")
+# For a base without a chat template. It spells no token of its own, so that any tokenizer can say it.
+CHAT_TEMPLATE = (
+    "{{ bos_token or '' }}{% for message in messages %}{% if message['role'] == 'assistant' %}"
+    "{{ ' ' + message['content'] + eos_token + '\\n' }}{% else %}{{ 'Question: ' + message['content'] + '\\nAnswer:' }}"
+    "{% endif %}{% endfor %}"
+)
+CLOCK = re.compile(r"strftime_now\(\s*(['\"])(.*?)\1\s*\)")
+TEMPLATE_DATE = date(2024, 7, 26)  # what Llama 3.1's own template says when there is no clock
+# Unicode noncharacters, kept for a program's inner use: they mark places in a rendered template, and leave every text.
+OPEN, CLOSE = "\ufdd0", "\ufdd1"
+MARK = re.compile(f"{OPEN}(\\d+){CLOSE}")
+SHORTEST_RECORD = 40  # characters; a record cut below this is dropped
+
+
+class InputError(ValueError):
+    """What a person sent cannot be answered; the words are meant for that person."""
+
+
+class WordingError(ValueError):
+    """An adapter's prompt.json is not one that this version can read."""
+
+
+@dataclass(frozen=True)
+class Wording:
+    """The words around a question, as format strings; saved with every adapter as prompt.json."""
+
+    format: int = FORMAT
+    describe: str = "{text}"
+    answer: str = "{records}\n\n{text} Answer from the records above and cite them, like [1]."
+    record: str = "[{position}] {title}\n{content}"
+    summarize: str = "{text}\n\nSummarize the text above."
+    citation: str = " [{position}]"
+    questions: Mapping[str, Sequence[str]] = field(default_factory=lambda: {
+        "en": ("What is {title}?", "Describe {title}.", "Tell me about {title}.", "What do you know about {title}?"),
+        "pt": ("O que é {title}?", "Descreva {title}.", "Fale sobre {title}.", "O que você sabe sobre {title}?"),
+    })
+
+    def save(self, path: Path) -> None:
+        """Writes prompt.json, UTF-8."""
+        path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Wording:
+        """Reads prompt.json; raises WordingError where its format is not ours or it is not readable."""
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            theirs = data.get("format")
+        except (OSError, ValueError, AttributeError) as error:
+            raise WordingError(f"{path.name} cannot be read as an adapter's wording: {error}") from error
+        if theirs != FORMAT:
+            raise WordingError(f"the adapter's prompt format is {theirs!r}, this version reads {FORMAT}: use a version "
+                               "of Shelftalk that reads it, or train the adapter again")
+        try:
+            return cls(**data)
+        except TypeError as error:
+            raise WordingError(f"{path.name} has a field that format {FORMAT} does not know: {error}") from error
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt that fits its window, and what was left out to make it fit."""
+
+    ids: list[int]
+    context: tuple[Mapping, ...] = ()
+    cut: int = 0  # characters taken from records or from the text
+    dropped: int = 0  # records and earlier messages left out whole
+
+
+# --- what a person may send ------------------------------------------------------------------------------------------
+
+
+def plain(text: str) -> str:
+    """Returns `text` without control characters (line breaks and tabs stay), noncharacters and outer blanks."""
+    kept = (char for char in text if char in "\n\t" or not (
+        unicodedata.category(char) in ("Cc", "Cs") or 0xFDD0 <= ord(char) <= 0xFDEF))
+    return "".join(kept).strip()
+
+
+def check_text(text: str, limit: int, what: str = "question") -> str:
+    """Returns the text to answer; raises InputError where nothing is left of it or it has over `limit` characters."""
+    if len(text) > limit:
+        raise InputError(f"This {what} has {len(text):,} characters; the limit is {limit:,}. Please send a shorter one.")
+    cleaned = plain(text)
+    if not cleaned:
+        raise InputError(f"The {what} is empty. Please write one.")
+    return cleaned
+
+
+FUNCTION_WORDS = {
+    "en": frozenset("the and of is it in to for with that this what are about from which tell me you".split()),
+    "pt": frozenset("o a e de do da é em um uma para com que os as dos das por sobre no na não qual fale você".split()),
+}
+
+
+def language(text: str) -> str:
+    """Returns "pt" or "en", by which language has more function words in `text`; English where neither shows."""
+    words = re.findall(r"\w+", text.lower())
+    counts = {code: sum(word in known for word in words) for code, known in FUNCTION_WORDS.items()}
+    return "pt" if counts["pt"] > counts["en"] else "en"
+
+
+# --- words to tokens -------------------------------------------------------------------------------------------------
+
+
+def chat_template(tokenizer) -> str:
+    """Returns the tokenizer's chat template with its clock stopped, or ours where it has none."""
+    template = tokenizer.chat_template or CHAT_TEMPLATE
+    return CLOCK.sub(lambda call: f'"{TEMPLATE_DATE.strftime(call[2])}"', template)
+
+
+def messages(wording: Wording, task: str, text: str, context: Sequence[Mapping] = (),
+             history: Sequence[Mapping] = ()) -> list[dict[str, str]]:
+    """Returns the conversation that the model sees: role and content of each message, the question last.
+
+    `context` are records with title and content, best first; `history` are earlier messages. An `answer` without
+    records is a `describe`.
+    """
+    if task not in TASKS:
+        raise ValueError(f"unknown task {task!r}; there are {', '.join(TASKS)}")
+    if task == "answer" and not context:
+        task = "describe"
+    records = "\n\n".join(
+        wording.record.format(position=position, title=plain(record["title"]), content=plain(record["content"]))
+        for position, record in enumerate(context, start=1))
+    last = getattr(wording, task).format(text=plain(text), records=records)
+    past = [{"role": message["role"], "content": plain(message["content"])} for message in history]
+    return [*past, {"role": "user", "content": last}]
+
+
+def prompt_ids(tokenizer, wording: Wording, task: str, text: str, context: Sequence[Mapping] = (),
+               history: Sequence[Mapping] = ()) -> list[int]:
+    """Returns the token ids of a prompt, ready to be continued; see messages() for what comes in.
+
+    Equal to `apply_chat_template(..., add_generation_prompt=True)` with chat_template(tokenizer), but that a special
+    token spelled inside a text is encoded as the ordinary characters it is.
+    """
+    talk = messages(wording, task, text, context, history)
+    return _encode(tokenizer, _skeleton(tokenizer, talk, True), talk)
+
+
+def example_ids(tokenizer, wording: Wording, task: str, text: str, answer: str, context: Sequence[Mapping] = (),
+                history: Sequence[Mapping] = ()) -> tuple[list[int], list[int]]:
+    """Returns (prompt ids, answer ids with EOS): the answer as the chat template writes it after that prompt."""
+    talk = messages(wording, task, text, context, history)
+    asked = _skeleton(tokenizer, talk, True)
+    prompt = _encode(tokenizer, asked, talk)
+    told = [*talk, {"role": "assistant", "content": plain(answer)}]
+    whole = _skeleton(tokenizer, told, False)
+    mark = f"{OPEN}{len(talk)}{CLOSE}"
+    tail = whole[len(asked):whole.index(mark) + len(mark)] if whole.startswith(asked) else mark
+    ids = _encode(tokenizer, asked + tail, told)
+    # A tokenizer may merge across the seam; then the answer is encoded alone, and no length is guessed.
+    fits = ids[:len(prompt)] == prompt
+    completion = ids[len(prompt):] if fits else _encode(tokenizer, tail, told)
+    return prompt, [*completion, tokenizer.eos_token_id]
+
+
+def _skeleton(tokenizer, talk: Sequence[Mapping], generation: bool) -> str:
+    """The rendered template with a mark where each message's content goes."""
+    marked = [{"role": message["role"], "content": f"{OPEN}{index}{CLOSE}"} for index, message in enumerate(talk)]
+    return tokenizer.apply_chat_template(
+        marked, chat_template=chat_template(tokenizer), tokenize=False, add_generation_prompt=generation)
+
+
+def _encode(tokenizer, skeleton: str, talk: Sequence[Mapping]) -> list[int]:
+    contents = [message["content"] for message in talk]
+    special = _special_spellings(tokenizer)
+    if not any(special.search(content) for content in contents):
+        whole = MARK.sub(lambda mark: contents[int(mark[1])], skeleton)
+        return tokenizer(whole, add_special_tokens=False)["input_ids"]
+    # In a copy of the tokenizer the special tokens go by names that no text can spell.
+    secret, names, ids = _renamed(tokenizer)
+    outside = re.split(f"({OPEN}\\d+{CLOSE})", skeleton)
+    outside[::2] = [special.sub(lambda found: names[found[0]], piece) for piece in outside[::2]]
+    outside[1::2] = [contents[int(MARK.match(mark)[1])] for mark in outside[1::2]]
+    return [ids.get(token, token) for token in secret.encode("".join(outside), add_special_tokens=False).ids]
+
+
+@functools.lru_cache(maxsize=8)
+def _special_spellings(tokenizer) -> re.Pattern:
+    spellings = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return re.compile("|".join(map(re.escape, sorted(spellings, key=len, reverse=True))) or r"(?!)")
+
+
+@functools.lru_cache(maxsize=8)
+def _renamed(tokenizer):
+    """Returns (a copy of the backend tokenizer, new name of each special token, original id of each of its ids)."""
+    backend = tokenizer.backend_tokenizer
+    data = json.loads(backend.to_str())
+    names, originals = {}, {}
+    for token in data["added_tokens"]:
+        if token["special"]:
+            names[token["content"]] = token["content"] = f"{OPEN}{token['id']}{CLOSE}"
+            originals[token["content"]] = token["id"]
+    copy = type(backend).from_str(json.dumps(data))
+    return copy, names, {copy.token_to_id(name): original for name, original in originals.items()}
+
+
+# --- the token budget ------------------------------------------------------------------------------------------------
+
+
+def fit_prompt(tokenizer, wording: Wording, task: str, text: str, context: Sequence[Mapping] = (),
+               history: Sequence[Mapping] = (), *, room: int) -> Prompt:
+    """Returns the prompt that fits in `room` tokens: the window less the answer's tokens.
+
+    The question comes first; a text to summarize is cut at its end. Then earlier messages go, oldest first, and
+    records are cut and then dropped, lowest score (last) first. Raises InputError where the question alone is too long.
+    """
+    def ids(text, context, history):
+        return prompt_ids(tokenizer, wording, task, text, context, history)
+
+    context, history, cut, dropped = list(context), list(history), 0, 0
+    over = len(ids(text, (), ())) - room
+    while over > 0 and task == "summarize" and len(text) > SHORTEST_RECORD:
+        shorter = _shorten(tokenizer, text, over)
+        cut, text = cut + len(text) - len(shorter), shorter
+        over = len(ids(text, (), ())) - room
+    if over > 0:
+        raise InputError(f"This question is {over} tokens too long for the model's window. Please send a shorter one.")
+    while history and len(ids(text, context[:1], history)) > room:
+        del history[:2]
+        dropped += 2
+    while context and (over := len(ids(text, context, history)) - room) > 0:
+        content = context[-1]["content"]
+        shorter = _shorten(tokenizer, content, over)
+        if len(shorter) < SHORTEST_RECORD:
+            context.pop()
+            dropped += 1
+        else:
+            context[-1] = {**context[-1], "content": shorter}
+            cut += len(content) - len(shorter)
+    return Prompt(ids(text, context, history), tuple(context), cut, dropped)
+
+
+def _shorten(tokenizer, text: str, tokens: int) -> str:
+    """Returns `text` at least `tokens` tokens shorter, cut at the last blank before that."""
+    ends = [end for _, end in tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]]
+    kept = text[:ends[-tokens - 2]] if len(ends) > tokens + 1 else ""
+    return kept.rsplit(None, 1)[0] if " " in kept else kept[:-1]

@@ -1,0 +1,98 @@
+"""The only reader of the environment -> frozen Settings; each default stands here once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+VERSION = "0.1.0"
+SAMPLE = Path(__file__).resolve().parent / "sample"
+PRECISIONS = ("auto", "nf4", "bf16")
+TOKEN_LIMIT = 2048  # new tokens of one answer
+TEMPERATURE_LIMIT = 2.0
+RESULT_LIMIT = 50  # records of one search
+# Each whole number that the environment may set: its field, the lowest and the highest value.
+NUMBERS = {
+    "MAX_NEW_TOKENS": ("max_new_tokens", 1, TOKEN_LIMIT),
+    "MAX_INPUT_CHARS": ("max_input_chars", 1, 1_000_000),
+    "QUEUE_SIZE": ("queue_size", 1, 10_000),
+    "PORT": ("port", 1, 65_535),
+}
+
+
+class SettingsError(ValueError):
+    """The environment cannot be used; the words name every problem."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the Space runs with. Models and the catalogue are Hub ids or folders; without a catalogue it is None."""
+
+    base_model: str = str(SAMPLE / "base")
+    base_revision: str | None = None
+    adapter: str = str(SAMPLE / "adapter")
+    adapter_revision: str | None = None
+    catalogue: str | None = str(SAMPLE / "catalogue")
+    precision: str = "auto"
+    max_new_tokens: int = 200
+    summary_tokens: int = 120
+    temperature: float = 0.0
+    max_input_chars: int = 20_000
+    search_k: int = 5
+    context_k: int = 3
+    queue_size: int = 20
+    port: int = 7860
+    on_space: bool = False
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Returns the settings that `environ` names, defaults elsewhere; a blank variable counts as unset.
+
+        Raises SettingsError, naming every problem at once.
+        """
+        given = {name: value.strip() for name, value in environ.items() if value.strip()}
+        numbers, problems = _numbers(given)
+        problems += _models(given)
+        precision = given.get("PRECISION", cls.precision)
+        if precision not in PRECISIONS:
+            problems.append(f"PRECISION is {precision!r}; it must be one of {', '.join(PRECISIONS)}")
+        if problems:
+            raise SettingsError("; ".join(problems))
+        # The sample's catalogue does not belong to another adapter.
+        catalogue = cls.catalogue if "ADAPTER" not in given else None
+        return cls(
+            base_model=given.get("BASE_MODEL", cls.base_model), base_revision=given.get("BASE_REVISION"),
+            adapter=given.get("ADAPTER", cls.adapter), adapter_revision=given.get("ADAPTER_REVISION"),
+            catalogue=given.get("CATALOGUE", catalogue), precision=precision, on_space="SPACE_ID" in given, **numbers)
+
+
+def _models(given: Mapping[str, str]) -> list[str]:
+    """Returns the problems of the base and adapter: one without the other, a revision of neither."""
+    problems = []
+    for one, other in (("BASE_MODEL", "ADAPTER"), ("ADAPTER", "BASE_MODEL")):
+        if one in given and other not in given:
+            problems.append(f"{one} is set but {other} is not; an adapter and its base belong together, set both")
+    for revision, model in (("BASE_REVISION", "BASE_MODEL"), ("ADAPTER_REVISION", "ADAPTER")):
+        if revision in given and model not in given:
+            problems.append(f"{revision} is set but {model} is not; set {model}, or unset {revision}")
+    return problems
+
+
+def _numbers(given: Mapping[str, str]) -> tuple[dict[str, int], list[str]]:
+    """Returns (the whole numbers that are set, by field; the problems of the others)."""
+    numbers, problems = {}, []
+    for name, (field, low, high) in NUMBERS.items():
+        if name not in given:
+            continue
+        try:
+            number = int(given[name])
+        except ValueError:
+            problems.append(f"{name} is {given[name]!r}, which is not a whole number")
+            continue
+        if low <= number <= high:
+            numbers[field] = number
+        else:
+            problems.append(f"{name} is {number}; it must be from {low} to {high}")
+    return numbers, problems

@@ -1,0 +1,108 @@
+"""A closed world for every test: no network but loopback, no user's home, and a tiny real Llama to work with."""
+
+import os
+import socket
+import tempfile
+
+# The Hub's client reads these when it is imported, so they come before everything.
+_HOME = tempfile.mkdtemp(prefix="shelftalk-tests-")
+os.environ.update(HF_HUB_OFFLINE="1", HF_HOME=_HOME, HF_HUB_DISABLE_TELEMETRY="1", GRADIO_ANALYTICS_ENABLED="False",
+                  TOKENIZERS_PARALLELISM="false", MPLBACKEND="Agg")
+for name in ("HF_TOKEN", "BASE_MODEL", "BASE_REVISION", "ADAPTER", "ADAPTER_REVISION", "CATALOGUE", "PRECISION", "PORT",
+             "MAX_NEW_TOKENS", "MAX_INPUT_CHARS", "QUEUE_SIZE", "SPACE_ID"):
+    os.environ.pop(name, None)
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
+_connect = socket.socket.connect
+
+
+def _loopback_only(self, address):
+    host = address[0] if isinstance(address, tuple) else ""
+    if host and not (host.startswith("127.") or host in ("localhost", "::1", "0.0.0.0")):
+        raise OSError(f"a test tried to reach {host}: only loopback is open")
+    return _connect(self, address)
+
+
+@pytest.fixture(autouse=True)
+def closed_world(monkeypatch):
+    """Only loopback answers."""
+    monkeypatch.setattr(socket.socket, "connect", _loopback_only)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real material beside the checkout, for measuring only; a test that needs it is skipped where it is not."""
+    if not SHARED.is_dir():
+        pytest.skip("no ../shared beside this checkout")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """A small byte-level tokenizer of our own, without a chat template."""
+    from train.sample import build_tokenizer
+
+    return build_tokenizer(vocabulary=600, documents=300)
+
+
+def tiny_model(folder: Path, tokenizer, kind: str = "llama", seed: int = 0, **changes) -> Path:
+    """Writes a real model with random weights in the smallest shape that the 4-bit CPU kernel takes."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(seed)
+    shape = dict(vocab_size=len(tokenizer), hidden_size=128, intermediate_size=256, num_hidden_layers=2,
+                 num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512, initializer_range=0.1,
+                 bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+                 pad_token_id=tokenizer.pad_token_id, model_name=f"tiny-{kind}") | changes
+    config, model = {"llama": (LlamaConfig, LlamaForCausalLM), "mistral": (MistralConfig, MistralForCausalLM)}[kind]
+    model(config(**shape)).to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory, tokenizer) -> Path:
+    """The folder of a tiny Llama."""
+    return tiny_model(tmp_path_factory.mktemp("base"), tokenizer)
+
+
+def tiny_adapter(folder: Path, base_folder: Path, tokenizer, seed: int = 1, **lora) -> Path:
+    """Writes a LoRA adapter that changes what the base says, as fit writes it."""
+    import torch
+
+    from space.pair import load_base
+    from space.prompt import Wording
+    from train.config import FitConfig
+    from train.qlora import add_lora
+
+    model, base = load_base(str(base_folder), training=True)
+    torch.manual_seed(seed)
+    adapted = add_lora(model, base, FitConfig(base=str(base_folder), rank=8))
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.2)
+    adapted.save_pretrained(folder, save_embedding_layers=False)
+    tokenizer.save_pretrained(folder)
+    Wording().save(folder / "prompt.json")
+    record = {"base": {"name": base.name, "revision": base.revision}}
+    (folder / "run.json").write_text(__import__("json").dumps(record))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def adapter(tmp_path_factory, tiny_base, tokenizer) -> Path:
+    """The folder of an adapter for the tiny Llama."""
+    return tiny_adapter(tmp_path_factory.mktemp("run") / "adapter", tiny_base, tokenizer)
+
+
+@pytest.fixture(scope="session")
+def pair(tiny_base, adapter):
+    """The tiny Llama and its adapter, loaded in 4 bits."""
+    from space.pair import load_pair
+
+    return load_pair(str(tiny_base), str(adapter))

@@ -1,0 +1,78 @@
+"""An engine without a model: scripted answers, word by word. It records calls and can be told to fail."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from space.prompt import check_text
+
+RECORDS = [
+    {"uid": "B0042", "title": "Brass Ship's Lantern, 12 inch", "score": 0.94, "content": (
+        "A hand-finished brass lantern with a clear glass chimney and a wick that trims from outside. "
+        "Burns lamp oil for nine hours on one filling. The handle folds flat, so that it hangs or stands. "
+        "Made for a porch, a boat or a long table; the brass darkens with the years unless it is polished.")},
+    {"uid": "B0107", "title": "Lamp Oil, Smokeless, 1 litre", "score": 0.61, "content": (
+        "Clear paraffin oil for wick lamps and lanterns. It burns without smell or soot.")},
+    {"uid": "B0311", "title": "Spare Glass Chimney <12 inch> & gasket", "score": 0.38, "content": (
+        "Borosilicate chimney that fits the 12 inch lanterns of this shop, with a rubber gasket.")},
+]
+BASE = ("A lantern is a kind of light. It is often made of metal and glass and can be carried by hand. Many people use "
+        "lanterns when they go camping, and they are also a nice decoration for the home.")
+TUNED = ("The Brass Ship's Lantern is a hand-finished brass lantern with a clear glass chimney [1]. It burns lamp oil "
+         "for nine hours on one filling, and its handle folds flat, so that it hangs or stands [1].")
+INFO = {"base": "shelftalk/tiny-llama-sample", "base_revision": "5f2c9e71d04bb6a8", "adapter": "shelftalk/shop-adapter",
+        "adapter_revision": "c41d07aa3b9e55f0", "precision": "nf4", "device": "cpu", "version": "0.1.0"}
+
+
+class FakeEngine:
+    """Answers every question alike, the question's own words first, so that two callers can be told apart."""
+
+    def __init__(self, delay: float = 0.01, limit: int = 20_000, records: list[dict] = RECORDS):
+        self.delay, self.limit, self.records = delay, limit, records
+        self.calls: list[tuple] = []
+        self.closed = threading.Event()  # a generator was closed before its end
+        self.error: Exception | None = None
+        self.notice = ""  # said to the visitor with every answer
+        self.base, self.tuned = BASE, TUNED
+
+    def answer(self, question: str, use_sources: bool, max_new_tokens: int,
+               temperature: float, notify: Callable[[str], None] = print) -> Iterator[tuple[str, str, list[dict]]]:
+        self.calls.append(("answer", question, use_sources, max_new_tokens, temperature))
+        question = check_text(question, self.limit)
+        sources = self.records if use_sources else []
+        if self.notice:
+            notify(self.notice)
+        yield "", "", sources
+        for base, tuned in self._words(question, max_new_tokens):
+            yield base, tuned, sources
+
+    def summarize(self, text: str, max_new_tokens: int, temperature: float,
+                  notify: Callable[[str], None] = print) -> Iterator[tuple[str, str]]:
+        self.calls.append(("summarize", text, max_new_tokens, temperature))
+        check_text(text, self.limit, "text")
+        yield from self._words("In short:", max_new_tokens)
+
+    def search(self, query: str, k: int) -> list[dict]:
+        self.calls.append(("search", query, k))
+        check_text(query, self.limit, "query")
+        return self.records[:k]
+
+    def info(self) -> dict:
+        return dict(INFO)
+
+    def examples(self) -> list[str]:
+        return ["What is the Brass Ship's Lantern?", "Which oil does the lantern burn?", "Descreva o lampião de latão."]
+
+    def _words(self, start: str, limit: int) -> Iterator[tuple[str, str]]:
+        if self.error:
+            raise self.error
+        base, tuned = f"{start} {self.base}".split(" "), f"{start} {self.tuned}".split(" ")
+        try:
+            for count in range(1, min(limit, max(len(base), len(tuned))) + 1):
+                time.sleep(self.delay)
+                yield " ".join(base[:count]), " ".join(tuned[:count])
+        except GeneratorExit:
+            self.closed.set()
+            raise

@@ -1,0 +1,1 @@
+"""What makes an adapter. Imports space/, and is never imported by it."""

@@ -1,0 +1,156 @@
+"""The command line: python -m train prepare | fit | evaluate | publish | all | sample. Verbs only."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import types
+import typing
+from dataclasses import fields
+from pathlib import Path
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from train.config import ConfigError, EvaluateConfig, FitConfig, PrepareConfig
+
+VERBS = ("prepare", "fit", "evaluate", "publish", "all", "sample")
+
+
+class NotYet(Exception):
+    """A verb that this version does not have."""
+
+
+def prepare(run: Path, source: str, config: PrepareConfig) -> None:
+    """A catalogue becomes clean records, their index and a report."""
+    from train.catalogue import prepare as prepare_catalogue
+
+    report = prepare_catalogue(source, run, limit=config.limit, unseen_share=config.unseen_share)
+    dropped = ", ".join(f"{count:,} {reason}" for reason, count in report["dropped"].items()) or "nothing"
+    print(f"prepare: {report['read']:,} lines read, {report['kept']:,} records kept; dropped: {dropped}", flush=True)
+
+
+def fit(run: Path, config: FitConfig) -> None:
+    """The base gets its adapter."""
+    from train import pipeline
+
+    pipeline.fit_run(run, config)
+
+
+def evaluate(run: Path, config: EvaluateConfig) -> None:
+    """Base and tuned are scored; table, plots and card are written."""
+    from train import pipeline
+
+    print(pipeline.evaluate_run(run, config), flush=True)
+
+
+def everything(run: Path, source: str, configs: dict) -> None:
+    """Every verb in order; the base is scored before it is tuned."""
+    from train import pipeline
+
+    prepare(run, source, configs["prepare"])
+    pipeline.score_base(run, configs["fit"], configs["evaluate"])
+    fit(run, configs["fit"])
+    evaluate(run, configs["evaluate"])
+
+
+# --- the call --------------------------------------------------------------------------------------------------------
+
+
+def add_options(parser: argparse.ArgumentParser, config: type) -> None:
+    """Gives the parser one option for each field of a config."""
+    for item in fields(config):
+        kind = typing.get_type_hints(config)[item.name]
+        if isinstance(kind, types.UnionType):
+            kind = typing.get_args(kind)[0]
+        shown = "" if item.default in ("", None) else f" (default {item.default})"
+        parser.add_argument("--" + item.name.replace("_", "-"), type=kind, default=item.default,
+                            help=item.metadata["help"].replace("%", "%%") + shown)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of all verbs."""
+    parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="{" + ",".join(VERBS) + "}")
+    made = {name: verbs.add_parser(name) for name in VERBS}
+    for name in ("prepare", "all"):
+        made[name].add_argument("source", help="a .json or .jsonl file (or .gz of one), or a folder of them")
+        add_options(made[name], PrepareConfig)
+    for name in ("fit", "all"):
+        add_options(made[name], FitConfig)
+    for name in ("evaluate", "all"):
+        add_options(made[name], EvaluateConfig)
+    made["evaluate"].add_argument("--limit", dest="items", type=int, default=argparse.SUPPRESS, help="the same as --items")
+    for name in ("publish", "all"):
+        made[name].add_argument("--to", required=name == "publish", help="the Hub repository, user/name")
+        made[name].add_argument("--private", action="store_true", help="make the repository private")
+    for name in ("prepare", "fit", "evaluate", "publish", "all"):
+        made[name].add_argument("--run", type=Path, required=True, help="the run's folder")
+    made["sample"].add_argument("--base", action="store_true", help="pre-train the sample's base (long)")
+    made["sample"].add_argument("--adapter", action="store_true", help="rebuild its catalogue and adapter (short)")
+    made["sample"].add_argument("--run", type=Path, default=Path("runs/sample"), help="where it is trained")
+    made["sample"].add_argument("--out", type=Path, default=None, help="where it goes (default space/sample)")
+    made["sample"].add_argument("--max-steps", type=int, default=None, help="stop after this many steps")
+    made["sample"].add_argument("--items", type=int, default=50, help="items in a set, at most (default 50)")
+    return parser
+
+
+def dispatch(call: argparse.Namespace) -> None:
+    """Does what was asked."""
+    if getattr(call, "to", None):
+        raise NotYet("publish and --to are not in this version yet; the adapter is whole in RUN/adapter, and "
+                     "`hf upload user/name RUN/adapter` sends it")
+    if call.verb == "sample":
+        from train import sample
+
+        return sample.rebuild(call.run, base=call.base, adapter=call.adapter, out=call.out, max_steps=call.max_steps,
+                              items=call.items)
+    made = {name: config(**{item.name: getattr(call, item.name) for item in fields(config)})
+            for name, config in (("prepare", PrepareConfig), ("fit", FitConfig), ("evaluate", EvaluateConfig))
+            if call.verb in (name, "all")}
+    if "fit" in made and not made["fit"].base:
+        raise ConfigError("--base is missing: give a Hub id such as mistralai/Mistral-7B-Instruct-v0.3, or a folder")
+    if call.verb == "prepare":
+        prepare(call.run, call.source, made["prepare"])
+    elif call.verb == "fit":
+        fit(call.run, made["fit"])
+    elif call.verb == "evaluate":
+        evaluate(call.run, made["evaluate"])
+    else:
+        everything(call.run, call.source, made)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one verb and returns its exit code: 0 done, 1 the work failed, 2 the call was wrong."""
+    from huggingface_hub.utils import disable_progress_bars
+
+    disable_progress_bars()
+    call = build_parser().parse_args(arguments)
+    try:
+        dispatch(call)
+    except (ConfigError, NotYet) as error:
+        return _stop(str(error), 2)
+    except OSError as error:
+        return _stop(f"{error.strerror or error}: {Path(error.filename).name}" if error.filename else str(error), 1)
+    except KeyboardInterrupt:
+        return _stop("stopped; the same command goes on from here", 1)
+    except Exception as error:
+        if not is_ours(error):
+            raise
+        return _stop(str(error), 1)
+    return 0
+
+
+def is_ours(error: Exception) -> bool:
+    """Whether an error was raised in words for a person; any other is a bug and keeps its traceback."""
+    return type(error).__module__.split(".")[0] in ("space", "train")
+
+
+def _stop(words: str, code: int) -> int:
+    print("error: " + " ".join(words.split()), file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

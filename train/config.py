@@ -1,0 +1,80 @@
+"""What a run may set: frozen dataclasses, checked as a whole, saved with every run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+
+class ConfigError(ValueError):
+    """The call was wrong; one message that lists every problem."""
+
+
+def option(default, words: str, **limits):
+    """Returns a dataclass field with its help and its limits: `low`, `high` (both allowed) or `choices`."""
+    return field(default=default, metadata={"help": words, **limits})
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A config whose fields are checked together when it is made."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        for item in fields(self):
+            value, limits = getattr(self, item.name), item.metadata
+            name = "--" + item.name.replace("_", "-")
+            if value is None:
+                continue
+            if "low" in limits and value < limits["low"]:
+                problems.append(f"{name} is {value}, the least is {limits['low']}")
+            if "high" in limits and value > limits["high"]:
+                problems.append(f"{name} is {value}, the most is {limits['high']}")
+            if "choices" in limits and value not in limits["choices"]:
+                problems.append(f"{name} is {value!r}, it is one of {', '.join(limits['choices'])}")
+        if problems:
+            raise ConfigError("; ".join(problems))
+
+
+@dataclass(frozen=True)
+class PrepareConfig(Checked):
+    """How a catalogue becomes records."""
+
+    limit: int | None = option(None, "keep this many records, chosen at random but always the same", low=1)
+    unseen_share: float = option(0.1, "share of the titles never trained on", low=0.0, high=0.9)
+
+
+@dataclass(frozen=True)
+class FitConfig(Checked):
+    """How an adapter is trained; the defaults suit a 7B model on one GPU."""
+
+    base: str = option("", "the base: a Hub id or a folder")
+    base_revision: str | None = option(None, "the base's commit on the Hub")
+    precision: str = option("nf4", "how the base is held while training", choices=("nf4", "bf16"))
+    learn: int | None = option(None, "records to learn by heart; all of the training split if not set", low=1)
+    epochs: int = option(1, "times that each learned record is asked for", low=1)
+    max_steps: int | None = option(None, "stop after this many optimizer steps", low=1)
+    answers: float = option(0.5, "questions with records in the prompt, for each learned record and epoch", low=0.0)
+    summaries: float = option(0.25, "summaries, for each learned record and epoch", low=0.0)
+    context: int = option(3, "records in a question's prompt, at most", low=1, high=20)
+    rank: int = option(16, "LoRA rank, on all linear layers", low=1, high=512)
+    alpha: float = option(32.0, "LoRA alpha", low=0.0)
+    dropout: float = option(0.0, "LoRA dropout", low=0.0, high=0.9)
+    learning_rate: float = option(2e-4, "peak learning rate, cosine after a warm-up", low=0.0, high=1.0)
+    warmup: float = option(0.03, "share of the steps that warm up", low=0.0, high=0.5)
+    batch_size: int = option(16, "examples in a forward pass", low=1)
+    accumulate: int = option(1, "forward passes in an optimizer step", low=1)
+    max_length: int = option(1024, "tokens in an example; a longer one is left out and counted", low=32)
+    answer_tokens: int = option(200, "tokens in an answer, cut at a sentence", low=8)
+    checkpointing: str = option("auto", "gradient checkpointing; auto: only for a model of over 1B parameters on a GPU",
+                                choices=("auto", "on", "off"))
+    save_steps: int = option(100, "steps between checkpoints", low=1)
+    seed: int = option(1, "seed of everything random", low=0)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig(Checked):
+    """How base and tuned are scored."""
+
+    items: int = option(200, "items in a set, at most", low=2)
+    shots: int = option(3, "worked examples in the prompt of the few-shot base; 0 leaves it out", low=0, high=10)
+    score_batch: int = option(32, "items scored in one batch", low=1)

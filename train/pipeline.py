@@ -1,0 +1,70 @@
+"""A run's folder and the models it needs: what stands between a verb and the module that does its work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from space.pair import Pair, Rows, load_base, load_pair, load_tokenizer
+from space.prompt import Wording
+from space.sources import Catalogue
+from train import evaluate, qlora, report
+from train.catalogue import load_records
+from train.config import ConfigError, EvaluateConfig, FitConfig
+from train.examples import Examples
+
+
+def load_examples(run: Path, config: FitConfig, tokenizer, window: int, wording: Wording | None = None) -> Examples:
+    """Returns the run's examples, from its prepared catalogue."""
+    records = load_records(run)
+    return Examples(records, Catalogue.open(run / "catalogue"), tokenizer, wording or Wording(), config, window)
+
+
+def score_base(run: Path, fit_config: FitConfig, config: EvaluateConfig) -> None:
+    """Scores the base before anything is trained, without and with worked examples, and keeps it in the run."""
+    load_records(run)
+    qlora.keep_config(run, fit_config)
+    model, base = load_base(fit_config.base, fit_config.base_revision, fit_config.precision)
+    tokenizer = load_tokenizer(fit_config.base, fit_config.base_revision)
+    pair = Pair(model, tokenizer, Wording(), base, "", "", fit_config.precision, Rows())
+    _score_base(run, pair, load_examples(run, fit_config, tokenizer, pair.window), config)
+
+
+def _score_base(run: Path, pair: Pair, examples: Examples, config: EvaluateConfig) -> dict[str, dict]:
+    columns = ["base", "few_shot"] if config.shots else ["base"]
+    return {column: evaluate.score_column(run, pair, examples, config, column) for column in columns}
+
+
+def fit_run(run: Path, config: FitConfig) -> None:
+    """Trains the run's adapter; one that is whole already is left as it is."""
+    load_records(run)
+    qlora.keep_config(run, config)
+    if (run / "adapter" / "run.json").is_file():
+        print("fit: done already", flush=True)
+        return
+    model, base = load_base(config.base, config.base_revision, config.precision, training=True)
+    tokenizer = load_tokenizer(config.base, config.base_revision)
+    examples = load_examples(run, config, tokenizer, model.config.max_position_embeddings)
+    qlora.fit(run, model, base, examples)
+
+
+def evaluate_run(run: Path, config: EvaluateConfig) -> str:
+    """Scores what is not scored yet and writes metrics, samples, plots and card; returns the table."""
+    adapter = run / "adapter"
+    if not (adapter / "run.json").is_file():
+        raise ConfigError(f"{run.name} has no adapter yet: run fit first")
+    fit_config = qlora.stored_config(run)
+    pair = load_pair(fit_config.base, str(adapter), fit_config.base_revision, precision=fit_config.precision)
+    examples = load_examples(run, fit_config, pair.tokenizer, pair.window, pair.wording)
+    columns = _score_base(run, pair, examples, config)
+    columns["tuned"] = evaluate.score_column(run, pair, examples, config, "tuned")
+    lines = evaluate.samples(examples, config, columns)
+    metrics = evaluate.metrics(lines, list(columns))
+    (run / "samples.jsonl").write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines),
+                                       encoding="utf-8")
+    (run / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    report.plot_loss(run / "history.jsonl", run / "plots" / "loss.png")
+    report.plot_before_after(metrics, config.shots, run / "plots" / "before_after.png")
+    record = json.loads((adapter / "run.json").read_text(encoding="utf-8"))
+    (adapter / "README.md").write_text(report.card(run, record, metrics, lines, config.shots), encoding="utf-8")
+    return report.as_text(report.table_rows(metrics, config.shots))

@@ -1,0 +1,207 @@
+"""LoRA on the 4-bit base with transformers.Trainer: train, resume, and save an adapter that loads anywhere."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+from transformers import (
+    DataCollatorForSeq2Seq,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.trainer_utils import get_last_checkpoint
+
+from space.pair import Base
+from space.settings import VERSION
+from train.config import ConfigError, FitConfig
+from train.examples import Examples
+
+LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "accelerate", "tokenizers", "gradio")
+
+
+class AnswerTrainer(Trainer):
+    """The Trainer, with logits only where there is something to learn: at the answers' tokens.
+
+    A prompt's tokens have no label, and the vocabulary's projection and softmax are dear; leaving them out of it
+    changes no gradient.
+    """
+
+    tokens_seen = 0
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """Returns the mean cross-entropy (nats) over the labels of (rows, tokens) inputs."""
+        labels = inputs.pop("labels")[:, 1:]
+        self.tokens_seen += int(inputs["attention_mask"].sum())
+        causal = self.accelerator.unwrap_model(model).get_base_model()
+        hidden = causal.model(**inputs, use_cache=False).last_hidden_state[:, :-1]
+        wanted = labels != -100
+        logits = causal.lm_head(hidden[wanted])
+        total = cross_entropy(logits.float(), labels[wanted], reduction="sum")
+        return total / (wanted.sum() if num_items_in_batch is None else num_items_in_batch)
+
+
+class Progress(TrainerCallback):
+    """A bar with the loss and tokens per second, and the same as lines of history.jsonl."""
+
+    def __init__(self, history: Path) -> None:
+        self.history, self.trainer, self.bar, self.begun, self.tokens = history, None, None, 0.0, 0
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        """Starts the bar where training goes on."""
+        self.begun, self.tokens = time.monotonic(), self.trainer.tokens_seen
+        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="fit", unit="step", mininterval=0.5)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        """Moves the bar."""
+        self.bar.update(state.global_step - self.bar.n)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        """Shows and keeps what the Trainer logged; the file is written whole, so that a resumed run repeats nothing."""
+        if self.bar is None or "loss" not in logs:
+            return
+        rate = (self.trainer.tokens_seen - self.tokens) / (time.monotonic() - self.begun)
+        state.log_history[-1]["tokens_per_second"] = round(rate, 1)
+        self.bar.set_postfix_str(f"loss {float(logs['loss']):.3f}, {rate:,.0f} tokens/s")
+        lines = [json.dumps(entry) for entry in state.log_history if "loss" in entry]
+        self.history.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def on_train_end(self, args, state, control, **kwargs):
+        """Closes the bar."""
+        self.bar.close()
+
+
+def fit(run: Path, model, base: Base, examples: Examples) -> None:
+    """Trains an adapter on `model` (as load_base(training=True) gives it) and writes run/adapter, or goes on with it.
+
+    Raises ConfigError where the folder holds a run that was begun with other options.
+    """
+    config = examples.config
+    keep_config(run, config)
+    begun = time.time()
+    set_seed(config.seed)
+    dataset, left_out = tokenize(examples)
+    peft_model = add_lora(model, base, config)
+    trainer = build_trainer(run, peft_model, dataset, examples.tokenizer, config)
+    last = get_last_checkpoint(run / "checkpoints") if (run / "checkpoints").is_dir() else None
+    result = trainer.train(resume_from_checkpoint=last)
+    record = {
+        "base": asdict(base), "config": {**asdict(config), "base": base.name}, "version": VERSION,
+        "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES}, "python": platform.python_version(),
+        "data": data_digest(run), "seed": config.seed, "hardware": hardware(),
+        "seconds": round(time.time() - begun, 1), "steps": trainer.state.global_step, "tokens": trainer.tokens_seen,
+        "examples": len(dataset), "left_out": left_out, "train_loss": round(result.training_loss, 4),
+        "adapter_parameters": sum(p.numel() for p in peft_model.parameters() if p.requires_grad),
+    }
+    save_adapter(run, peft_model, examples, record)
+
+
+def tokenize(examples: Examples) -> tuple[Dataset, int]:
+    """Returns (input_ids, labels, length of every example over all epochs, how many were left out as too long)."""
+    distinct, order = examples.training()
+    rows = examples.encoded(tqdm(distinct, desc="tokenize", unit="example", leave=False))
+    places = {index: place for place, index in enumerate(index for index, row in enumerate(rows) if row)}
+    kept = [places[index] for index in order if index in places]
+    if not kept:
+        raise ConfigError(f"no example fits in --max-length {examples.config.max_length}")
+    return Dataset.from_list([row for row in rows if row]).select(kept), len(order) - len(kept)
+
+
+def add_lora(model, base: Base, config: FitConfig) -> PeftModel:
+    """Returns the model with fresh LoRA weights on all its linear layers, the only ones that train."""
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    large = torch.cuda.is_available() and model.num_parameters() > 10**9
+    if config.checkpointing == "on" or (config.checkpointing == "auto" and large):
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.enable_input_require_grads()
+    # What the adapter says of its base must hold on other machines: an id or a name, never a path of this one.
+    model.name_or_path = model.config._name_or_path = base.name
+    lora = LoraConfig(r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules="all-linear",
+                      task_type="CAUSAL_LM", revision=None if base.revision.startswith("sha256:") else base.revision)
+    return get_peft_model(model, lora)
+
+
+def build_trainer(run: Path, model: PeftModel, dataset: Dataset, tokenizer, config: FitConfig) -> AnswerTrainer:
+    """Returns the Trainer: batches of like length padded to their longest, AdamW, cosine."""
+    per_step = config.batch_size * config.accumulate
+    steps = min(config.max_steps or 10**9, -(-len(dataset) // per_step))
+    arguments = TrainingArguments(
+        output_dir=str(run / "checkpoints"), max_steps=steps, per_device_train_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.accumulate, learning_rate=config.learning_rate, lr_scheduler_type="cosine",
+        warmup_steps=round(steps * config.warmup), train_sampling_strategy="group_by_length", seed=config.seed,
+        save_steps=config.save_steps, save_total_limit=2, logging_steps=max(1, min(10, steps // 20)), disable_tqdm=True,
+        report_to="none", use_cpu=not torch.cuda.is_available(), remove_unused_columns=True)
+    progress = Progress(run / "history.jsonl")
+    trainer = AnswerTrainer(model=model, args=arguments, train_dataset=dataset, callbacks=[progress],
+                            data_collator=DataCollatorForSeq2Seq(tokenizer))
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    progress.trainer = trainer
+    return trainer
+
+
+def save_adapter(run: Path, model: PeftModel, examples: Examples, record: dict) -> None:
+    """Writes run/adapter whole or not at all: weights in bf16, tokenizer, template, prompt.json, run.json."""
+    unfinished, folder = run / "adapter.unfinished", run / "adapter"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.to(torch.bfloat16)  # half the download; it is these weights that are scored
+    model.save_pretrained(unfinished, save_embedding_layers=False)
+    examples.tokenizer.save_pretrained(unfinished)
+    examples.wording.save(unfinished / "prompt.json")
+    (unfinished / "run.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (unfinished / "README.md").unlink(missing_ok=True)  # peft's card; evaluate writes ours
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
+
+
+def keep_config(run: Path, config: FitConfig) -> None:
+    """Writes run/config.json, or raises ConfigError where another config is there already."""
+    if (run / "config.json").is_file():
+        before = asdict(stored_config(run))
+        changed = [f"--{name.replace('_', '-')} was {before[name]}, now {value}"
+                   for name, value in asdict(config).items() if before[name] != value]
+        if changed:
+            raise ConfigError(f"{run.name} was begun with other options ({'; '.join(changed)}): "
+                              "repeat them, or choose another --run")
+        return
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "config.json").write_text(json.dumps(asdict(config), indent=1) + "\n", encoding="utf-8")
+
+
+def stored_config(run: Path) -> FitConfig:
+    """Returns the config that the run was begun with. It stays here: it may hold a path of this machine."""
+    try:
+        return FitConfig(**json.loads((run / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f"{run.name} has no readable config.json ({error}): run fit first") from error
+
+
+def data_digest(run: Path) -> dict:
+    """Returns the source's name and digest and how many records were kept, from the preparation's report."""
+    report = json.loads((run / "catalogue" / "report.json").read_text(encoding="utf-8"))
+    return {name: report[name] for name in ("source", "read", "kept", "splits")}
+
+
+def hardware() -> str:
+    """Returns the GPU's name, or the number of CPU cores and the processor's kind."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"CPU, {os.cpu_count()} cores, {platform.machine()}"

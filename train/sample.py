@@ -1,0 +1,108 @@
+"""Rebuilds space/sample/ from nothing: the tiny base (long, rarely), then its catalogue and adapter (short)."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from train import invented
+from train.config import EvaluateConfig, FitConfig, PrepareConfig
+
+SAMPLE = Path(__file__).resolve().parent.parent / "space" / "sample"
+WINDOW = 1024  # tokens: the base's whole context, read in full while pre-training
+BASE_STEPS = 3600
+BASE_BATCH = 4  # rows of WINDOW tokens
+# 200 records by heart, and enough others to learn reading, summing up and citing, in little over a minute.
+RECIPE = FitConfig(base=str(SAMPLE / "base"), learn=200, epochs=24, answers=0.15, summaries=0.05, rank=32, alpha=64.0,
+                   learning_rate=2e-3, batch_size=32, answer_tokens=160)
+
+LLAMA = dict(hidden_size=256, intermediate_size=768, num_hidden_layers=6, num_attention_heads=4,
+             num_key_value_heads=2, max_position_embeddings=WINDOW, tie_word_embeddings=True)
+
+
+def build_tokenizer(vocabulary: int = 3072, documents: int = 8000):
+    """Trains the base's byte-level BPE; digits stand alone, so that a number is copied figure by figure."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=["<s>", "</s>", "<pad>"], show_progress=False,
+                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    bpe.train_from_iterator(itertools.islice(invented.reading(seed=3), documents), trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="<pad>",
+                                   model_max_length=WINDOW, clean_up_tokenization_spaces=False)
+
+
+def blocks(tokenizer, count: int):
+    """Returns (count, WINDOW) int32 token ids: documents end to end, each between <s> and </s>."""
+    import numpy as np
+
+    rows, pool = np.empty((count, WINDOW), dtype=np.int32), []
+    texts = invented.reading(seed=4)
+    for index in range(count):
+        while len(pool) < WINDOW:
+            batch = tokenizer(list(itertools.islice(texts, 500)), add_special_tokens=False)["input_ids"]
+            for ids in batch:
+                pool += [tokenizer.bos_token_id, *ids, tokenizer.eos_token_id]
+        rows[index] = pool[:WINDOW]
+        pool = pool[WINDOW:]
+    return rows
+
+
+def build_base(run: Path, out: Path = SAMPLE / "base", steps: int = BASE_STEPS) -> None:
+    """Pre-trains the base and writes it in bf16 to `out`; killed and called again it goes on from `run`."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments, set_seed
+    from transformers.trainer_utils import get_last_checkpoint
+
+    set_seed(1)
+    tokenizer = build_tokenizer()
+    config = LlamaConfig(vocab_size=len(tokenizer), bos_token_id=tokenizer.bos_token_id, model_name="shelftalk-sample",
+                         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, **LLAMA)
+    model = LlamaForCausalLM(config)
+    rows = torch.from_numpy(blocks(tokenizer, steps * BASE_BATCH)).long()
+    data = [{"input_ids": row, "labels": row} for row in rows]
+    arguments = TrainingArguments(
+        output_dir=str(run), max_steps=steps, per_device_train_batch_size=BASE_BATCH, learning_rate=2e-3,
+        lr_scheduler_type="cosine", warmup_steps=min(100, steps // 10), weight_decay=0.05, adam_beta2=0.98, bf16=True,
+        use_cpu=not torch.cuda.is_available(), save_steps=250, save_total_limit=1, logging_steps=25, report_to="none",
+        torch_compile=shutil.which("g++") is not None, seed=1)
+    trainer = Trainer(model=model, args=arguments, train_dataset=data)
+    last = get_last_checkpoint(run) if run.is_dir() else None
+    trainer.train(resume_from_checkpoint=last)
+    model.to(torch.bfloat16).save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def write_catalogue(path: Path = SAMPLE / "trn.json") -> None:
+    """Writes the invented catalogue as trn.json: one JSON object a line."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in invented.catalogue()), encoding="utf-8")
+
+
+def rebuild(run: Path, base: bool = False, adapter: bool = False, out: Path | None = None, max_steps: int | None = None,
+            items: int = 50) -> None:
+    """Tunes the sample in `run`; with `base` pre-trains the base instead; with `adapter` also installs the result.
+
+    `out` stands for space/sample, to rebuild it elsewhere.
+    """
+    from train.__main__ import everything
+
+    out = out or SAMPLE
+    if base:
+        build_base(run.with_name(run.name + "-base"), out / "base", max_steps or BASE_STEPS)
+        return
+    source = out / "trn.json"
+    if adapter or not source.is_file():
+        write_catalogue(source)
+    fitting = replace(RECIPE, base=str(out / "base"), max_steps=max_steps)
+    everything(run, str(source), {"prepare": PrepareConfig(), "fit": fitting, "evaluate": EvaluateConfig(items=items)})
+    if adapter:
+        for name in ("catalogue", "adapter"):
+            shutil.rmtree(out / name, ignore_errors=True)
+            shutil.copytree(run / name, out / name)

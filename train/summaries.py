@@ -1,0 +1,48 @@
+"""Summaries to learn from: a text's own principal sentences, taken out of it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+SENTENCE_END = re.compile(r"(?<=[.!?…])[\"')\]]*\s+(?=[\"'(\[]?[A-ZÀ-Þ0-9])")
+FEWEST = 4  # sentences; of a shorter text nothing can be taken out
+
+
+def sentences(text: str) -> list[str]:
+    """Returns the sentences of a text, in order, none empty."""
+    return [part.strip() for part in SENTENCE_END.split(text) if part.strip()]
+
+
+def principal(text: str) -> tuple[str, str] | None:
+    """Returns (the text without its principal sentences, those sentences), or None for a text of under four.
+
+    A sentence is principal when it says most of what the others say: the F-measure of its words against the words of
+    all other sentences (gap-sentence selection, "Ind-Uniq" in PEGASUS, Zhang et al. 2020, section 3.1). One sentence
+    of a text of up to seven is taken, two of a longer one.
+    """
+    parts = sentences(text)
+    if len(parts) < FEWEST:
+        return None
+    words = [set(re.findall(r"\w+", part.lower())) for part in parts]
+    seen_in = Counter(word for part in words for word in part)
+
+    def score(index: int) -> float:
+        own = words[index]
+        rest = sum(1 for word in seen_in if seen_in[word] > (word in own))
+        shared = sum(1 for word in own if seen_in[word] > 1)
+        return 2 * shared / max(1, len(own) + rest)
+
+    best = sorted(range(len(parts)), key=score, reverse=True)[:1 if len(parts) < 8 else 2]
+    taken = " ".join(parts[index] for index in sorted(best))
+    return " ".join(part for index, part in enumerate(parts) if index not in best), taken
+
+
+def lead(text: str, tokenizer, tokens: int) -> str:
+    """Returns the first whole sentences of `text` that fit in `tokens` tokens; of a longer first one, its beginning."""
+    ends = [end for _, end in tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]]
+    if len(ends) <= tokens:
+        return text
+    fits = ends[tokens - 1]
+    whole = [match.start() for match in SENTENCE_END.finditer(text) if match.start() <= fits]
+    return text[:whole[-1]] if whole else text[:fits].rsplit(None, 1)[0]
