@@ -24,8 +24,7 @@ TEXT = {
     "base": "Base", "base_note": "as it came", "tuned": "Tuned", "tuned_note": "after fine-tuning",
     "base_idle": "The model before fine-tuning answers here.",
     "tuned_idle": "The model after fine-tuning answers here, at the same time.",
-    "writing": "writing\u2026", "waiting": "Reading your words\u2026", "stopped": "Ended before the first word.",
-    "wordless": "The model ended without a word.",
+    "writing": "writing\u2026", "waiting": "Reading your words\u2026", "wordless": "It ended without a word.",
     "records": "Records behind the answer", "cited": "cited", "match": "match", "more": "Show all", "less": "Show less",
     "records_idle": "Once you ask, the catalogue's best matches stand here, and those that the tuned answer cites are "
                     "marked.",
@@ -39,7 +38,7 @@ TEXT = {
 }
 CITATION = re.compile(r"\[(\d{1,3})\]")
 EXCERPT = 150  # characters of a record that show before it is opened
-LOGO = ('<svg class="logo" viewBox="0 0 48 48" aria-hidden="true"><path class="shelf" d="M3 9h42v6H3z"/>'
+LOGO = ('<svg class="logo" viewBox="0 0 48 48" aria-hidden="true"><path class="plank" d="M3 9h42v6H3z"/>'
         '<path class="tag" d="M10 15h28v25a3 3 0 0 1-3 3H13a3 3 0 0 1-3-3z"/>'
         '<path class="lines" d="M17 25h14M17 33h9"/></svg>')
 
@@ -78,18 +77,16 @@ def header() -> str:
     return f'<header class="masthead">{LOGO}<div><h1>{NAME}</h1><p>{TEXT["lead"]}</p></div></header>'
 
 
-def pair(info: Mapping, base: str | None = None, tuned: str | None = None, sources: int = 0,
-         writing: bool = False) -> str:
-    """Returns the two answer cards, side by side.
+def pair(info: Mapping, base: str | None = None, tuned: str | None = None, sources: int = 0) -> str:
+    """Returns the two answer cards, side by side: idle where no text is given, and else still being written.
 
-    `info` is the engine's; None for a text that was not asked for yet; a citation of one of the first `sources`
-    records is marked; `writing` shows that more is to come.
+    `info` is the engine's; a citation of one of the first `sources` records is marked.
     """
     base_id = _model(info["base"], info["base_revision"])
     tuned_id = f'{base_id}<br>+ {_model(info["adapter"], info["adapter_revision"])}'
     where = f'{info["precision"].upper()}, {info["device"]}'
-    columns = (_answer("base", base_id, where, base, sources, writing),
-               _answer("tuned", tuned_id, where, tuned, sources, writing))
+    columns = (_answer("base", base_id, where, base, sources),
+               _answer("tuned", tuned_id, where, tuned, sources))
     return f'<div class="pair">{"".join(columns)}</div>'
 
 
@@ -100,7 +97,7 @@ def is_writing(shown: str) -> bool:
 
 def settled(shown: str) -> str:
     """Returns the answer cards as they are when no more words will come."""
-    return shown.replace('aria-busy="true"', 'aria-busy="false"').replace(TEXT["waiting"], TEXT["stopped"])
+    return shown.replace('aria-busy="true"', 'aria-busy="false"').replace(TEXT["waiting"], TEXT["wordless"])
 
 
 def cited(text: str, count: int) -> set[int]:
@@ -122,14 +119,13 @@ def _model(name: str, revision: str | None) -> str:
     return escape(name + (f" @ {revision[:7]}" if revision else ""))
 
 
-def _answer(side: str, model: str, where: str, text: str | None, sources: int, writing: bool) -> str:
+def _answer(side: str, model: str, where: str, text: str | None, sources: int) -> str:
     if text:
         body = f'<p class="words">{_marked(text, sources)}</p>'
     else:
-        state = f"{side}_idle" if text is None else "waiting" if writing else "wordless"
-        body = f'<p class="hint">{TEXT[state]}</p>'
+        body = f'<p class="hint">{TEXT[f"{side}_idle" if text is None else "waiting"]}</p>'
     return (
-        f'<article class="card {side}" aria-busy="{str(writing).lower()}" aria-label="{TEXT[side]}">'
+        f'<article class="card {side}" aria-busy="{str(text is not None).lower()}" aria-label="{TEXT[side]}">'
         f'<header><h2>{TEXT[side]} <small>{TEXT[f"{side}_note"]}</small></h2>'
         f'<span class="writing">{TEXT["writing"]}</span></header>'
         f'<div class="answer" aria-live="polite">{body}</div>'
@@ -145,7 +141,7 @@ def _marked(text: str, sources: int) -> str:
 def _record(number: int, record: Mapping, is_cited: bool) -> str:
     chip = f'<span class="chip">{TEXT["cited"]}</span>' if is_cited else ""
     return (
-        f'<li class="record{" cited" if is_cited else ""}"><span class="number">[{number}]</span>'
+        f'<li class="label-card{" cited" if is_cited else ""}"><span class="number">[{number}]</span>'
         f'<div><h3>{escape(record["title"])}</h3>{chip}{_content(record["content"])}'
         f'<p class="facts"><span>{escape(record["uid"])}</span>'
         f'<span>{TEXT["match"]} {record["score"]:.2f}</span></p></div></li>')

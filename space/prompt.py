@@ -185,10 +185,9 @@ def _encode(tokenizer, skeleton: str, talk: Sequence[Mapping]) -> list[int]:
         return tokenizer(whole, add_special_tokens=False)["input_ids"]
     # In a copy of the tokenizer the special tokens go by names that no text can spell.
     secret, names, ids = _renamed(tokenizer)
-    outside = re.split(f"({OPEN}\\d+{CLOSE})", skeleton)
-    outside[::2] = [special.sub(lambda found: names[found[0]], piece) for piece in outside[::2]]
-    outside[1::2] = [contents[int(MARK.match(mark)[1])] for mark in outside[1::2]]
-    return [ids.get(token, token) for token in secret.encode("".join(outside), add_special_tokens=False).ids]
+    renamed = special.sub(lambda found: names[found[0]], skeleton)
+    whole = MARK.sub(lambda mark: contents[int(mark[1])], renamed)
+    return [ids.get(token, token) for token in secret.encode(whole, add_special_tokens=False).ids]
 
 
 @functools.lru_cache(maxsize=8)
@@ -205,7 +204,7 @@ def _renamed(tokenizer):
     names, originals = {}, {}
     for token in data["added_tokens"]:
         if token["special"]:
-            names[token["content"]] = token["content"] = f"{OPEN}{token['id']}{CLOSE}"
+            names[token["content"]] = token["content"] = f"\ufdd2{token['id']}\ufdd2"
             originals[token["content"]] = token["id"]
     copy = type(backend).from_str(json.dumps(data))
     return copy, names, {copy.token_to_id(name): original for name, original in originals.items()}
@@ -221,9 +220,7 @@ def fit_prompt(tokenizer, wording: Wording, task: str, text: str, context: Seque
     The question comes first; a text to summarize is cut at its end. Then earlier messages go, oldest first, and
     records are cut and then dropped, lowest score (last) first. Raises InputError where the question alone is too long.
     """
-    def ids(text, context, history):
-        return prompt_ids(tokenizer, wording, task, text, context, history)
-
+    ids = functools.partial(prompt_ids, tokenizer, wording, task)
     context, history, cut, dropped = list(context), list(history), 0, 0
     over = len(ids(text, (), ())) - room
     while over > 0 and task == "summarize" and len(text) > SHORTEST_RECORD:

@@ -42,7 +42,8 @@ def normalise(title: str) -> str:
     """
     folded = title.casefold()
     if not folded.isascii():
-        bare = "".join(char for char in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(char))
+        sound = folded.encode("utf-8", "ignore").decode()  # without lone surrogates
+        bare = "".join(char for char in unicodedata.normalize("NFKD", sound) if not unicodedata.combining(char))
         folded = unicodedata.normalize("NFC", bare).casefold()
     return " ".join(re.sub(r"[\W_]+", " ", folded).split()) or folded.strip()
 

@@ -1,7 +1,6 @@
 """build_demo(...) -> gr.Blocks and the public endpoints; the only place for gr.Error."""
 
-from __future__ import annotations
-
+# Annotations are not postponed here: gradio reads a return type only as an object.
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -68,9 +67,9 @@ def answer_endpoint(engine, settings: Settings) -> Callable:
         _check_text(question, "question")
         if not isinstance(use_sources, bool):
             raise _refusal(TEXT["not_bool"])
-        length = _whole(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens")
+        length, heat = _whole(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens"), _temperature(temperature)
         with _words_for_visitors():
-            yield from engine.answer(question, use_sources, length, _temperature(temperature), gr.Info)
+            yield from engine.answer(question, use_sources, length, heat, gr.Info)
     return answer
 
 
@@ -89,9 +88,9 @@ def summarize_endpoint(engine, settings: Settings) -> Callable:
             The base model's summary so far; the tuned model's summary so far.
         """
         _check_text(text, "text")
-        length = _whole(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens")
+        length, heat = _whole(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens"), _temperature(temperature)
         with _words_for_visitors():
-            yield from engine.summarize(text, length, _temperature(temperature), gr.Info)
+            yield from engine.summarize(text, length, heat, gr.Info)
     return summarize
 
 
@@ -107,8 +106,9 @@ def search_endpoint(engine, settings: Settings) -> Callable:
             The records, each with uid, title, content and score (higher matches better).
         """
         _check_text(query, "query")
+        count = _whole(k, 1, RESULT_LIMIT, "k")
         with _words_for_visitors():
-            return engine.search(query, _whole(k, 1, RESULT_LIMIT, "k"))
+            return engine.search(query, count)
     return search
 
 
@@ -126,8 +126,6 @@ def _words_for_visitors() -> Iterator[None]:
     """Turns what an engine raises into gr.Error: an InputError's own words; else a plain sentence, and a log entry."""
     try:
         yield
-    except gr.Error:
-        raise
     except InputError as error:
         raise _refusal(str(error)) from error
     except Exception as error:
@@ -162,16 +160,14 @@ def _temperature(value) -> float:
 
 def _ask_tab(answer: Callable, info: dict, examples: list[str], settings: Settings) -> None:
     def stream(question, use_sources, max_new_tokens, temperature):
-        drawn, words = None, ("", "", [])
+        drawn = None
         with closing(answer(question, use_sources, max_new_tokens, temperature)) as answers:
-            for words in answers:
-                base, tuned, sources = words
+            for base, tuned, sources in answers:
                 marks = sources, cards.cited(tuned, len(sources))
+                # Drawn only when they change, so that a record that was opened stays open.
                 shelf = gr.skip() if marks == drawn else cards.records(*marks)
                 drawn = marks
-                yield cards.pair(info, base, tuned, len(sources), writing=True), *_buttons(busy=True), shelf
-        base, tuned, sources = words
-        yield cards.pair(info, base, tuned, len(sources)), *_buttons(), gr.skip()
+                yield cards.pair(info, base, tuned, len(sources)), shelf
 
     has_catalogue = settings.catalogue is not None
     question = gr.Textbox(label=TEXT["question"], placeholder=TEXT["question_hint"], lines=1, max_lines=6,
@@ -185,51 +181,46 @@ def _ask_tab(answer: Callable, info: dict, examples: list[str], settings: Settin
     options = _options(settings.max_new_tokens, settings)
     pair, shelf = _html(cards.pair(info)), _html(cards.records())
     picked = chosen.click(lambda sample: sample[0], chosen, question, queue=False, **QUIET)
-    _wire(question, buttons, pair, (shelf, cards.records()), info, stream, [question, use_sources, *options], picked)
+    _wire(question, buttons, pair, info, stream, [question, use_sources, *options], shelf, picked)
 
 
 def _summarize_tab(summarize: Callable, info: dict, settings: Settings) -> None:
     def stream(text, max_new_tokens, temperature):
-        words = "", ""
         with closing(summarize(text, max_new_tokens, temperature)) as summaries:
-            for words in summaries:
-                yield cards.pair(info, *words, writing=True), *_buttons(busy=True)
-        yield cards.pair(info, *words), *_buttons()
+            for base, tuned in summaries:
+                yield cards.pair(info, base, tuned)
 
     text = gr.Textbox(label=TEXT["text"], placeholder=TEXT["text_hint"], lines=7, max_lines=16)
     with gr.Row(elem_classes="controls"):
         buttons = _three_buttons(TEXT["summarize"])
     options = _options(settings.summary_tokens, settings)
-    _wire(text, buttons, _html(cards.pair(info)), None, info, stream, [text, *options])
+    _wire(text, buttons, _html(cards.pair(info)), info, stream, [text, *options])
 
 
-def _wire(box, buttons, pair, shelf, info: dict, stream: Callable, inputs: list, picked=None) -> None:
-    """Connects one tab: `stream` yields (answer cards, ask button, stop button[, records]); `shelf` is (component, its
-    idle value) or None; `picked` is the event of an example that was put in the box, which asks it at once."""
-    ask, stop, clear = buttons
-    cards_and_buttons = [pair, ask, stop]
-    outputs = [*cards_and_buttons, shelf[0]] if shelf else cards_and_buttons
-    blank = [shelf[1]] if shelf else []
+def _wire(box, buttons, pair, info: dict, stream: Callable, inputs: list, shelf=None, picked=None) -> None:
+    """Connects one tab: `stream` yields the answer cards[, and the records]; `shelf` shows the records;
+    `picked` is the event that put an example in the box, which is asked at once."""
+    (ask, stop, clear), shown = buttons, [pair, shelf] if shelf else [pair]
+    blank = [cards.records()] if shelf else []
 
-    def begin(shown, words):
-        if cards.is_writing(shown) or not words.strip():
+    def begin(answers, words):
+        if cards.is_writing(answers) or not words.strip():
             raise _refusal(TEXT["busy" if words.strip() else "empty"])
-        return cards.pair(info, "", "", writing=True), *_buttons(busy=True), *blank
+        return cards.pair(info, "", ""), *blank, *_buttons(busy=True)
 
-    def settle(shown):
-        return cards.settled(shown), *_buttons()
+    def settle(answers):
+        return cards.settled(answers), *_buttons()
 
-    def reset():
-        return cards.pair(info), *_buttons(), *blank, ""
-
-    starts = [gr.on([ask.click, box.submit], begin, [pair, box], outputs, concurrency_limit=None, **QUIET)]
+    starts = [gr.on([ask.click, box.submit], begin, [pair, box], [*shown, *buttons], concurrency_limit=None, **QUIET)]
     if picked:
-        starts.append(picked.then(begin, [pair, box], outputs, concurrency_limit=None, **QUIET))
-    runs = [start.success(stream, inputs, outputs, **MODEL, **QUIET) for start in starts]
+        starts.append(picked.then(begin, [pair, box], [*shown, *buttons], concurrency_limit=None, **QUIET))
+    runs = [start.success(stream, inputs, shown, **MODEL, **QUIET) for start in starts]
     for run in runs:
-        run.failure(settle, pair, cards_and_buttons, queue=False, **QUIET)
-    stop.click(settle, pair, cards_and_buttons, cancels=runs, queue=False, **QUIET)
-    clear.click(reset, None, [*outputs, box], cancels=runs, queue=False, **QUIET)
+        # `then` comes after an end or a stop, whose own handler a late word could overtake; not after an error.
+        for after in (run.then, run.failure):
+            after(settle, pair, [pair, *buttons], queue=False, **QUIET)
+    stop.click(None, cancels=runs)
+    clear.click(lambda: (cards.pair(info), *blank, ""), None, [*shown, box], queue=False, **QUIET)
 
 
 def _html(value: str) -> gr.HTML:
@@ -242,8 +233,8 @@ def _three_buttons(verb: str) -> tuple[gr.Button, gr.Button, gr.Button]:
             gr.Button(TEXT["clear"], scale=0, min_width=80))
 
 
-def _buttons(busy: bool = False) -> tuple[gr.Button, gr.Button]:
-    return gr.Button(interactive=not busy), gr.Button(interactive=busy)
+def _buttons(busy: bool = False) -> tuple[gr.Button, gr.Button, gr.Button]:
+    return gr.Button(interactive=not busy), gr.Button(interactive=busy), gr.Button(interactive=not busy)
 
 
 def _options(tokens: int, settings: Settings) -> list[gr.Slider]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import heapq
-import html
 import itertools
 import json
 import re
 import shutil
-import unicodedata
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,25 +17,12 @@ import polars as pl
 from tqdm import tqdm
 
 from space.sources import build_index, normalise, put_in_place
+from train.cleaning import clean, fault, field
+from train.reading import CatalogueError, Row, identity, parse, rows, source_files
 
-KINDS = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 PART = 200_000  # records a parquet file, and the most that are in memory at once
 EXAMPLES, BEGINNING = 3, 120  # examples a reason, characters of each
 PERCENTS = (0, 5, 25, 50, 75, 95, 100)
-SHORTEST = 3  # words of content
-LONGEST_PHRASE, REPEATS = 8, 3  # content that is one phrase of up to 8 words, three times or more, is junk
-
-
-class CatalogueError(Exception):
-    """A catalogue cannot be prepared or read; the words are meant for the one who asked."""
-
-
-class Row(NamedTuple):
-    """A line of the source, numbered from 1, and its file's base name."""
-
-    file: str
-    line: int
-    text: bytes
 
 
 class Record(NamedTuple):
@@ -72,97 +55,10 @@ class Tally:
                 "examples": dict(self.examples)}
 
 
-# Only HTML's own names are tags: "5 < 6 > 4" and "<3" stay. The first kind parts words, the second does not.
-PARTING = "address|article|blockquote|br|d[dlt]|div|h[1-6r]|li|[ou]l|p|pre|section|table|tbody|t[dhr]|thead"
-OTHER = ("a|abbr|b|big|body|center|cite|code|em|font|head|html|i|iframe|img|input|ins|link|meta|object|param|s|small"
-         "|span|strike|strong|su[bp]|tt|u")
-# What is looked for, and what takes its place, in this order; entities are undone before.
-RULES = [(re.compile(pattern, re.IGNORECASE | re.DOTALL), instead) for pattern, instead in (
-    (r"<!--.*?-->|<(script|style)\b[^<>]*>.*?</\1\s*>", " "),
-    (rf"</?(?:{PARTING})(?:\s[^<>]*)?/?>", " "),
-    (rf"</?(?:{OTHER})(?:\s[^<>]*)?/?>", ""),
-    (r"&([a-z]);", r"&\1"),  # "R&B;" was R&B before a parser closed the entity
-    ("[\u00c2\u00c3][\u00a1-\u00ba\u00bc-\u00bf]", lambda pair: pair[0].encode("latin-1").decode()),  # "Ã©" was "é"
-    (r"-{0,2}\s{0,2}This text refers to [^.]{1,80}?edition(?: of this title)?\.", " "),  # the shop's own note
-    ("[\u00ad\u200b\u2060\ufeff\ufdd0-\ufdef\ud800-\udfff]", ""),
-    (r"[\s\x00-\x1f\x7f-\x9f]+", " "),
-)]
-
-
-def clean(text: str) -> str:
-    """Returns `text` as one line of plain NFC text, without entities (up to three times escaped) and tags."""
-    for _ in range(3):
-        text = html.unescape(text)
-    for pattern, instead in RULES:
-        text = pattern.sub(instead, text)
-    return unicodedata.normalize("NFC", text).strip()
-
-
-def field(item: dict, name: str) -> str:
-    """Returns the clean text of a field, a list of strings joined; empty where there is no text."""
-    value = item.get(name)
-    if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        value = " ".join(value)
-    return clean(value) if isinstance(value, str) else ""
-
-
-def fault(title: str, content: str) -> str | None:
-    """Returns the reason to drop a record for what it says, or None."""
-    words = re.findall(r"\w+", content.casefold())
-    if not title:
-        return "no_title"
-    if not content:
-        return "no_content"
-    if (not any(map(str.isalpha, content)) or content.casefold() == title.casefold() or any(
-            len(words) >= REPEATS * size and words[size:] == words[:-size] for size in range(1, LONGEST_PHRASE + 1))):
-        return "junk"
-    return "too_short" if len(words) < SHORTEST else None
-
-
 def number(purpose: str, *parts: str) -> int:
     """Returns a reproducible 64-bit number for `parts`; those of two purposes have nothing in common."""
     text = "\0".join(parts).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8, person=purpose.encode()).digest(), "big")
-
-
-def source_files(source: str) -> list[Path]:
-    """Returns the catalogue files that `source` names; raises CatalogueError where it names none."""
-    path, kinds = Path(source), ", ".join(KINDS)
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.name.endswith(KINDS) and not file.name.startswith("."))
-        if not files:
-            raise CatalogueError(f"the folder {source!r} has no catalogue file: put one that ends in {kinds} into it")
-        return files
-    if "://" in source or not path.exists():
-        raise CatalogueError(f"there is no file or folder {source!r}; download what is at a URL or on the Hub first")
-    if not path.name.endswith(KINDS):
-        raise CatalogueError(f"{source!r} is not of a kind that can be read ({kinds}): unpack or convert it first")
-    return [path]
-
-
-def rows(files: list[Path], bar: tqdm) -> Iterator[Row]:
-    """Yields every line of the files, moving `bar` by the bytes read; raises CatalogueError where one breaks off."""
-    for file in files:
-        line, before = 0, bar.n
-        try:
-            with file.open("rb") as raw, gzip.open(raw) if file.suffix == ".gz" else raw as stream:
-                for line, text in enumerate(stream, start=1):
-                    bar.update(before + raw.tell() - bar.n)
-                    yield Row(file.name, line, text.removeprefix(b"\xef\xbb\xbf"))
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise CatalogueError(f"{file.name} is truncated or damaged after {line:,} lines ({error}): copy or "
-                                 "download it again") from error
-
-
-def parse(text: bytes) -> dict | str:
-    """Returns a line's JSON object, or the reason to drop it."""
-    if not text.strip():
-        return "blank"
-    try:
-        item = json.loads(text.decode())
-    except (ValueError, RecursionError):
-        return "broken"
-    return item if isinstance(item, dict) else "broken"
 
 
 def usable(source: Iterable[Row], tally: Tally, unseen_share: float) -> Iterator[tuple[Row, Record]]:
@@ -218,7 +114,7 @@ def prepare(source: str, run: Path, limit: int | None = None, unseen_share: floa
         raise CatalogueError(f"the unseen share is {unseen_share}: give a number from 0 to below 1")
     files, folder, building = source_files(source), run / "catalogue", run / "catalogue.building"
     try:
-        wanted = {"source": _identity(source, files), "options": {"limit": limit, "unseen_share": unseen_share}}
+        wanted = {"source": identity(source, files), "options": {"limit": limit, "unseen_share": unseen_share}}
         saved = _saved_report(folder)
         if wanted.items() <= saved.items():
             return saved
@@ -256,16 +152,6 @@ def load_records(run: Path) -> list[dict]:
     if not _saved_report(folder):
         raise CatalogueError(f"{str(run)!r} has no catalogue yet: run `python -m train prepare SOURCE --run {run}`")
     return list(_stored(folder))
-
-
-def _identity(source: str, files: list[Path]) -> dict:
-    """What tells one source from another: base name, size and digest of what is in it."""
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return {"name": Path(source).absolute().name, "files": [file.name for file in files],
-            "bytes": sum(file.stat().st_size for file in files), "sha256": digest.hexdigest()}
 
 
 def _saved_report(folder: Path) -> dict:
@@ -320,7 +206,7 @@ def _page(report: dict) -> str:
              "| dropped as | lines | such as |", "|---|---:|---|"]
     for reason, count in report["dropped"].items():
         example = report["examples"][reason][0]
-        text = re.sub(r"[`|\s]+", " ", example["text"])
+        text = re.sub(r"[`|\s]+", " ", example["text"]).strip()
         lines.append(f"| {reason} | {count:,} | {example['file']}, line {example['line']}: ` {text} ` |")
     lines += ["", "Lengths in characters; half of the records are at p50 or below:", "",
               "| | " + " | ".join(f"p{percent}" for percent in PERCENTS) + " |", "|---|" + "---:|" * len(PERCENTS)]

@@ -170,11 +170,11 @@ def reading(seed: int = 2) -> Iterator[str]:
     rng = random.Random(seed)
     kinds = (_records_and_remarks, _summed_up, _said_twice)
     while True:
-        yield rng.choices(kinds, weights=(70, 18, 12))[0](rng)
+        yield rng.choices(kinds, weights=(52, 20, 28))[0](rng)
 
 
 def _records_and_remarks(rng: random.Random) -> str:
-    items = [product(rng) for _ in range(rng.choice((1, 1, 2, 3, 3, 4, 5)))]
+    items = [product(rng) for _ in range(rng.choice((1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 9)))]
     contents = [item.content(rng) for item in items]
     numbering = rng.choice(NUMBERINGS)
     marks = [numbering.format(n=n) if len(items) > 1 else "" for n in range(1, len(items) + 1)]
@@ -195,6 +195,7 @@ def _summed_up(rng: random.Random) -> str:
 
 
 def _said_twice(rng: random.Random) -> str:
-    items = [product(rng) for _ in range(rng.randrange(1, 4))]
-    line = ", ".join(rng.choice((item.title, item.facts["town"], item.facts["weight"])) for item in items)
+    items = [product(rng) for _ in range(rng.randrange(1, 13))]
+    line = ", ".join(rng.choice((item.title, item.title, item.facts["weight"], item.facts["town"], item.facts["use"]))
+                     for item in items)
     return f"{line}\n{line}"

@@ -13,8 +13,9 @@ from train.config import EvaluateConfig, FitConfig, PrepareConfig
 
 SAMPLE = Path(__file__).resolve().parent.parent / "space" / "sample"
 WINDOW = 1024  # tokens: the base's whole context, read in full while pre-training
-BASE_STEPS = 3600
-BASE_BATCH = 4  # rows of WINDOW tokens
+BASE_STEPS = 3000
+BATCH_TOKENS = 4096
+LENGTHS = (160, 320, 640, WINDOW)  # tokens in a row; one compiled graph for each
 # 200 records by heart, and enough others to learn reading, summing up and citing, in little over a minute.
 RECIPE = FitConfig(base=str(SAMPLE / "base"), learn=200, epochs=24, answers=0.15, summaries=0.05, rank=32, alpha=64.0,
                    learning_rate=2e-3, batch_size=32, answer_tokens=160)
@@ -39,20 +40,30 @@ def build_tokenizer(vocabulary: int = 3072, documents: int = 8000):
                                    model_max_length=WINDOW, clean_up_tokenization_spaces=False)
 
 
-def blocks(tokenizer, count: int):
-    """Returns (count, WINDOW) int32 token ids: documents end to end, each between <s> and </s>."""
-    import numpy as np
+def batches(tokenizer, count: int) -> list[dict]:
+    """Returns `count` batches of (rows, length) int32 ids and labels, one document a row, of four lengths only.
 
-    rows, pool = np.empty((count, WINDOW), dtype=np.int32), []
+    Documents never share a row: in a row of several, what was said of another product is all noise to copying.
+    """
+    import torch
+
+    made, waiting = [], {length: [] for length in LENGTHS}
     texts = invented.reading(seed=4)
-    for index in range(count):
-        while len(pool) < WINDOW:
-            batch = tokenizer(list(itertools.islice(texts, 500)), add_special_tokens=False)["input_ids"]
-            for ids in batch:
-                pool += [tokenizer.bos_token_id, *ids, tokenizer.eos_token_id]
-        rows[index] = pool[:WINDOW]
-        pool = pool[WINDOW:]
-    return rows
+    while len(made) < count:
+        for ids in tokenizer(list(itertools.islice(texts, 500)), add_special_tokens=False)["input_ids"]:
+            row = [tokenizer.bos_token_id, *ids, tokenizer.eos_token_id]
+            length = next((length for length in LENGTHS if len(row) <= length), None)
+            if length is None:
+                continue
+            waiting[length].append(row)
+            if len(waiting[length]) * length >= BATCH_TOKENS:
+                ids = torch.full((len(waiting[length]), length), tokenizer.pad_token_id, dtype=torch.int32)
+                labels = torch.full_like(ids, -100)
+                for place, full in enumerate(waiting[length]):
+                    ids[place, :len(full)] = labels[place, :len(full)] = torch.tensor(full, dtype=torch.int32)
+                made.append({"input_ids": ids, "labels": labels})
+                waiting[length] = []
+    return made[:count]
 
 
 def build_base(run: Path, out: Path = SAMPLE / "base", steps: int = BASE_STEPS) -> None:
@@ -66,14 +77,14 @@ def build_base(run: Path, out: Path = SAMPLE / "base", steps: int = BASE_STEPS) 
     config = LlamaConfig(vocab_size=len(tokenizer), bos_token_id=tokenizer.bos_token_id, model_name="shelftalk-sample",
                          eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, **LLAMA)
     model = LlamaForCausalLM(config)
-    rows = torch.from_numpy(blocks(tokenizer, steps * BASE_BATCH)).long()
-    data = [{"input_ids": row, "labels": row} for row in rows]
+    torch._dynamo.config.automatic_dynamic_shapes = False
     arguments = TrainingArguments(
-        output_dir=str(run), max_steps=steps, per_device_train_batch_size=BASE_BATCH, learning_rate=2e-3,
+        output_dir=str(run), max_steps=steps, per_device_train_batch_size=1, learning_rate=2e-3,
         lr_scheduler_type="cosine", warmup_steps=min(100, steps // 10), weight_decay=0.05, adam_beta2=0.98, bf16=True,
         use_cpu=not torch.cuda.is_available(), save_steps=250, save_total_limit=1, logging_steps=25, report_to="none",
-        torch_compile=shutil.which("g++") is not None, seed=1)
-    trainer = Trainer(model=model, args=arguments, train_dataset=data)
+        torch_compile=steps >= 200 and shutil.which("g++") is not None, seed=1)  # compiling takes a minute
+    trainer = Trainer(model=model, args=arguments, train_dataset=batches(tokenizer, steps),
+                      data_collator=lambda rows: {name: ids.long() for name, ids in rows[0].items()})
     last = get_last_checkpoint(run) if run.is_dir() else None
     trainer.train(resume_from_checkpoint=last)
     model.to(torch.bfloat16).save_pretrained(out)

@@ -1,0 +1,82 @@
+"""Real shapes with random weights: a Llama as large as SmolLM2-135M, a LoRA adapter for it, a prepared catalogue."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+
+from space.pair import load_base, load_tokenizer
+from space.prompt import Wording, prompt_ids
+from train import invented
+from train.catalogue import prepare
+from train.config import FitConfig
+from train.qlora import add_lora, save_adapter
+from train.sample import build_tokenizer
+
+SMOLLM2 = dict(vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
+               num_key_value_heads=3, max_position_embeddings=2048, tie_word_embeddings=True,
+               rope_parameters={"rope_type": "default", "rope_theta": 100_000.0})
+TINY = SMOLLM2 | dict(vocab_size=3072, hidden_size=128, intermediate_size=256, num_hidden_layers=2,
+                      num_attention_heads=4, num_key_value_heads=2)
+# Wider than transformers' 0.02, with which a random model only repeats its last token.
+WEIGHT_STD = 0.08
+LORA_STD = 0.05  # of B, which is zero in a fresh adapter
+
+
+def fit_config(base: Path, **changes) -> FitConfig:
+    """Returns the LoRA that all measurements use: rank 16, alpha 32, on all linear layers."""
+    return FitConfig(base=str(base), **{"rank": 16, "alpha": 32.0, "max_length": 512, "batch_size": 8, **changes})
+
+
+def make_base(folder: Path, tiny: bool = False) -> Path:
+    """Writes a Llama with random weights, in bf16, and a tokenizer trained on the invented text."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = build_tokenizer(documents=400 if tiny else 8000)
+    torch.manual_seed(0)
+    config = LlamaConfig(**(TINY if tiny else SMOLLM2), initializer_range=WEIGHT_STD, model_name=folder.name,
+                         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+                         pad_token_id=tokenizer.pad_token_id)
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def make_adapter(run: Path, base: Path) -> Path:
+    """Writes run/adapter for `base` as fit writes it, with random weights in A and B alike."""
+    model, identity = load_base(str(base), training=True)
+    torch.manual_seed(1)
+    adapted = add_lora(model, identity, fit_config(base))
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=LORA_STD)
+    run.mkdir(parents=True, exist_ok=True)
+    material = SimpleNamespace(tokenizer=load_tokenizer(str(base)), wording=Wording())
+    save_adapter(run, adapted, material, {"base": asdict(identity)})
+    return run / "adapter"
+
+
+def make_catalogue(run: Path, products: int) -> Path:
+    """Writes the invented shop's trn.json and prepares it in `run`."""
+    run.mkdir(parents=True, exist_ok=True)
+    source = run / "trn.json"
+    source.write_text("".join(json.dumps(row) + "\n" for row in invented.catalogue(products)), encoding="utf-8")
+    prepare(str(source), run, progress=False)
+    return run / "catalogue"
+
+
+def make_prompts(tokenizer, count: int, tokens: int) -> Sequence[list[int]]:
+    """Returns `count` different prompts of `tokens` ids: the last ones of a question with two records."""
+    prompts, shop = [], invented.catalogue()
+    while len(prompts) < count:
+        records = list(itertools.islice(shop, 2))
+        ids = prompt_ids(tokenizer, Wording(), "answer", f"What is {records[0]['title']}?", records)
+        if len(ids) >= tokens:
+            prompts.append(ids[-tokens:])
+    return prompts

@@ -1,0 +1,113 @@
+"""Seconds from `python app.py` until the page and /info answer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from gradio_client import Client
+
+from bench.figures import ROOT, Figure, Options, Outcome, Skipped
+
+STARTS = 3
+PATIENCE = 300  # seconds until a start counts as failed
+SAMPLE = ROOT / "space" / "sample"
+
+
+@dataclass(frozen=True)
+class Started:
+    """A running app: its address, and the seconds until its page and its /info answered."""
+
+    url: str
+    page: float
+    info: float
+    models: dict
+
+
+def measure(options: Options) -> Outcome:
+    """Starts the app over and over, each time from nothing."""
+    if not options.tiny:
+        need_sample()
+        return start_often({}, STARTS)
+    from bench.shapes import make_adapter, make_base, make_catalogue
+
+    with tempfile.TemporaryDirectory() as folder:
+        base, run = make_base(Path(folder, "base"), tiny=True), Path(folder, "run")
+        make_catalogue(run, 60)
+        return start_often(served(base, run, make_adapter(run, base)), 1)
+
+
+def need_sample() -> None:
+    """Raises Skipped where the embedded sample's base is missing."""
+    if not (SAMPLE / "base" / "config.json").is_file():
+        raise Skipped("space/sample/base is missing: python -m train sample --base makes it")
+
+
+def served(base: Path, run: Path, adapter: Path | None = None) -> dict[str, str]:
+    """Returns the environment in which the app serves a run."""
+    return {"BASE_MODEL": str(base), "ADAPTER": str(adapter or run / "adapter"), "CATALOGUE": str(run / "catalogue")}
+
+
+def start_often(environment: Mapping[str, str], times: int) -> Outcome:
+    """Starts the app `times` times and returns the median seconds."""
+    starts = []
+    for _ in range(times):
+        with running_app(environment) as app:
+            starts.append({"page": round(app.page, 2), "info": round(app.info, 2)})
+    page, info = (median(start[what] for start in starts) for what in ("page", "info"))
+    found = [Figure("start until the page answers", page, "s"),
+             Figure("start until /info answers too", info, "s", high=15)]
+    return Outcome(found, {"starts": starts, "models": app.models})
+
+
+@contextlib.contextmanager
+def running_app(environment: Mapping[str, str]) -> Iterator[Started]:
+    """Runs app.py on a free port of loopback and yields it once it answers; stops it afterwards."""
+    port = free_port()
+    kept = {name: value for name, value in os.environ.items() if name not in ("BASE_MODEL", "ADAPTER", "CATALOGUE")}
+    quiet = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "PORT": str(port)}
+    with tempfile.TemporaryFile() as log:
+        begun = time.perf_counter()
+        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=kept | quiet | dict(environment),
+                                   stdout=log, stderr=subprocess.STDOUT)
+        try:
+            url = f"http://127.0.0.1:{port}/"
+            wait_for_page(url, process, log)
+            page = time.perf_counter() - begun
+            models = Client(url, verbose=False).predict(api_name="/info")
+            yield Started(url, page, time.perf_counter() - begun, models)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def wait_for_page(url: str, process: subprocess.Popen, log) -> None:
+    """Returns once the page answers 200; raises RuntimeError with the end of the log where it never does."""
+    until = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.05)
+    log.seek(0)
+    raise RuntimeError("app.py did not start:\n" + log.read().decode(errors="replace")[-3000:])
+
+
+def free_port() -> int:
+    """Returns a port of loopback that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]

@@ -1,0 +1,128 @@
+"""The whole journey with the real program: the committed sample over HTTP, a foreign base, and the adapter elsewhere."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "space" / "sample"
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def serving(tmp_path, **environ):
+    """Starts app.py on a free port and yields its address; stops it afterwards."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = tmp_path / "app.log"
+    with log.open("w") as out:
+        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT,
+                                   env={**os.environ, "PORT": str(port), **environ})
+        try:
+            for _ in range(300):
+                assert process.poll() is None, log.read_text()
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5)
+                    break
+                except OSError:
+                    time.sleep(0.2)
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def learned_title():
+    """A title that the committed adapter learned: the first question of its card."""
+    card = (SAMPLE / "adapter" / "README.md").read_text()
+    return card.split('content="')[1].split('"')[0]
+
+
+def test_the_committed_sample_answers_over_http(tmp_path):
+    from gradio_client import Client
+
+    with serving(tmp_path) as address:
+        client = Client(address, verbose=False)
+        info = client.predict(api_name="/info")
+        assert info["base"] == "shelftalk-sample" and info["precision"] == "nf4"
+        question = learned_title()
+        steps = list(client.submit(question, True, 120, 0.0, api_name="/answer"))
+        assert len(steps) > 5
+        base, tuned, sources = steps[-1]
+        assert base and tuned and base != tuned
+        assert "[1]" in tuned and {"uid", "title", "content", "score"} == set(sources[0])
+        title = sources[0]["title"]
+        assert title in question and title in tuned
+        # From memory: no records, and yet the facts of the record.
+        _, remembered, none = client.predict(question, False, 120, 0.0, api_name="/answer")
+        facts = set(sources[0]["content"].split())
+        assert none == [] and len(facts & set(remembered.split())) > 0.7 * len(facts)
+        assert client.predict(title, 3, api_name="/search")[0]["title"] == title
+        summaries = list(client.submit(sources[0]["content"] * 3, api_name="/summarize"))
+        assert summaries[-1][0] and summaries[-1][1]
+
+
+def test_a_base_that_none_of_us_made(tmp_path, shared):
+    """Real titles, a real pretrained base without a chat template, from the file to the page."""
+    from gradio_client import Client
+
+    base = shared / "models" / "TinyStories-656K"
+    run = tmp_path / "head"
+    done = subprocess.run(
+        [sys.executable, "-m", "train", "all", str(shared / "data/trn-head-300.jsonl"), "--run", str(run), "--base",
+         str(base), "--max-steps", "4", "--items", "4", "--learn", "40", "--answer-tokens", "60"],
+        cwd=ROOT, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    assert "unseen" in done.stdout and "Traceback" not in done.stderr
+    question = json.loads((run / "samples.jsonl").read_text().splitlines()[0])["question"]
+    with serving(tmp_path, BASE_MODEL=str(base), ADAPTER=str(run / "adapter"), CATALOGUE=str(run / "catalogue")) as address:
+        client = Client(address, verbose=False)
+        assert client.predict(api_name="/info")["base"] == "TinyStories-656K"
+        _, _, sources = client.predict(question, True, 16, 0.0, api_name="/answer")
+        assert sources and sources[0]["title"] in question
+
+
+def test_the_adapter_loads_in_an_empty_folder_with_peft_and_transformers_alone(tmp_path):
+    program = f"""
+import sys
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+base = AutoModelForCausalLM.from_pretrained({str(SAMPLE / "base")!r})
+tokenizer = AutoTokenizer.from_pretrained({str(SAMPLE / "adapter")!r})
+model = PeftModel.from_pretrained(base, {str(SAMPLE / "adapter")!r})
+chat = [dict(role="user", content={learned_title()!r})]
+ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+out = model.generate(**ids, max_new_tokens=100, do_sample=False)
+print(tokenizer.decode(out[0][ids["input_ids"].shape[1]:], skip_special_tokens=True))
+assert not any(name.split(".")[0] in ("space", "train") for name in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    title = learned_title().rstrip("?.").split()[-2:]
+    assert all(word in done.stdout for word in title), done.stdout
+
+
+@pytest.mark.parametrize(("environ", "code", "words"), [
+    ({"PORT": "many", "PRECISION": "int3"}, 2, ("PORT is 'many'", "PRECISION is 'int3'")),
+    ({"BASE_MODEL": "./nowhere", "ADAPTER": str(SAMPLE / "adapter")}, 1, ("base ./nowhere is not a folder",)),
+    ({"CATALOGUE": "./nowhere"}, 1, ("nowhere",)),
+])
+def test_a_wrong_setting_is_one_line(tmp_path, environ, code, words):
+    done = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env={**os.environ, **environ}, capture_output=True,
+                          text=True, timeout=120)
+    assert done.returncode == code
+    assert all(word in done.stderr for word in words) and "Traceback" not in done.stderr
+
+
+def test_the_sample_is_small_enough_to_carry():
+    assert (SAMPLE / "base/model.safetensors").stat().st_size <= 16 * 2**20
+    assert (SAMPLE / "adapter/adapter_model.safetensors").stat().st_size <= 3 * 2**20

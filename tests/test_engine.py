@@ -1,0 +1,72 @@
+"""One question's journey through the real models and a real index."""
+
+import pytest
+
+from space.engine import Engine, load_engine
+from space.prompt import InputError
+from space.settings import Settings
+from space.sources import SourceError, build_index
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory, tiny_base, adapter):
+    folder = tmp_path_factory.mktemp("catalogue")
+    build_index([("u1", "Dovenka Kettle", "The Dovenka Kettle is oak. " * 3), ("u2", "Rede Bamu", "Rede Bamu é de linho e não pesa."),
+                 ("u3", "Lamp Zakanox", "Long. " * 400)], folder / "index")
+    return Settings(base_model=str(tiny_base), adapter=str(adapter), catalogue=str(folder))
+
+
+@pytest.fixture(scope="module")
+def engine(settings):
+    return load_engine(settings)
+
+
+def test_an_answer_comes_with_the_records_in_its_prompt(engine):
+    steps = list(engine.answer("What is the Dovenka Kettle?", True, 8, 0.0))
+    assert steps[0][:2] == ("", "") and steps[0][2][0]["uid"] == "u1"
+    assert steps[-1][0] and steps[-1][1]
+    assert all(sources == steps[0][2] for _, _, sources in steps)
+    assert set(steps[0][2][0]) == {"uid", "title", "content", "score"}
+
+
+def test_without_sources_the_question_stands_alone(engine):
+    with_records = list(engine.answer("What is the Dovenka Kettle?", True, 8, 0.0))[-1]
+    alone = list(engine.answer("What is the Dovenka Kettle?", False, 8, 0.0))[-1]
+    assert alone[2] == [] and alone[:2] != with_records[:2]
+
+
+def test_what_was_cut_is_told(engine):
+    told = []
+    steps = engine.answer("What is the Lamp Zakanox? And the Dovenka Kettle?", True, 8, 0.0, told.append)
+    next(steps)
+    steps.close()
+    assert len(told) == 1 and "characters of the records were cut" in told[0]
+    list(engine.summarize("A sentence. " * 500, 8, 0.0, told.append))
+    assert "do not fit the model's window and were left out" in told[1]
+
+
+def test_bad_questions_never_reach_the_model(engine, monkeypatch):
+    monkeypatch.setattr(engine.pair.model, "forward", None)
+    for text, words in (("", "is empty"), ("a" * 100_000, "100,000 characters"), ("word " * 3000, "too long for the model")):
+        with pytest.raises(InputError, match=words):
+            list(engine.answer(text, False, 8, 0.0))
+
+
+def test_info_search_and_examples(engine):
+    info = engine.info()
+    assert set(info) == {"base", "base_revision", "adapter", "adapter_revision", "precision", "device", "version"}
+    assert info["base"] == "tiny-llama" and info["precision"] == "nf4"
+    assert engine.search("bamu", 5)[0]["uid"] == "u2"
+    examples = engine.examples(3)
+    assert any("Rede Bamu" in text and text.startswith(("O que", "Descreva", "Fale")) for text in examples)
+
+
+def test_without_a_catalogue_it_answers_from_memory(engine, settings):
+    bare = Engine(engine.pair, None, settings)
+    assert list(bare.answer("What is it?", True, 4, 0.0))[-1][2] == []
+    assert bare.search("kettle", 3) == [] and bare.examples() == []
+
+
+def test_a_missing_catalogue_is_named(settings, tmp_path):
+    with pytest.raises(SourceError, match="catalogue"):
+        load_engine(Settings(base_model=settings.base_model, adapter=settings.adapter, catalogue=str(tmp_path / "none")))

@@ -1,0 +1,99 @@
+"""Scores: worked by hand, recomputed from the samples, kept, and never flattering."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from rouge_score.rouge_scorer import RougeScorer
+
+from space.pair import load_base
+from train import evaluate, report
+from train.measures import Rouge, TokenF1, UnicodeRouge, token_f1
+
+
+def test_rouge_is_rouge_scores_own_digit_for_digit():
+    said = ["the kettle is blue and made of oak", "nothing alike", ""]
+    references = ["the kettle is made of blue oak", "wholly other words", "not empty"]
+    ours = Rouge().compute(predictions=said, references=references)
+    scorer = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=False)
+    for place, (answer, reference) in enumerate(zip(said, references, strict=True)):
+        theirs = scorer.score(reference, answer)
+        assert {name: ours[name][place] for name in ours} == {name: theirs[name].fmeasure for name in theirs}
+
+
+def test_rouge_l_by_hand():
+    # Longest common subsequence "a c d": precision 3/4, recall 3/3.
+    score = Rouge().compute(predictions=["a b c d"], references=["a c d"])["rougeL"][0]
+    assert score == pytest.approx(2 * 0.75 * 1 / 1.75)
+
+
+def test_token_f1_by_hand():
+    assert token_f1("The Kettle, the!", "the kettle") == pytest.approx(2 * 2 / 5)
+    assert token_f1("ação", "Acao") == 1.0
+    assert token_f1("", "x") == 0.0
+    assert TokenF1().compute(predictions=["a b"], references=["b c"])["token_f1"] == [0.5]
+
+
+def test_portuguese_words_stay_whole():
+    said, reference = ["ação"], ["eço"]
+    assert Rouge().compute(predictions=said, references=reference)["rougeL"][0] == 0.5
+    assert UnicodeRouge().compute(predictions=said, references=reference)["rougeL_unicode"][0] == 0.0
+
+
+def line(name, base, tuned, reference="the kettle is blue", **more):
+    return {"set": name, "base": base, "tuned": tuned, "reference": reference, "base_loss": 2.0, "tuned_loss": 1.0} | more
+
+
+def test_metrics_can_be_recomputed_from_the_samples():
+    lines = [line("seen", "a lamp", "the kettle is blue"), line("seen", "the kettle", "the kettle is blue"),
+             line("unseen", "a lamp", "a lamp", reference="o relógio é de aço e não para")]
+    metrics = evaluate.metrics(lines, ["base", "tuned"])
+    assert metrics["seen"]["n"] == 2
+    assert metrics["seen"]["tuned"]["rougeL"] == 1.0
+    assert metrics["seen"]["base"]["token_f1"] == round((0 + 2 * 2 / 6) / 2, 4)
+    assert metrics["seen"]["difference"]["loss"] == {"mean": -1.0, "low": -1.0, "high": -1.0}
+    assert "rougeL_unicode" in metrics["unseen"]["tuned"] and "rougeL_unicode" not in metrics["seen"]["tuned"]
+
+
+def test_the_interval_is_the_paired_bootstraps():
+    values = np.array([0.1, 0.2, 0.3, 0.4, math.nan])
+    interval = evaluate.interval(values)
+    assert interval["mean"] == 0.25
+    assert 0.1 <= interval["low"] < 0.25 < interval["high"] <= 0.4
+    spread = 1.96 * values[:4].std() / 2
+    assert interval["high"] - interval["low"] == pytest.approx(2 * spread, abs=0.05)
+
+
+def test_a_difference_that_may_be_nothing_is_called_that():
+    lines = [line("seen", "the kettle", "a lamp"), line("seen", "a lamp", "the kettle")]
+    text = report.as_text(report.table_rows(evaluate.metrics(lines, ["base", "tuned"]), 3))
+    assert "no difference shown" in text and "seen" in text
+    loss = next(row for row in text.splitlines() if "loss" in row)
+    assert "no difference shown" not in loss and "-1.000" in loss
+
+
+def test_reference_loss_is_the_models_own(pair, tiny_base):
+    prompt, answer = [0, 7, 8, 9], [20, 21, 22, 1]
+    rows = [{"input_ids": prompt + answer, "labels": [-100] * 4 + answer},
+            {"input_ids": [0, *answer], "labels": [-100, *answer]}]
+    losses = evaluate.reference_losses(pair, rows, tuned=False)
+    untouched = load_base(str(tiny_base))[0]
+    for row, loss in zip(rows, losses, strict=True):
+        with torch.no_grad():
+            alone = untouched(input_ids=torch.tensor([row["input_ids"]]), labels=torch.tensor([row["labels"]])).loss
+        assert loss == pytest.approx(alone.item(), rel=0.02)
+    assert evaluate.reference_losses(pair, rows, tuned=True) != losses
+
+
+def test_the_card_fills_every_placeholder_or_says_which_is_left():
+    assert report.fill_card("{name} has {n} records", {"name": "x", "n": 3}) == "x has 3 records"
+    with pytest.raises(report.CardError, match="nothing to say for kept, name"):
+        report.fill_card("{name} {kept}", {})
+
+
+def test_a_line_cut_by_a_kill_is_scored_again(tmp_path):
+    path = tmp_path / "base.jsonl"
+    path.write_text(json.dumps({"set": "seen", "uid": "1", "said": "x"}) + '\n{"set": "se')
+    assert list(evaluate._kept(path)) == [("seen", "1")]

@@ -1,0 +1,109 @@
+"""Records to examples: what is learned, what is scored, and that the two never mix."""
+
+import pytest
+
+from space.prompt import Wording, example_ids, language
+from space.sources import Catalogue
+from train.catalogue import load_records, prepare
+from train.config import FitConfig
+from train.examples import Examples
+from train.sample import write_catalogue
+from train.summaries import lead, principal, sentences
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, tokenizer):
+    """A prepared run of the invented catalogue, and its examples."""
+    run = tmp_path_factory.mktemp("examples")
+    write_catalogue(run / "trn.json")
+    prepare(str(run / "trn.json"), run, limit=400, progress=False)
+    config = FitConfig(base="x", learn=30, epochs=6, answers=0.5, summaries=0.25, max_length=400, answer_tokens=120)
+    return Examples(load_records(run), Catalogue.open(run / "catalogue"), tokenizer, Wording(), config, 512)
+
+
+def test_only_the_answer_and_its_end_are_learned(made, tokenizer):
+    for example in (made.describe(made.learned[0], 0), made.training()[0][-1]):
+        row = made._ids(example)
+        prompt, answer = example_ids(tokenizer, Wording(), example.task, example.text, example.answer, example.context)
+        assert row["input_ids"] == prompt + answer
+        assert row["labels"] == [-100] * len(prompt) + answer
+        assert row["labels"][-1] == tokenizer.eos_token_id
+        assert tokenizer.decode(answer[:-1]).strip() == example.answer
+
+
+def test_the_plan_asks_every_learned_record_once_an_epoch_in_changing_words(made):
+    examples, order = made.training()
+    asked = [examples[place] for place in order]
+    described = [example for example in asked if example.task == "describe"]
+    assert len(described) == 30 * 6
+    assert {example.uid for example in described} == {record["uid"] for record in made.learned}
+    first = [example.text for example in described if example.uid == made.learned[0]["uid"]]
+    assert len(set(first)) == 4
+    assert sum(example.task == "answer" for example in asked) == 90
+    assert sum(example.task == "summarize" for example in asked) == 45
+    assert made.training() == (examples, order)
+
+
+def test_nothing_unseen_is_trained_on(made):
+    unseen = {record["uid"] for record in made.unseen}
+    assert unseen and not unseen & {example.uid for example in made.training()[0]}
+    scored = made.sets(50)
+    assert set(scored) == {"seen", "unseen", "grounded", "summary"}
+    assert {example.uid for example in scored["seen"]} <= {record["uid"] for record in made.learned}
+    for name in ("unseen", "grounded", "summary"):
+        assert {example.uid for example in scored[name]} <= unseen
+
+
+def test_an_answer_cites_the_place_of_its_own_record(made):
+    answers = [example for example in made.training()[0] if example.task == "answer"]
+    places = set()
+    for example in answers:
+        place = int(example.answer.rsplit("[", 1)[1].rstrip("]"))
+        assert example.sources[place - 1] == example.uid
+        assert example.answer.startswith(example.context[place - 1]["content"][:20])
+        places.add(place)
+    assert places == {1, 2, 3}
+
+
+def test_question_and_answer_share_a_language(made):
+    tongues = {(language(example.text), language(example.answer))
+               for example in made.training()[0] if example.task == "describe"}
+    assert tongues == {("en", "en"), ("pt", "pt")}
+
+
+def test_worked_examples_come_from_training_and_fit(made):
+    item = made.sets(1)["grounded"][0]
+    shown = made.worked(item, 3)
+    assert len(shown.history) in (2, 4, 6) and shown.text == item.text and shown.answer == item.answer
+    assert [message["role"] for message in shown.history[:2]] == ["user", "assistant"]
+    assert item.answer.split(" [")[0] not in str(shown.history)
+    assert len(made._ids(shown)["input_ids"]) <= made.length
+
+
+def test_too_long_an_example_is_left_out(made):
+    assert made.encoded([made.describe(made.learned[0], 0)])[0]
+    short = Examples([*made.train, *made.unseen], made.catalogue, made.tokenizer, Wording(),
+                     FitConfig(base="x", max_length=32, answer_tokens=120), 512)
+    assert None in short.encoded([short.describe(record, 0) for record in short.learned])
+
+
+def test_the_principal_sentence_says_most_of_the_others_and_leaves_the_text():
+    text = ("The kettle is oak. It weighs 300 g. The oak kettle from Lisbon weighs 300 g and is blue. It is blue. "
+            "Made in Lisbon. Keep the receipt.")
+    rest, summary = principal(text)
+    assert summary == "The oak kettle from Lisbon weighs 300 g and is blue."
+    assert summary not in rest and rest.startswith("The kettle is oak.") and rest.endswith("Keep the receipt.")
+    assert principal("One. Two. Three.") is None
+
+
+def test_sentences_of_two_languages():
+    assert sentences("É de aço. Pesa 300 g. Água fria!") == ["É de aço.", "Pesa 300 g.", "Água fria!"]
+    assert sentences("It costs 3.50 in all. Next.") == ["It costs 3.50 in all.", "Next."]
+
+
+def test_a_long_answer_ends_with_a_sentence(tokenizer):
+    text = "The kettle is oak. It weighs 300 g. It is blue. Made in Lisbon."
+    assert lead(text, tokenizer, 1000) == text
+    cut = lead(text, tokenizer, len(tokenizer(text)["input_ids"]) - 3)
+    assert text.startswith(cut) and cut.endswith(".") and len(cut) < len(text)
+    assert lead("word " * 200, tokenizer, 20).endswith("word")
