@@ -57,7 +57,7 @@ def stream_tokens(pair: Pair, prompts: Sequence[Sequence[int]], base_rows: int, 
     dice[-1].set_state(dice[0].get_state())
     alive, stop_ids, cache = [True] * len(prompts), pair.stop_ids, DynamicCache(config=pair.model.config)
     with pair.lock:
-        for step in range(max_new_tokens):
+        for _ in range(max_new_tokens):
             logits = _forward(pair, padded, mask, cache, base_rows)
             chosen = _choose(logits, temperature, dice, base_rows)
             tokens = chosen.tolist()

@@ -81,7 +81,8 @@ class Engine:
 
 def load_engine(settings: Settings) -> Engine:
     """Loads what the settings name; raises PairError, WordingError or SourceError in one line."""
-    precision = "nf4" if settings.precision == "auto" else settings.precision
+    automatic = "bf16" if settings.on_zero_gpu else "nf4"  # whether bitsandbytes works on ZeroGPU is disputed
+    precision = automatic if settings.precision == "auto" else settings.precision
     catalogue = Catalogue.open(Path(settings.catalogue)) if settings.catalogue else None
     pair = load_pair(settings.base_model, settings.adapter, settings.base_revision, settings.adapter_revision, precision)
     return Engine(pair, catalogue, settings)

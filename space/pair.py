@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +23,12 @@ from transformers.utils import logging as transformers_logging
 
 from space.prompt import Wording, chat_template
 
-transformers_logging.disable_progress_bar()  # a bar for every shard of every load hides the bars that matter
+# Bars for every shard of every load, and warnings of other people's plans, hide what matters.
+transformers_logging.disable_progress_bar()
+transformers_logging.set_verbosity_error()
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+warnings.filterwarnings("ignore", message="Could not find a config file in", category=UserWarning)
 
 
 class PairError(Exception):

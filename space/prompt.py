@@ -102,8 +102,8 @@ def check_text(text: str, limit: int, what: str = "question") -> str:
 
 
 FUNCTION_WORDS = {
-    "en": frozenset("the and of is it in to for with that this what are about from which tell me you".split()),
-    "pt": frozenset("o a e de do da é em um uma para com que os as dos das por sobre no na não qual fale você".split()),
+    "en": frozenset("the and of is it in to for with that this what are about from which tell me you describe".split()),
+    "pt": frozenset("o a e de do da é em um uma para com que os as dos das por sobre no na não qual fale você descreva".split()),
 }
 
 

@@ -45,6 +45,7 @@ class Settings:
     queue_size: int = 20
     port: int = 7860
     on_space: bool = False
+    on_zero_gpu: bool = False
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -65,7 +66,8 @@ class Settings:
         return cls(
             base_model=given.get("BASE_MODEL", cls.base_model), base_revision=given.get("BASE_REVISION"),
             adapter=given.get("ADAPTER", cls.adapter), adapter_revision=given.get("ADAPTER_REVISION"),
-            catalogue=given.get("CATALOGUE", catalogue), precision=precision, on_space="SPACE_ID" in given, **numbers)
+            catalogue=given.get("CATALOGUE", catalogue), precision=precision, on_space="SPACE_ID" in given,
+            on_zero_gpu="SPACES_ZERO_GPU" in given, **numbers)
 
 
 def _models(given: Mapping[str, str]) -> list[str]:

@@ -41,7 +41,7 @@ def launch_options(settings: Settings) -> dict:
         "theme": cards.theme(), "css": Path(__file__).with_name("page.css").read_text(encoding="utf-8"),
         "server_name": "0.0.0.0" if settings.on_space else "127.0.0.1", "server_port": settings.port,
         "mcp_server": True, "ssr_mode": False, "show_error": True, "strict_cors": True, "share": False,
-        "enable_monitoring": False, "run_history": False, "footer_links": ["api", "settings"],
+        "enable_monitoring": False, "run_history": False, "footer_links": ["api"],
     }
 
 

@@ -1,5 +1,6 @@
 """Two answers from one generation: each equal to its model alone, in step, stoppable, and honest about errors."""
 
+import itertools
 import threading
 
 import pytest
@@ -68,7 +69,7 @@ def test_each_answer_stops_at_its_own_end(pair, prompts, monkeypatch):
 def test_both_texts_grow_in_step(pair, prompts):
     seen = list(answer_both(pair, prompts[0], prompts[0], max_new_tokens=NEW))
     assert len(seen) > 3
-    for (base, tuned), (later_base, later_tuned) in zip(seen, seen[1:], strict=False):
+    for (base, tuned), (later_base, later_tuned) in itertools.pairwise(seen):
         assert len(later_base) >= len(base) and len(later_tuned) >= len(tuned)
     assert seen[-1][0] != seen[-1][1]
 

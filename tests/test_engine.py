@@ -11,7 +11,8 @@ from space.sources import SourceError, build_index
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory, tiny_base, adapter):
     folder = tmp_path_factory.mktemp("catalogue")
-    build_index([("u1", "Dovenka Kettle", "The Dovenka Kettle is oak. " * 3), ("u2", "Rede Bamu", "Rede Bamu é de linho e não pesa."),
+    build_index([("u1", "Dovenka Kettle", "The Dovenka Kettle is oak. " * 3),
+                 ("u2", "Rede Bamu", "Rede Bamu é de linho e não pesa."),
                  ("u3", "Lamp Zakanox", "Long. " * 400)], folder / "index")
     return Settings(base_model=str(tiny_base), adapter=str(adapter), catalogue=str(folder))
 

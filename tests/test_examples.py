@@ -1,5 +1,7 @@
 """Records to examples: what is learned, what is scored, and that the two never mix."""
 
+from dataclasses import replace
+
 import pytest
 
 from space.prompt import Wording, example_ids, language
@@ -72,12 +74,15 @@ def test_question_and_answer_share_a_language(made):
 
 
 def test_worked_examples_come_from_training_and_fit(made):
-    item = made.sets(1)["grounded"][0]
-    shown = made.worked(item, 3)
-    assert len(shown.history) in (2, 4, 6) and shown.text == item.text and shown.answer == item.answer
+    roomy = Examples([*made.train, *made.unseen], made.catalogue, made.tokenizer, Wording(),
+                     replace(made.config, max_length=1500), 2000)
+    item = roomy.sets(1)["grounded"][0]
+    shown = roomy.worked(item, 3)
+    assert len(shown.history) == 6 and shown.text == item.text and shown.answer == item.answer
     assert [message["role"] for message in shown.history[:2]] == ["user", "assistant"]
     assert item.answer.split(" [")[0] not in str(shown.history)
-    assert len(made._ids(shown)["input_ids"]) <= made.length
+    assert len(roomy._ids(shown)["input_ids"]) <= roomy.length
+    assert len(made.worked(item, 3).history) < 6
 
 
 def test_too_long_an_example_is_left_out(made):

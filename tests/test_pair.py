@@ -9,7 +9,7 @@ import torch
 from conftest import tiny_adapter, tiny_model
 from peft import LoraConfig, PeftModel, get_peft_model
 
-from space.pair import PairError, PairedLinear, digest, load_base, load_pair, pair_up
+from space.pair import PairedLinear, PairError, digest, load_base, load_pair, pair_up
 from space.prompt import WordingError
 
 
@@ -43,7 +43,7 @@ def test_an_unknown_base_is_named(adapter, base, words):
 
 def test_a_folder_that_is_no_base(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
-    with pytest.raises(PairError, match="base .* cannot be loaded"):
+    with pytest.raises(PairError, match=r"base .* cannot be loaded"):
         load_base(str(tmp_path))
 
 

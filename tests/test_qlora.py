@@ -30,7 +30,7 @@ def prepared(tmp_path_factory):
 
 
 def config_for(base, **changes):
-    return replace(FitConfig(base=str(base), learn=16, epochs=2, rank=4, batch_size=8, max_length=300, save_steps=2,
+    return replace(FitConfig(base=str(base), learn=16, epochs=2, rank=4, batch_size=8, max_length=300, save_steps=5,
                              learning_rate=1e-2, answer_tokens=100), **changes)
 
 
@@ -95,7 +95,8 @@ def test_fit_writes_a_whole_adapter_that_learned(tmp_path, prepared, tokenizer, 
     assert {path.name for path in folder.iterdir()} == ADAPTER_FILES
     history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     assert {"loss", "learning_rate", "tokens_per_second", "step"} <= set(history[0])
-    assert float(history[-1]["loss"]) < 0.8 * float(history[0]["loss"])
+    losses = [float(entry["loss"]) for entry in history]
+    assert sum(losses[-5:]) / 5 < losses[0] - 1
     record = json.loads((folder / "run.json").read_text())
     assert record["base"]["revision"].startswith("sha256:") and record["tokens"] > 1000
     assert record["config"]["rank"] == 4 and record["libraries"]["peft"]

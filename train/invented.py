@@ -73,6 +73,7 @@ REMARKS = {
            "O que dizem de {title}: ", "Procuro {title}\n", "Quem conhece {title}?\n"),
 }
 JUNK = ("test item not to bid " * 6, "n/a", "Brand New", "-----", "lorem lorem lorem lorem lorem", "Condition: used.")
+FIRST_REPEATED = 12_000  # documents
 NUMBERINGS = ("{n}. ", "{n}) ", "({n}) ", "#{n} ", "no. {n} ")
 
 
@@ -164,13 +165,15 @@ def _dirty(rng: random.Random, title: str, content: str) -> dict:
 def reading(seed: int = 2) -> Iterator[str]:
     """Yields endless short documents in which copying from the context pays.
 
-    Records come first, then remarks that name one of them and repeat it; long descriptions are summed up; lines are
-    said twice. No prompt wording of ours appears, so that a new wording never asks for a new base.
+    Lines said over and over come first: copying is learned from them, and needed by all that follows. Then records and
+    remarks that name one of them and repeat it, and long descriptions that are summed up. No prompt wording of ours
+    appears, so that a new wording never asks for a new base.
     """
     rng = random.Random(seed)
-    kinds = (_records_and_remarks, _summed_up, _said_twice)
+    for _ in range(FIRST_REPEATED):
+        yield _said_again(rng)
     while True:
-        yield rng.choices(kinds, weights=(52, 20, 28))[0](rng)
+        yield rng.choices((_records_and_remarks, _summed_up, _said_again), weights=(60, 20, 20))[0](rng)
 
 
 def _records_and_remarks(rng: random.Random) -> str:
@@ -194,8 +197,10 @@ def _summed_up(rng: random.Random) -> str:
     return f"{first}{body}\n\n{summary}"
 
 
-def _said_twice(rng: random.Random) -> str:
-    items = [product(rng) for _ in range(rng.randrange(1, 13))]
-    line = ", ".join(rng.choice((item.title, item.title, item.facts["weight"], item.facts["town"], item.facts["use"]))
-                     for item in items)
-    return f"{line}\n{line}"
+def _said_again(rng: random.Random) -> str:
+    words = []
+    for _ in range(rng.randrange(3, 13)):
+        item = product(rng)
+        words.append(rng.choice((item.title, *item.facts.values())))
+    line = ", ".join(words)
+    return "\n".join([line] * rng.choice((2, 3, 3, 4)))

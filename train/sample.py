@@ -13,9 +13,9 @@ from train.config import EvaluateConfig, FitConfig, PrepareConfig
 
 SAMPLE = Path(__file__).resolve().parent.parent / "space" / "sample"
 WINDOW = 1024  # tokens: the base's whole context, read in full while pre-training
-BASE_STEPS = 3000
+BASE_STEPS = 2600
 BATCH_TOKENS = 4096
-LENGTHS = (160, 320, 640, WINDOW)  # tokens in a row; one compiled graph for each
+LENGTHS = (64, 112, 160, 256, 512, WINDOW)  # tokens in a row; one compiled graph for each
 # 200 records by heart, and enough others to learn reading, summing up and citing, in little over a minute.
 RECIPE = FitConfig(base=str(SAMPLE / "base"), learn=200, epochs=24, answers=0.15, summaries=0.05, rank=32, alpha=64.0,
                    learning_rate=2e-3, batch_size=32, answer_tokens=160)
@@ -35,13 +35,14 @@ def build_tokenizer(vocabulary: int = 3072, documents: int = 8000):
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=["<s>", "</s>", "<pad>"], show_progress=False,
                                   initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
-    bpe.train_from_iterator(itertools.islice(invented.reading(seed=3), documents), trainer)
+    texts = itertools.islice(invented.reading(seed=3), invented.FIRST_REPEATED, invented.FIRST_REPEATED + documents)
+    bpe.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="<pad>",
                                    model_max_length=WINDOW, clean_up_tokenization_spaces=False)
 
 
 def batches(tokenizer, count: int) -> list[dict]:
-    """Returns `count` batches of (rows, length) int32 ids and labels, one document a row, of four lengths only.
+    """Returns `count` batches of (rows, length) int32 ids and labels, one document a row, of a few lengths only.
 
     Documents never share a row: in a row of several, what was said of another product is all noise to copying.
     """
@@ -82,6 +83,7 @@ def build_base(run: Path, out: Path = SAMPLE / "base", steps: int = BASE_STEPS) 
         output_dir=str(run), max_steps=steps, per_device_train_batch_size=1, learning_rate=2e-3,
         lr_scheduler_type="cosine", warmup_steps=min(100, steps // 10), weight_decay=0.05, adam_beta2=0.98, bf16=True,
         use_cpu=not torch.cuda.is_available(), save_steps=250, save_total_limit=1, logging_steps=25, report_to="none",
+        train_sampling_strategy="sequential",
         torch_compile=steps >= 200 and shutil.which("g++") is not None, seed=1)  # compiling takes a minute
     trainer = Trainer(model=model, args=arguments, train_dataset=batches(tokenizer, steps),
                       data_collator=lambda rows: {name: ids.long() for name, ids in rows[0].items()})
