@@ -116,7 +116,8 @@ def records(sources: Sequence[Mapping] | None = None, positions: set[int] = froz
 
 
 def _model(name: str, revision: str | None) -> str:
-    return escape(name + (f" @ {revision[:7]}" if revision else ""))
+    short = (revision or "").removeprefix("sha256:")[:7]
+    return escape(f"{name} @ {short}" if short else name)
 
 
 def _answer(side: str, model: str, where: str, text: str | None, sources: int) -> str:

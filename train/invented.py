@@ -73,7 +73,9 @@ REMARKS = {
            "O que dizem de {title}: ", "Procuro {title}\n", "Quem conhece {title}?\n"),
 }
 JUNK = ("test item not to bid " * 6, "n/a", "Brand New", "-----", "lorem lorem lorem lorem lorem", "Condition: used.")
-FIRST_REPEATED = 12_000  # documents
+WORDS = sorted({word for pairs in (NOUNS, MATERIALS, COLOURS, TOWNS, USES) for pair in pairs for words in pair
+                for word in words.split()})
+FIRST_REPEATED = 16_000  # documents
 NUMBERINGS = ("{n}. ", "{n}) ", "({n}) ", "#{n} ", "no. {n} ")
 
 
@@ -198,9 +200,8 @@ def _summed_up(rng: random.Random) -> str:
 
 
 def _said_again(rng: random.Random) -> str:
-    words = []
-    for _ in range(rng.randrange(3, 13)):
-        item = product(rng)
-        words.append(rng.choice((item.title, *item.facts.values())))
-    line = ", ".join(words)
-    return "\n".join([line] * rng.choice((2, 3, 3, 4)))
+    # No comma, no grammar: only what was said before tells which word comes next.
+    item = product(rng)
+    words = [rng.choice(WORDS) for _ in range(rng.randrange(6, 24))] + [item.title, item.facts["weight"]]
+    rng.shuffle(words)
+    return "\n".join([" ".join(words)] * rng.choice((2, 2, 3)))
