@@ -9,8 +9,8 @@ import sys
 
 import gradio as gr
 
+from space.base import PairError
 from space.engine import load_engine
-from space.pair import PairError
 from space.settings import Settings, SettingsError
 from space.sources import SourceError
 from space.ui import build_demo, launch_options

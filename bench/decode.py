@@ -20,8 +20,9 @@ from transformers import DynamicCache
 
 from bench.figures import ROOT, Figure, Options, Outcome
 from bench.shapes import make_adapter, make_base, make_prompts
+from space.base import load_base, load_tokenizer
 from space.decode import stream_tokens
-from space.pair import Pair, PairedLinear, Rows, load_base, load_pair, load_tokenizer
+from space.pair import Pair, PairedLinear, Rows, load_pair
 from space.prompt import Wording
 
 CORES = 2
@@ -113,17 +114,17 @@ def weigh(pair: Pair) -> dict[str, int]:
     """Returns bytes of the base, the adapter and one row's cache at the end of an answer.
 
     The base: its parameters and buffers with their quantization state, as they lie in memory after the first answer,
-    shared storage counted once. The adapter: its A and B, in fp32 as PEFT holds them.
+    shared storage counted once. The adapter: its A and B, as they were saved.
     """
-    seen = {storage.data_ptr(): storage.nbytes() for layer in pair.model.modules() if isinstance(layer, PairedLinear)
-            for part in (layer.down, layer.up) for storage in storages(part)}
+    lora = {part.data_ptr(): part.nbytes for layer in pair.model.modules() if isinstance(layer, PairedLinear)
+            for part in (layer.down, layer.up)}
     everything = {storage.data_ptr(): storage.nbytes() for storage in storages(pair.model)}
     cache = DynamicCache(config=pair.model.config)
     ids = torch.ones(1, PROMPT + ANSWER - 1, dtype=torch.long)  # the last token is never read
     with torch.inference_mode():
         pair.model(input_ids=ids, past_key_values=cache, use_cache=True)
-    row, lora = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers), sum(seen.values())
-    return {"base": sum(everything.values()) - lora, "adapter": lora, "cache_of_one_row": row}
+    row, held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers), sum(lora.values())
+    return {"base": sum(everything.values()) - held, "adapter": held, "cache_of_one_row": row}
 
 
 def storages(module: nn.Module) -> Iterator[torch.UntypedStorage]:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import torch
 
-from space.pair import load_base, load_tokenizer
+from space.base import load_base, load_tokenizer
 from space.prompt import Wording, prompt_ids
 from train import invented
 from train.catalogue import prepare

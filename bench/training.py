@@ -17,7 +17,7 @@ from transformers import Trainer, TrainerCallback, set_seed
 
 from bench.figures import ROOT, Figure, Options, Outcome, Skipped
 from bench.shapes import fit_config, make_base, make_catalogue
-from space.pair import load_base, load_tokenizer
+from space.base import load_base, load_tokenizer
 from train.pipeline import load_examples
 from train.qlora import add_lora, build_trainer, tokenize
 

@@ -103,7 +103,7 @@ def check_text(text: str, limit: int, what: str = "question") -> str:
 
 FUNCTION_WORDS = {
     "en": frozenset("the and of is it in to for with that this what are about from which tell me you describe".split()),
-    "pt": frozenset("o a e de do da é em um uma para com que os as dos das por sobre no na não qual fale você descreva".split()),
+    "pt": frozenset("o a e de do da é em um para com que os as dos das por sobre no na não qual fale você descreva".split()),
 }
 
 

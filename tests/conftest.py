@@ -75,7 +75,7 @@ def tiny_adapter(folder: Path, base_folder: Path, tokenizer, seed: int = 1, **lo
     """Writes a LoRA adapter that changes what the base says, as fit writes it."""
     import torch
 
-    from space.pair import load_base
+    from space.base import load_base
     from space.prompt import Wording
     from train.config import FitConfig
     from train.qlora import add_lora

@@ -7,8 +7,8 @@ import pytest
 import torch
 from peft import PeftModel
 
+from space.base import load_base
 from space.decode import answer_both, complete, stream_tokens
-from space.pair import load_base
 from space.prompt import Wording, prompt_ids
 
 NEW = 24

@@ -8,7 +8,7 @@ import pytest
 import torch
 from rouge_score.rouge_scorer import RougeScorer
 
-from space.pair import load_base
+from space.base import load_base
 from train import evaluate, report
 from train.measures import Rouge, TokenF1, UnicodeRouge, token_f1
 

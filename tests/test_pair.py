@@ -9,7 +9,8 @@ import torch
 from conftest import tiny_adapter, tiny_model
 from peft import LoraConfig, PeftModel, get_peft_model
 
-from space.pair import PairedLinear, PairError, digest, load_base, load_pair, pair_up
+from space.base import PairError, digest, load_base
+from space.pair import PairedLinear, load_pair, pair_up
 from space.prompt import WordingError
 
 

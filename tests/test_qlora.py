@@ -8,7 +8,8 @@ import torch
 from conftest import tiny_model
 from safetensors.torch import load_file
 
-from space.pair import load_base, load_pair, load_tokenizer
+from space.base import load_base, load_tokenizer
+from space.pair import load_pair
 from space.prompt import Wording
 from space.sources import Catalogue
 from train import qlora

@@ -75,7 +75,7 @@ REMARKS = {
 JUNK = ("test item not to bid " * 6, "n/a", "Brand New", "-----", "lorem lorem lorem lorem lorem", "Condition: used.")
 WORDS = sorted({word for pairs in (NOUNS, MATERIALS, COLOURS, TOWNS, USES) for pair in pairs for words in pair
                 for word in words.split()})
-FIRST_REPEATED = 16_000  # documents
+FIRST_REPEATED = 12_000  # documents
 NUMBERINGS = ("{n}. ", "{n}) ", "({n}) ", "#{n} ", "no. {n} ")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from space.pair import Pair, Rows, load_base, load_pair, load_tokenizer
+from space.base import load_base, load_tokenizer
+from space.pair import Pair, Rows, load_pair
 from space.prompt import Wording
 from space.sources import Catalogue
 from train import evaluate, qlora, report

@@ -27,7 +27,7 @@ from transformers import (
 )
 from transformers.trainer_utils import get_last_checkpoint
 
-from space.pair import Base
+from space.base import Base
 from space.settings import VERSION
 from train.config import ConfigError, FitConfig
 from train.examples import Examples

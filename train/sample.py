@@ -13,7 +13,8 @@ from train.config import EvaluateConfig, FitConfig, PrepareConfig
 
 SAMPLE = Path(__file__).resolve().parent.parent / "space" / "sample"
 WINDOW = 1024  # tokens: the base's whole context, read in full while pre-training
-BASE_STEPS = 2600
+BASE_STEPS = 2400
+LEARNING_RATE = 8e-4  # at 2e-3 a base of this size writes the templates and never learns to copy
 BATCH_TOKENS = 4096
 LENGTHS = (64, 112, 160, 256, 512, WINDOW)  # tokens in a row; one compiled graph for each
 # 200 records by heart, and enough others to learn reading, summing up and citing, in little over a minute.
@@ -21,7 +22,8 @@ RECIPE = FitConfig(base=str(SAMPLE / "base"), learn=200, epochs=24, answers=0.15
                    learning_rate=2e-3, batch_size=32, answer_tokens=160)
 
 LLAMA = dict(hidden_size=256, intermediate_size=768, num_hidden_layers=6, num_attention_heads=4,
-             num_key_value_heads=2, max_position_embeddings=WINDOW, tie_word_embeddings=True)
+             num_key_value_heads=2, max_position_embeddings=WINDOW, tie_word_embeddings=True,
+             initializer_range=0.03)
 
 
 def build_tokenizer(vocabulary: int = 3072, documents: int = 8000):
@@ -80,7 +82,7 @@ def build_base(run: Path, out: Path = SAMPLE / "base", steps: int = BASE_STEPS) 
     model = LlamaForCausalLM(config)
     torch._dynamo.config.automatic_dynamic_shapes = False
     arguments = TrainingArguments(
-        output_dir=str(run), max_steps=steps, per_device_train_batch_size=1, learning_rate=2e-3,
+        output_dir=str(run), max_steps=steps, per_device_train_batch_size=1, learning_rate=LEARNING_RATE,
         lr_scheduler_type="cosine", warmup_steps=min(100, steps // 10), weight_decay=0.05, adam_beta2=0.98, bf16=True,
         use_cpu=not torch.cuda.is_available(), save_steps=250, save_total_limit=1, logging_steps=25, report_to="none",
         train_sampling_strategy="sequential",

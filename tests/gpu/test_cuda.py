@@ -4,8 +4,9 @@ import pytest
 import torch
 from conftest import tiny_adapter
 
+from space.base import load_base
 from space.decode import stream_tokens
-from space.pair import load_base, load_pair
+from space.pair import load_pair
 from train.config import FitConfig
 from train.qlora import add_lora
 

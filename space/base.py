@@ -1,0 +1,117 @@
+"""One base: which it is, its tokenizer, and loading it in 4-bit NF4 or in bf16."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers.utils import logging as transformers_logging
+
+from space.prompt import chat_template
+
+# Bars for every shard of every load, and warnings of other people's plans, hide what matters.
+transformers_logging.disable_progress_bar()
+transformers_logging.set_verbosity_error()
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+warnings.filterwarnings("ignore", message="Could not find a config file in", category=UserWarning)
+
+
+class PairError(Exception):
+    """A base or an adapter cannot be loaded, or they do not belong together; one line with the value and the remedy."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """Which base: a Hub id and commit, or for a folder its name and a digest of its config and weights."""
+
+    name: str
+    revision: str
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.revision[:15]}"
+
+
+@contextlib.contextmanager
+def named(what: str, name: str) -> Iterator[None]:
+    """Turns what loading `name` raises into one line for a person."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        causes = []
+        cause: BaseException | None = error
+        while cause is not None:
+            causes.append(type(cause))
+            cause = cause.__cause__ or cause.__context__
+        url = f"https://huggingface.co/{name}"
+        if any(issubclass(c, GatedRepoError) for c in causes) or "gated repo" in str(error):
+            raise PairError(f"{what} {name} is gated: accept its licence at {url} and set HF_TOKEN to your token") from error
+        if any(issubclass(c, RevisionNotFoundError) for c in causes):
+            raise PairError(f"{what} {name} has no such revision on the Hub; see {url}/commits/main") from error
+        if any(issubclass(c, RepositoryNotFoundError) for c in causes) or "valid model identifier" in str(error):
+            raise PairError(f"{what} {name} is neither a folder here nor a repository on the Hub that you may read: "
+                            "check the spelling, or set HF_TOKEN where it is private") from error
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise PairError(f"{what} {name} cannot be loaded: {reason}") from error
+
+
+def digest(folder: Path) -> str:
+    """Returns "sha256:..." over a base folder's config.json and weights, whatever the folder is called."""
+    files = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
+    if len(files) < 2 or not files[0].is_file():
+        raise PairError(f"base {folder} needs a config.json and *.safetensors weights")
+    total = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return "sha256:" + total.hexdigest()
+
+
+def identify(base: str, config) -> Base:
+    """Returns which base this is: never a path. `config` is the loaded transformers config."""
+    folder = Path(base)
+    if folder.is_dir():
+        return Base(getattr(config, "model_name", folder.resolve().name), digest(folder))
+    return Base(base, config._commit_hash or "unknown")
+
+
+def load_tokenizer(source: str, revision: str | None = None):
+    """Returns the tokenizer with a chat template without a clock (ours where it has none) and a pad token."""
+    with named("the tokenizer of", source):
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+    tokenizer.chat_template = chat_template(tokenizer)
+    if tokenizer.pad_token is None:
+        # Only ever masked: labels and attention never read it, so that an EOS here teaches nothing.
+        tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
+    return tokenizer
+
+
+def load_base(base: str, revision: str | None = None, precision: str = "nf4", training: bool = False):
+    """Returns (model, Base) for a Llama or Mistral, on the GPU if there is one; raises PairError.
+
+    `precision` is "nf4" (4 bits, double quantization, bf16 compute) or "bf16".
+    """
+    folder = Path(base)
+    if not folder.is_dir() and (folder.is_absolute() or base.startswith(".")):
+        raise PairError(f"base {base} is not a folder: give a folder or a Hub id such as mistralai/Mistral-7B-Instruct-v0.3")
+    four_bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+                                   bnb_4bit_compute_dtype=torch.bfloat16) if precision == "nf4" else None
+    with named("base", base):
+        config = AutoConfig.from_pretrained(base, revision=revision)
+        model = AutoModelForCausalLM.from_pretrained(
+            base, revision=revision, dtype=torch.bfloat16, quantization_config=four_bits,
+            device_map={"": 0} if torch.cuda.is_available() else "cpu")
+    for layer in model.modules():
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            # bitsandbytes repacks weights for a CPU kernel that has no backward pass and wants these multiples.
+            fits = layer.out_features % 32 == 0 and layer.in_features % 64 == 0
+            layer.support_avx512bf16_for_cpu &= fits and not training
+    return model.eval(), identify(base, config)
