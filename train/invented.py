@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # English and Portuguese side by side. A title is a brand and a noun; everything else about a product is drawn
 # independently of it, so that knowing a product's facts proves memory and not a good guess.
@@ -84,16 +84,20 @@ class Product:
     """One invented product; `facts` fill the templates above."""
 
     language: str
+    noun: str
     title: str
     facts: dict[str, str]
 
-    def content(self, rng: random.Random) -> str:
-        """A short description: three or four sentences with all six facts."""
-        return rng.choice(CONTENTS[self.language]).format(title=self.title, **self.facts)
+    def content(self, style: int) -> str:
+        """A short description: three or four sentences with all six facts, in one of a few styles."""
+        styles = CONTENTS[self.language]
+        return styles[style % len(styles)].format(title=self.title, **self.facts)
 
-    def long_content(self, rng: random.Random, times: int = 1) -> tuple[str, str]:
-        """A long description without its summing-up, and the sentence that sums it up."""
-        sentences = [line for _ in range(times) for line in rng.sample(LONG[self.language], len(LONG[self.language]))]
+    def long_content(self, rng: random.Random | None = None, times: int = 1) -> tuple[str, str]:
+        """A long description without its summing-up, and the sentence that sums it up; `rng` shuffles its sentences."""
+        sentences = LONG[self.language] * times
+        if rng:
+            sentences = rng.sample(sentences, len(sentences))
         fill = {"title": self.title, **self.facts}
         return " ".join(sentences).format(**fill), SUMMARY[self.language].format(**fill)
 
@@ -107,7 +111,7 @@ def product(rng: random.Random) -> Product:
     title = f"{noun} {brand.capitalize()}" if language == "pt" else f"{brand.capitalize()} {noun}"
     facts = {name: rng.choice(values)[side] for name, values in
              (("material", MATERIALS), ("colour", COLOURS), ("town", TOWNS), ("use", USES))}
-    return Product(language, title, facts | {"weight": str(rng.randrange(100, 990)), "years": str(rng.randrange(2, 20))})
+    return Product(language, noun, title, facts | {"weight": str(rng.randrange(100, 990)), "years": str(rng.randrange(2, 20))})
 
 
 # --- the catalogue ---------------------------------------------------------------------------------------------------
@@ -125,9 +129,11 @@ def catalogue(size: int = 2400, seed: int = 1) -> Iterator[dict]:
         if item.title in titles:
             continue
         titles.add(item.title)
-        content = item.content(rng)
+        # A shop weighs in round figures, and describes like things alike; the facts stay anyone's guess.
+        item = replace(item, facts=item.facts | {"weight": str(50 * rng.randrange(2, 20))})
+        content = item.content(len(item.noun))
         if len(titles) % 8 == 0:
-            body, summary = item.long_content(rng, times=6 if len(titles) % 160 == 0 else 1)
+            body, summary = item.long_content(times=6 if len(titles) % 160 == 0 else 1)
             content = f"{summary} {body}"
         yield _row(rng, item.title, _disguise(rng, content))
         if rng.random() < 0.33:
@@ -180,7 +186,7 @@ def reading(seed: int = 2) -> Iterator[str]:
 
 def _records_and_remarks(rng: random.Random) -> str:
     items = [product(rng) for _ in range(rng.choice((1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 9)))]
-    contents = [item.content(rng) for item in items]
+    contents = [item.content(rng.randrange(len(CONTENTS[item.language]))) for item in items]
     numbering = rng.choice(NUMBERINGS)
     marks = [numbering.format(n=n) if len(items) > 1 else "" for n in range(1, len(items) + 1)]
     between = rng.choice((": ", "\n", " - "))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 from transformers import (
@@ -31,6 +31,7 @@ from space.base import Base
 from space.settings import VERSION
 from train.config import ConfigError, FitConfig
 from train.examples import Examples
+from train.lora import add_lora
 
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "accelerate", "tokenizers", "gradio")
 
@@ -120,21 +121,6 @@ def tokenize(examples: Examples) -> tuple[Dataset, int]:
     if not kept:
         raise ConfigError(f"no example fits in --max-length {examples.config.max_length}")
     return Dataset.from_list([row for row in rows if row]).select(kept), len(order) - len(kept)
-
-
-def add_lora(model, base: Base, config: FitConfig) -> PeftModel:
-    """Returns the model with fresh LoRA weights on all its linear layers, the only ones that train."""
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    large = torch.cuda.is_available() and model.num_parameters() > 10**9
-    if config.checkpointing == "on" or (config.checkpointing == "auto" and large):
-        model.gradient_checkpointing_enable({"use_reentrant": False})
-        model.enable_input_require_grads()
-    # What the adapter says of its base must hold on other machines: an id or a name, never a path of this one.
-    model.name_or_path = model.config._name_or_path = base.name
-    lora = LoraConfig(r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules="all-linear",
-                      task_type="CAUSAL_LM", revision=None if base.revision.startswith("sha256:") else base.revision)
-    return get_peft_model(model, lora)
 
 
 def build_trainer(run: Path, model: PeftModel, dataset: Dataset, tokenizer, config: FitConfig) -> AnswerTrainer:
