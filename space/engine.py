@@ -9,7 +9,7 @@ from space.decode import answer_both
 from space.pair import Pair, load_pair
 from space.prompt import Prompt, check_text, fit_prompt, language
 from space.settings import VERSION, Settings
-from space.sources import Catalogue
+from space.sources import Catalogue, relevant
 
 Notify = Callable[[str], None]
 
@@ -31,7 +31,7 @@ class Engine:
         Raises InputError for an empty or oversized question; `notify` is told in words what had to be cut.
         """
         question = check_text(question, self.settings.max_input_chars)
-        found = self.catalogue.search(question, self.settings.context_k) if use_sources and self.catalogue else []
+        found = relevant(self.catalogue.search(question, self.settings.context_k)) if use_sources and self.catalogue else []
         prompt, room = self._fit("answer", question, found, max_new_tokens)
         if prompt.cut or prompt.dropped:
             notify(f"To fit the model's window, {prompt.cut:,} characters of the records were cut and {prompt.dropped} "

@@ -20,6 +20,7 @@ MARKER = "complete.json"  # written last: an index without it is half-built
 WRITER_MEMORY = 64_000_000  # bytes, before a segment goes to the disk
 TITLE_WEIGHT = 3.0  # a word in the title against the same word in the content
 NAMED_SHARE = 0.8  # of a score; see Catalogue.search()
+RELEVANT_SHARE = 0.5  # of the best score, below which a record is not read
 CANDIDATES = 40  # records that BM25 proposes at least, before they are scored
 QUERY_WORDS = 64  # of a question that are looked up; a longer one costs time and finds nothing more
 
@@ -46,6 +47,14 @@ def normalise(title: str) -> str:
         bare = "".join(char for char in unicodedata.normalize("NFKD", sound) if not unicodedata.combining(char))
         folded = unicodedata.normalize("NFC", bare).casefold()
     return " ".join(re.sub(r"[\W_]+", " ", folded).split()) or folded.strip()
+
+
+def relevant(found: Sequence[dict]) -> list[dict]:
+    """Returns the records worth reading, best first: those with at least half of the best one's score.
+
+    Where a question names one title, the others that share a word with it are noise to a model and to a reader.
+    """
+    return [record for record in found if record["score"] >= RELEVANT_SHARE * found[0]["score"]]
 
 
 def schema() -> tantivy.Schema:

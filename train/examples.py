@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from space.prompt import Wording, example_ids, fit_prompt, language, messages
-from space.sources import Catalogue
+from space.sources import Catalogue, relevant
 from train.config import FitConfig
 from train.summaries import lead, principal
 
@@ -59,14 +59,12 @@ class Examples:
         """
         question = self._question(record, phrasing)
         found = self.catalogue.search(question, self.config.context)
-        mine = [other for other in found if other["uid"] == record["uid"]]
-        if not shuffle and not mine:
-            return None
         if shuffle:
             others = [other for other in found if other["uid"] != record["uid"]]
-            kept = others[:shuffle.randrange(self.config.context)]
             # The right record is cut last, whatever place it takes afterwards.
-            found = [record, *kept]
+            found = [record, *others[:shuffle.choice((0, shuffle.randrange(self.config.context)))]]
+        else:
+            found = relevant(found)
         context = list(self._fit("answer", question, found))
         if shuffle:
             shuffle.shuffle(context)

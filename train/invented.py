@@ -72,6 +72,7 @@ REMARKS = {
     "pt": ("Comprei {title}. ", "Sobre {title}. ", "Minha irmã tem {title}. ", "{title}?\n", "{title}\n",
            "O que dizem de {title}: ", "Procuro {title}\n", "Quem conhece {title}?\n"),
 }
+WORDY = {word.capitalize() for word in "tent tenda suitcase mala violin violino grill grelha".split()}  # described at length
 JUNK = ("test item not to bid " * 6, "n/a", "Brand New", "-----", "lorem lorem lorem lorem lorem", "Condition: used.")
 WORDS = sorted({word for pairs in (NOUNS, MATERIALS, COLOURS, TOWNS, USES) for pair in pairs for words in pair
                 for word in words.split()})
@@ -132,8 +133,8 @@ def catalogue(size: int = 2400, seed: int = 1) -> Iterator[dict]:
         # A shop weighs in round figures, and describes like things alike; the facts stay anyone's guess.
         item = replace(item, facts=item.facts | {"weight": str(50 * rng.randrange(2, 20))})
         content = item.content(len(item.noun))
-        if len(titles) % 8 == 0:
-            body, summary = item.long_content(times=6 if len(titles) % 160 == 0 else 1)
+        if item.noun in WORDY:
+            body, summary = item.long_content(times=6 if rng.random() < 0.06 else 1)
             content = f"{summary} {body}"
         yield _row(rng, item.title, _disguise(rng, content))
         if rng.random() < 0.33:
