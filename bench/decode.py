@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from peft import PeftModel
 from torch import nn
 from transformers import DynamicCache
 
-from bench.figures import ROOT, Figure, Options, Outcome
+from bench.figures import ROOT, Figure, Options, Outcome, peak_memory
 from bench.shapes import make_adapter, make_base, make_prompts
 from space.base import load_base, load_tokenizer
 from space.decode import stream_tokens
@@ -65,7 +64,7 @@ def figures(rounds: list[dict], sizes: dict[str, int], peaks: dict[str, int]) ->
         Figure("time of both over the base alone", ratio("both", "base"), "x"),
         Figure("bytes of base, adapter and two caches over base and one cache", pair / one_answer, "x", high=1.1),
         Figure("bytes of base, adapter and two caches over base, adapter and one cache", pair / tuned, "x"),
-        Figure("peak memory of a process with both over one with the base", peaks["pair"] / peaks["base"], "x"),
+        Figure("peak memory of a process with both over one with the base", peaks["pair"] / (peaks["base"] or 1), "x"),
     ]
 
 
@@ -154,7 +153,7 @@ def answer_once(what: str, base: str, adapter: str) -> int:
     prompt = make_prompts(pair.tokenizer, 1, PROMPT)[0]
     rows = 2 if what == "pair" else 1
     list(stream_tokens(pair, [prompt] * rows, 1, ANSWER))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peak_memory()
 
 
 if __name__ == "__main__":

@@ -95,6 +95,16 @@ def processor() -> str:
     return ", ".join([named, *kinds])
 
 
+def peak_memory() -> int:
+    """Returns the most bytes that this process ever held; 0 where the system does not say.
+
+    getrusage() would count the parent that started it as well.
+    """
+    path = Path("/proc/self/status")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
+
+
 def write(name: str, outcome: Outcome, measured: dict, folder: Path = ROOT / "bench" / "results") -> Path:
     """Writes <ISO date>-<name>.json in `folder`, over one of the same day, and returns its path."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -30,8 +30,8 @@ LORA_STD = 0.05  # of B, which is zero in a fresh adapter
 
 
 def fit_config(base: Path, **changes) -> FitConfig:
-    """Returns the LoRA that all measurements use: rank 16, alpha 32, on all linear layers."""
-    return FitConfig(base=str(base), **{"rank": 16, "alpha": 32.0, "max_length": 512, "batch_size": 8, **changes})
+    """Returns the LoRA that all measurements use: rank 8 (PEFT's default), alpha 16, on all linear layers."""
+    return FitConfig(base=str(base), **{"rank": 8, "alpha": 16.0, "max_length": 512, "batch_size": 8, **changes})
 
 
 def make_base(folder: Path, tiny: bool = False) -> Path:

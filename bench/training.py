@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -15,13 +14,13 @@ import torch
 from datasets import Dataset, load_from_disk
 from transformers import Trainer, TrainerCallback, set_seed
 
-from bench.figures import ROOT, Figure, Options, Outcome, Skipped
+from bench.figures import ROOT, Figure, Options, Outcome, Skipped, peak_memory
 from bench.shapes import fit_config, make_base, make_catalogue
 from space.base import load_base, load_tokenizer
 from train.pipeline import load_examples
 from train.qlora import add_lora, build_trainer, tokenize
 
-STEPS, BATCH, ROUNDS = 36, 8, 3
+STEPS, BATCH, ROUNDS = 14, 8, 1
 # What is passed to SFTConfig beyond the batch size, the length, the learning rate and the output folder.
 VARIANTS = {
     "ours": None,
@@ -124,7 +123,7 @@ def train(variant: str, folder: Path) -> dict:
     result, counted = trainer.train(), trainer.data_collator
     return {"seconds": round(watch.ended - watch.begun, 3), "tokens": counted.tokens, "learned": counted.learned,
             "padded": counted.cells, "steps": trainer.state.global_step, "loss": round(result.training_loss, 4),
-            "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+            "peak_rss_bytes": peak_memory()}
 
 
 def build(variant: str, folder: Path) -> Trainer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,16 +43,20 @@ class PairedLinear(nn.Module):
     def __init__(self, layer: LoraLayer, rows: Rows) -> None:
         super().__init__()
         adapter = layer.active_adapters[0]
-        self.base, self.rows, self.scaling = layer.base_layer, rows, layer.scaling[adapter]
-        self.down, self.up = (_compact(part[adapter].weight) for part in (layer.lora_A, layer.lora_B))
+        self.base, self.rows = layer.base_layer, rows
+        scaling = layer.scaling[adapter]
+        # A power of two moves no digit: then the weights carry it, and every step is spared a pass.
+        self.scaling = None if math.frexp(scaling)[0] == 0.5 else scaling
+        self.down = _compact(layer.lora_A[adapter].weight)
+        self.up = _compact(layer.lora_B[adapter].weight * (scaling if self.scaling is None else 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Maps (rows, tokens, in) to (rows, tokens, out)."""
         out = self.base(x)
         first = self.rows.base
         if first < len(x):
-            low = linear(self.rows.tuned(x), self.down.float())
-            out[first:] += (linear(low, self.up.float()) * self.scaling).to(out.dtype)
+            added = linear(linear(self.rows.tuned(x), self.down.float()), self.up.float())
+            out[first:] += (added if self.scaling is None else added * self.scaling).to(out.dtype)
         return out
 
 
