@@ -110,8 +110,8 @@ FUNCTION_WORDS = {
 def language(text: str) -> str:
     """Returns "pt" or "en", by which language has more function words in `text`; English where neither shows."""
     words = re.findall(r"\w+", text.lower())
-    counts = {code: sum(word in known for word in words) for code, known in FUNCTION_WORDS.items()}
-    return "pt" if counts["pt"] > counts["en"] else "en"
+    english, portuguese = (sum(word in FUNCTION_WORDS[code] for word in words) for code in ("en", "pt"))
+    return "pt" if portuguese > english else "en"
 
 
 # --- words to tokens -------------------------------------------------------------------------------------------------
@@ -158,8 +158,7 @@ def example_ids(tokenizer, wording: Wording, task: str, text: str, answer: str, 
     """Returns (prompt ids, answer ids with EOS): the answer as the chat template writes it after that prompt."""
     talk = messages(wording, task, text, context, history)
     asked = _skeleton(tokenizer, talk, True)
-    prompt = _encode(tokenizer, asked, talk)
-    told = [*talk, {"role": "assistant", "content": plain(answer)}]
+    prompt, told = _encode(tokenizer, asked, talk), [*talk, {"role": "assistant", "content": plain(answer)}]
     whole = _skeleton(tokenizer, told, False)
     mark = f"{OPEN}{len(talk)}{CLOSE}"
     tail = whole[len(asked):whole.index(mark) + len(mark)] if whole.startswith(asked) else mark
