@@ -153,5 +153,5 @@ def test_a_run_begun_with_other_options_is_not_overwritten(tmp_path, tiny_base):
 
 
 def test_every_problem_of_a_config_is_named_at_once():
-    with pytest.raises(ConfigError, match="--rank is 0, the least is 1; --precision is 'int8', it is one of nf4, bf16"):
+    with pytest.raises(ConfigError, match="--precision is 'int8', it is one of nf4, bf16; --rank is 0, the least is 1"):
         FitConfig(base="x", rank=0, precision="int8")
