@@ -20,7 +20,7 @@ from space.base import load_base, load_tokenizer
 from train.pipeline import load_examples
 from train.qlora import add_lora, build_trainer, tokenize
 
-STEPS, BATCH, ROUNDS = 14, 8, 1
+STEPS, BATCH, ROUNDS = 14, 8, 1  # a step of the slowest takes six seconds
 # What is passed to SFTConfig beyond the batch size, the length, the learning rate and the output folder.
 VARIANTS = {
     "ours": None,
