@@ -15,18 +15,18 @@ import torch
 from bitsandbytes.nn import Params4bit
 from peft import PeftModel
 from torch import nn
-from transformers import DynamicCache
 
 from bench.figures import ROOT, Figure, Options, Outcome, peak_memory
 from bench.shapes import make_adapter, make_base, make_prompts
 from space.base import load_base, load_tokenizer
-from space.decode import stream_tokens
+from space.decode import roomy_cache, stream_tokens
 from space.pair import Pair, PairedLinear, Rows, load_pair
 from space.prompt import Wording
 
 CORES = 2
-PROMPT, ANSWER = 100, 64  # tokens
-ROUNDS = 9
+PROMPT, ANSWER = 100, 200  # tokens: a question with a short record; /answer's own limit
+LENGTHS = ((24, 64), (24, 200), (100, 64), (400, 200))  # other prompts and answers: a second prompt is read at full price
+ROUNDS = 7
 VARIANTS = ("both", "peft", "tuned", "base")
 
 
@@ -39,10 +39,13 @@ def measure(options: Options) -> Outcome:
         pair = load_pair(str(base), str(adapter))
         theirs = PeftModel.from_pretrained(load_base(str(base))[0], str(adapter)).eval()
         rounds = timed_rounds(pair, theirs, 2 if options.tiny else ROUNDS)
+        others = {f"{prompt}+{new}": other_length(pair, prompt, new) for prompt, new in LENGTHS[:1 if options.tiny else None]}
         sizes = weigh(pair)
         peaks = {what: peak(what, base, adapter) for what in ("base", "pair")}
-    samples = {"prompt_tokens": PROMPT, "new_tokens": ANSWER, "rounds": rounds, "bytes": sizes, "peak_rss_bytes": peaks}
-    return Outcome(figures(rounds, sizes, peaks), samples)
+    samples = {"prompt_tokens": PROMPT, "new_tokens": ANSWER, "rounds": rounds, "bytes": sizes, "peak_rss_bytes": peaks,
+               "both_over_tuned_at_prompt_and_new_tokens": others}
+    lengths = [Figure(f"time of both over the tuned alone, {name} tokens", value, "x") for name, value in others.items()]
+    return Outcome(figures(rounds, sizes, peaks) + lengths, samples)
 
 
 def figures(rounds: list[dict], sizes: dict[str, int], peaks: dict[str, int]) -> list[Figure]:
@@ -51,9 +54,9 @@ def figures(rounds: list[dict], sizes: dict[str, int], peaks: dict[str, int]) ->
         return median(entry["seconds"][one] / entry["seconds"][other] for entry in rounds)
 
     both = 1 / median(entry["seconds"]["both"] for entry in rounds)
-    one_answer = sizes["base"] + sizes["cache_of_one_row"]
+    one_answer = sizes["base"] + sizes["bare_cache_of_one_row"]
     pair = sizes["base"] + sizes["adapter"] + 2 * sizes["cache_of_one_row"]
-    tuned = sizes["base"] + sizes["adapter"] + sizes["cache_of_one_row"]
+    tuned = sizes["base"] + sizes["adapter"] + sizes["bare_cache_of_one_row"]
     return [
         Figure("pairs a second", both, "1/s"),
         Figure("tokens a second, both rows", both * 2 * ANSWER, "1/s"),
@@ -92,17 +95,31 @@ def timed_rounds(pair: Pair, theirs: PeftModel, count: int) -> list[dict]:
     return rounds
 
 
-def answer(variant: str, pair: Pair, theirs: PeftModel, prompt: list[int]) -> list[list[int]]:
+def other_length(pair: Pair, prompt_tokens: int, new: int, count: int = 5) -> float:
+    """Returns the time of both answers over the tuned alone, the median of a few rounds."""
+    prompt = [token for some in make_prompts(pair.tokenizer, 4, PROMPT) for token in some][:prompt_tokens]
+    ratios = []
+    for _ in range(count):
+        seconds = {}
+        for variant in ("both", "tuned"):
+            begun = time.perf_counter()
+            answer(variant, pair, None, prompt, new)
+            seconds[variant] = time.perf_counter() - begun
+        ratios.append(seconds["both"] / seconds["tuned"])
+    return median(ratios)
+
+
+def answer(variant: str, pair: Pair, theirs: PeftModel | None, prompt: list[int], new: int = ANSWER) -> list[list[int]]:
     """Returns the greedy tokens of each row of a variant, the base's first."""
     if variant == "peft":
         ids = torch.tensor([prompt, prompt])
         with torch.inference_mode():
-            out = theirs.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=ANSWER,
+            out = theirs.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=new,
                                   do_sample=False, adapter_names=["__base__", "default"])
         stop = pair.stop_ids
         return [[int(i) for i in row if int(i) not in stop] for row in out[:, len(prompt):]]
     count, base_rows = {"both": (2, 1), "tuned": (1, 0), "base": (1, 1)}[variant]
-    steps = list(stream_tokens(pair, [prompt] * count, base_rows, ANSWER))
+    steps = list(stream_tokens(pair, [prompt] * count, base_rows, new))
     return [[step[row] for step in steps if step[row] is not None] for row in range(count)]
 
 
@@ -110,7 +127,7 @@ def answer(variant: str, pair: Pair, theirs: PeftModel, prompt: list[int]) -> li
 
 
 def weigh(pair: Pair) -> dict[str, int]:
-    """Returns bytes of the base, the adapter and one row's cache at the end of an answer.
+    """Returns bytes of the base, the adapter and one row's cache at the end of an answer, with its room and without.
 
     The base: its parameters and buffers with their quantization state, as they lie in memory after the first answer,
     shared storage counted once. The adapter: its A and B, as they were saved.
@@ -118,12 +135,14 @@ def weigh(pair: Pair) -> dict[str, int]:
     lora = {part.data_ptr(): part.nbytes for layer in pair.model.modules() if isinstance(layer, PairedLinear)
             for part in (layer.down, layer.up)}
     everything = {storage.data_ptr(): storage.nbytes() for storage in storages(pair.model)}
-    cache = DynamicCache(config=pair.model.config)
-    ids = torch.ones(1, PROMPT + ANSWER - 1, dtype=torch.long)  # the last token is never read
+    cache = roomy_cache(pair.model.config)
     with torch.inference_mode():
-        pair.model(input_ids=ids, past_key_values=cache, use_cache=True)
-    row, held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers), sum(lora.values())
-    return {"base": sum(everything.values()) - held, "adapter": held, "cache_of_one_row": row}
+        for length in (PROMPT, *[1] * (ANSWER - 1)):  # the last token is never read
+            pair.model(input_ids=torch.ones(1, length, dtype=torch.long), past_key_values=cache, use_cache=True)
+    held = sum(lora.values())
+    return {"base": sum(everything.values()) - held, "adapter": held,
+            "cache_of_one_row": sum(part.nbytes for layer in cache.layers for part in layer.room),
+            "bare_cache_of_one_row": sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)}
 
 
 def storages(module: nn.Module) -> Iterator[torch.UntypedStorage]:

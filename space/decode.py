@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from space.pair import Pair
+
+ROOM = 16  # tokens that a cache has room for before it is copied to a larger one
 
 
 def answer_both(pair: Pair, base_prompt: Sequence[int], tuned_prompt: Sequence[int], *, max_new_tokens: int,
@@ -55,7 +58,7 @@ def stream_tokens(pair: Pair, prompts: Sequence[Sequence[int]], base_rows: int, 
     dice = [torch.Generator(device).manual_seed(torch.seed() if seed is None else seed)]
     dice += [torch.Generator(device) for _ in range(len(prompts) > base_rows > 0)]
     dice[-1].set_state(dice[0].get_state())
-    alive, stop_ids, cache = [True] * len(prompts), pair.stop_ids, DynamicCache(config=pair.model.config)
+    alive, stop_ids, cache = [True] * len(prompts), pair.stop_ids, roomy_cache(pair.model.config)
     with pair.lock:
         for _ in range(max_new_tokens):
             logits = _forward(pair, padded, mask, cache, base_rows)
@@ -69,6 +72,32 @@ def stream_tokens(pair: Pair, prompts: Sequence[Sequence[int]], base_rows: int, 
             yield shown
             padded = chosen[:, None]
             mask = None if mask is None else torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
+
+
+class RoomyLayer(DynamicLayer):
+    """One layer's keys and values with room for tokens to come: a step writes one place and copies nothing before it."""
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs) -> tuple[torch.Tensor, torch.Tensor]:
+        """Adds the states, (rows, heads, tokens, size) each, and returns all so far."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+            self.room = [states[..., :0, :] for states in (key_states, value_states)]
+        start, end = self.get_seq_length(), self.get_seq_length() + key_states.shape[-2]
+        if end > self.room[0].shape[-2]:
+            shape = (*key_states.shape[:-2], end + ROOM)
+            self.room = [torch.cat([old[..., :start, :], old.new_empty(*shape[:-1], end + ROOM - start, old.shape[-1])], dim=-2)
+                         for old in self.room]
+        for kept, new in zip(self.room, (key_states, value_states), strict=True):
+            kept[..., start:end, :] = new
+        self.keys, self.values = (kept[..., :end, :] for kept in self.room)
+        return self.keys, self.values
+
+
+def roomy_cache(config) -> DynamicCache:
+    """Returns an empty cache; layers with a sliding window keep to transformers' own."""
+    cache = DynamicCache(config=config)
+    cache.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    return cache
 
 
 @torch.inference_mode()

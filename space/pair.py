@@ -56,8 +56,13 @@ class PairedLinear(nn.Module):
         first = self.rows.base
         if first < len(x):
             added = linear(linear(self.rows.tuned(x), self.down.float()), self.up.float())
-            out[first:] += (added if self.scaling is None else added * self.scaling).to(out.dtype)
+            out[first:].add_((added if self.scaling is None else added * self.scaling).to(out.dtype))
         return out
+
+
+def _contiguous(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """Copies the last positions of a prompt, a strided view for which torch would copy the vocabulary's weights instead."""
+    return tuple(hidden.clone(memory_format=torch.contiguous_format) for hidden in inputs)
 
 
 def _compact(weight: torch.Tensor) -> nn.Parameter:
@@ -79,6 +84,9 @@ class Pair:
     precision: str
     rows: Rows
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.model.get_output_embeddings().register_forward_pre_hook(_contiguous)
 
     @property
     def device(self) -> torch.device:

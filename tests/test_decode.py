@@ -6,9 +6,10 @@ import threading
 import pytest
 import torch
 from peft import PeftModel
+from transformers import DynamicCache, MistralConfig
 
 from space.base import load_base
-from space.decode import answer_both, complete, stream_tokens
+from space.decode import ROOM, RoomyLayer, answer_both, complete, roomy_cache, stream_tokens
 from space.prompt import Wording, prompt_ids
 
 NEW = 24
@@ -147,3 +148,29 @@ def test_many_prompts_of_one_model_at_once(pair, prompts):
     together = complete(pair, prompts, NEW, tuned=True)
     assert together == [complete(pair, [prompt], NEW, tuned=True)[0] for prompt in prompts]
     assert together != complete(pair, prompts, NEW, tuned=False)
+
+
+def test_the_cache_holds_what_transformers_own_holds_and_copies_only_when_it_is_full(pair):
+    roomy, plain = roomy_cache(pair.model.config), DynamicCache(config=pair.model.config)
+    places = set()
+    for length in (7, *[1] * (2 * ROOM)):
+        keys, values = torch.randn(2, 2, length, 32), torch.randn(2, 2, length, 32)
+        ours, theirs = roomy.update(keys, values, 0), plain.update(keys, values, 0)
+        assert all(torch.equal(mine, other) for mine, other in zip(ours, theirs, strict=True))
+        assert roomy.get_seq_length() == plain.get_seq_length()
+        places.add(ours[0].data_ptr())
+    assert len(places) <= 3
+
+
+def test_a_sliding_window_keeps_its_own_cache(pair):
+    config = MistralConfig(**{**pair.model.config.to_dict(), "sliding_window": 16, "model_type": "mistral"})
+    assert all(type(layer) is not RoomyLayer for layer in roomy_cache(config).layers)
+
+
+def test_the_vocabulary_is_never_copied_for_a_prompts_last_position(pair, prompts):
+    shapes = []
+    hook = pair.model.get_output_embeddings().register_forward_hook(lambda _, inputs, out: shapes.append(inputs[0].stride()))
+    rows_of(pair, [prompts[2]] * 2, 1)
+    hook.remove()
+    size = pair.model.config.hidden_size
+    assert set(shapes) == {(size, size, 1)}

@@ -145,6 +145,16 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path, prepared, tiny_base
     assert json.loads((folder / "run.json").read_text())["steps"] == steps[-1]
 
 
+def test_a_checkpoint_asks_the_hub_nothing(tmp_path, prepared, tiny_base, monkeypatch):
+    asked = []
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # PEFT looks at it at every call
+    monkeypatch.setattr("peft.utils.save_and_load.check_file_exists_on_hf_hub", lambda *place: asked.append(place))
+    run = tmp_path / "run"
+    run.mkdir()
+    train(run, prepared, config_for(tiny_base, max_steps=2, save_steps=1))
+    assert (run / "checkpoints" / "checkpoint-1").is_dir() and not asked
+
+
 def test_a_run_begun_with_other_options_is_not_overwritten(tmp_path, tiny_base):
     qlora.keep_config(tmp_path, config_for(tiny_base))
     qlora.keep_config(tmp_path, config_for(tiny_base))

@@ -130,9 +130,9 @@ def catalogue(size: int = 2400, seed: int = 1) -> Iterator[dict]:
         if item.title in titles:
             continue
         titles.add(item.title)
-        # A shop weighs in round figures, and describes like things alike; the facts stay anyone's guess.
+        # A shop weighs in round figures and speaks with one voice; the facts stay anyone's guess.
         item = replace(item, facts=item.facts | {"weight": str(50 * rng.randrange(2, 20))})
-        content = item.content(len(item.noun))
+        content = item.content(style=2)
         if item.noun in WORDY:
             body, summary = item.long_content(times=6 if rng.random() < 0.06 else 1)
             content = f"{summary} {body}"

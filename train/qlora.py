@@ -149,7 +149,9 @@ def save_adapter(run: Path, model: PeftModel, examples: Examples, record: dict) 
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(torch.bfloat16)  # half the download; it is these weights that are scored
-    model.save_pretrained(unfinished, save_embedding_layers=False)
+    model.save_pretrained(unfinished)
+    for how_it_was_loaded in ("is_local", "local_files_only"):
+        examples.tokenizer.init_kwargs.pop(how_it_was_loaded, None)
     examples.tokenizer.save_pretrained(unfinished)
     examples.wording.save(unfinished / "prompt.json")
     (unfinished / "run.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
