@@ -35,8 +35,9 @@ def measure(options: Options) -> Outcome:
             # The base is scored before; its last score is written where fine-tuning begins.
             tuning = time.time() - max(file.stat().st_mtime for file in (run / "scores").glob("[!t]*.jsonl"))
         record = json.loads((run / "adapter" / "run.json").read_text(encoding="utf-8"))
-        metrics, parts = read_metrics(run), {"fit": record["seconds"], "sample": round(tuned, 1),
-                                             "page": round(app.page, 1), "tuning_to_page": round(tuning, 1), "total": round(total, 1)}
+        metrics, parts = read_metrics(run), {
+            "fit": record["seconds"], "sample": round(tuned, 1), "page": round(app.page, 1),
+            "tuning_to_page": round(tuning, 1), "total": round(total, 1)}
         found = [Figure("start of fine-tuning to answering page", tuning, "s", high=150),
                  Figure("command to answering page", total, "s"), Figure("of it the command", tuned, "s"),
                  Figure("of it fit alone", record["seconds"], "s"), Figure("of it the app's start", app.info, "s")]

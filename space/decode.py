@@ -77,20 +77,27 @@ def stream_tokens(pair: Pair, prompts: Sequence[Sequence[int]], base_rows: int, 
 class RoomyLayer(DynamicLayer):
     """One layer's keys and values with room for tokens to come: a step writes one place and copies nothing before it."""
 
-    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs) -> tuple[torch.Tensor, torch.Tensor]:
-        """Adds the states, (rows, heads, tokens, size) each, and returns all so far."""
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs) -> tuple[torch.Tensor, ...]:
+        """Adds the keys and values, each (rows, heads, tokens, size), and returns all so far."""
+        new = key_states, value_states
         if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-            self.room = [states[..., :0, :] for states in (key_states, value_states)]
-        start, end = self.get_seq_length(), self.get_seq_length() + key_states.shape[-2]
+            self.lazy_initialization(*new)
+            self.room = [states[..., :0, :] for states in new]
+        start = self.get_seq_length()
+        end = start + key_states.shape[-2]
         if end > self.room[0].shape[-2]:
-            shape = (*key_states.shape[:-2], end + ROOM)
-            self.room = [torch.cat([old[..., :start, :], old.new_empty(*shape[:-1], end + ROOM - start, old.shape[-1])], dim=-2)
-                         for old in self.room]
-        for kept, new in zip(self.room, (key_states, value_states), strict=True):
-            kept[..., start:end, :] = new
+            self.room = [_larger(kept[..., :start, :], end + ROOM) for kept in self.room]
+        for kept, states in zip(self.room, new, strict=True):
+            kept[..., start:end, :] = states
         self.keys, self.values = (kept[..., :end, :] for kept in self.room)
         return self.keys, self.values
+
+
+def _larger(kept: torch.Tensor, length: int) -> torch.Tensor:
+    rows, heads, tokens, size = kept.shape
+    larger = kept.new_empty(rows, heads, length, size)
+    larger[..., :tokens, :] = kept
+    return larger
 
 
 def roomy_cache(config) -> DynamicCache:
