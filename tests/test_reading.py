@@ -237,7 +237,7 @@ def test_a_damaged_member_of_a_zip(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["bomb.json.gz", "bomb.zip", "twofold.zip", "bomb.csv.gz"])
 def test_a_bomb_is_refused(tmp_path, monkeypatch, name):
     monkeypatch.setattr(unpacking, "INFLATED", 2**20)
-    blob = gzip.compress(b"a,b\n" * 2**20)
+    blob = gzip.compress((b"a," + b"b" * 1021 + b"\n") * 2**12)
     data = {"bomb.json.gz": blob, "bomb.csv.gz": blob, "bomb.zip": zipped({"a.json": b"\0" * 2**22}),
             "twofold.zip": zipped({"a.json.gz": gzip.compress(b"\0" * 2**24)})}[name]
     assert "unpacks to more than 2," in refused(written(tmp_path / name, data))
