@@ -9,6 +9,7 @@ import http.server
 import json
 import socket
 import threading
+import traceback
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,8 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answer)
         self.data, self.etag, self.modified, self.headers = DATA, '"one"', None, {}
         self.cuts, self.statuses = [], []  # for each request to come: bytes after which the line is cut, its status
-        self.ranges = self.length = True
-        self.asked = []  # the Range header of each request
+        self.ranges = self.length = self.polite = True
+        self.asked, self.paths = [], []  # the Range header and the path of each request
 
     def url(self, name: str = "trn.json") -> str:
         return f"http://127.0.0.1:{self.server_port}/{name}"
@@ -46,9 +47,10 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server, wanted = self.server, self.headers.get("Range")
         server.asked.append(wanted)
+        server.paths.append(self.path)
         server.last = dict(self.headers)
         status, start = (server.statuses.pop(0) if server.statuses else 200), 0
-        fits = self.headers.get("If-Range") in (None, server.etag, server.modified)
+        fits = not server.polite or self.headers.get("If-Range") in (None, server.etag, server.modified)
         if status == 200 and wanted and server.ranges and fits:
             status, start = 206, int(wanted.removeprefix("bytes=").rstrip("-"))
         body = server.data[start:] if status in (200, 206) else b"no"
@@ -90,9 +92,8 @@ def refused(source: str, cache: Path) -> str:
     """Returns the one line that a person reads, without a secret in it."""
     with pytest.raises(CatalogueError) as caught:
         fetch(source, cache, progress=False)
-    message, error = str(caught.value), caught.value
-    assert "\n" not in message and SECRET not in message
-    assert error.__cause__ is None and (error.__context__ is None or error.__suppress_context__ or SECRET not in str(error.__context__))
+    message = str(caught.value)
+    assert "\n" not in message and SECRET not in "".join(traceback.format_exception(caught.value))
     return message
 
 
@@ -113,11 +114,12 @@ def test_what_is_here_is_returned_as_it_is(tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize("source", ["nowhere.json", "runs/nowhere.json", "a/b/c", "ftp://shop.example/trn.json", "http://", "", "x" * 5000,
-                                    "user/name:a:b:c", "http://[bad/trn.json"])
+@pytest.mark.parametrize("source", ["nowhere.json", "runs/nowhere.json", "a/b/c", "ftp://shop.example/trn.json", "http://", "",
+                                    "x" * 5000, "user/name:a:b:c", "http://[bad/trn.json"])
 def test_a_source_that_is_nothing(tmp_path, source):
-    assert refused(source, tmp_path) == (f"there is no file or folder {source!r}, and it is no http(s) URL, gdrive:ID or Hub dataset's "
-                                         "user/name: check its spelling")
+    assert refused(source, tmp_path) == (
+        f"there is no file or folder {source!r}, and it is no http(s) URL, gdrive:ID or Hub dataset's user/name: check its "
+        "spelling")
 
 
 def test_a_secret_in_an_odd_address_is_not_repeated(tmp_path):
@@ -169,8 +171,8 @@ def test_a_cut_download_is_gone_on_with_by_the_next_call(tmp_path, server):
 def test_a_connection_that_always_drops_is_given_up_in_words(tmp_path, server):
     server.cuts = [300_000] + [0] * 50
     assert refused(server.url(f"trn.json?key={SECRET}"), tmp_path) == (
-        f"{server.url()} cannot be downloaded (the connection broke, ProtocolError): check the address and your connection; the same "
-        "command goes on after the 300,000 bytes that are here")
+        f"{server.url()} cannot be downloaded (the connection broke, ProtocolError): check the address and your connection; "
+        "the same command goes on after the 300,000 bytes that are here")
     assert len(server.asked) == downloading.TRIES
 
 
@@ -181,16 +183,16 @@ def test_tries_are_counted_anew_where_something_came(tmp_path, server, monkeypat
     assert len(server.asked) == 10
 
 
-@pytest.mark.parametrize("fields", [{"etag": '"two"'}, {"etag": None, "modified": "Tue, 02 Jan 2024 00:00:00 GMT"}, {"etag": None}])
+@pytest.mark.parametrize("fields", [
+    {"etag": '"two"'}, {"etag": None, "modified": "Tue, 02 Jan 2024 00:00:00 GMT"}, {"etag": None}])
 @pytest.mark.parametrize("polite", [True, False])
-def test_a_file_that_changed_starts_anew(tmp_path, server, monkeypatch, fields, polite):
+def test_a_file_that_changed_starts_anew(tmp_path, server, fields, polite):
     cut_off(server, tmp_path)
     server.data = DATA[::-1]
     for name, value in fields.items():
         setattr(server, name, value)
     if not polite:  # the server sends a part of the new file though it was asked for the old one's
-        monkeypatch.setattr(Answer, "parse_request", lambda self, was=Answer.parse_request: was(self) and not self.headers.__delitem__(
-            "If-Range"))
+        server.polite = False
         if fields == {"etag": None}:
             server.data += b"more"  # with no validator only the length tells
     assert fetch(server.url(), tmp_path, progress=False).read_bytes() == server.data
@@ -234,9 +236,11 @@ def test_a_server_that_recovers(tmp_path, server):
 
 
 @pytest.mark.parametrize(("status", "words"), [
-    (404, "answers HTTP 404 Not Found: check the address"), (401, "answers HTTP 401 Unauthorized: it asks for a login: download it by"),
+    (404, "answers HTTP 404 Not Found: check the address"),
+    (401, "answers HTTP 401 Unauthorized: it asks for a login: download it by"),
     (403, "answers HTTP 403 Forbidden: it is not open to everyone: download it by hand and give the file"),
-    (418, "answers HTTP 418 I'm a Teapot: open it in a browser and see what it says"), (206, "answers HTTP 206 Partial Content")])
+    (418, "answers HTTP 418 I'm a Teapot: open it in a browser and see what it says"),
+    (206, "answers HTTP 206 Partial Content")])
 def test_a_status_that_is_no_file(tmp_path, server, status, words):
     server.statuses = [status]
     message = refused(server.url(f"trn.json?key={SECRET}").replace("http://", f"http://me:{SECRET}@"), tmp_path)
@@ -261,13 +265,15 @@ def test_no_server_at_all(tmp_path, monkeypatch):
                                             (b"<HTML>", "application/json")])
 def test_a_web_page_is_no_catalogue(tmp_path, server, data, kind):
     server.data, server.headers = data, {"Content-Type": kind}
-    assert refused(server.url(), tmp_path) == (f"{server.url()} is a web page, not a data file: open it in a browser, it may ask for a "
-                                               "login, and give the address of the file itself")
+    assert refused(server.url(), tmp_path) == (
+        f"{server.url()} is a web page, not a data file: open it in a browser, it may ask for a login, and give the address of "
+        "the file itself")
     assert not list(tmp_path.glob("*/trn*"))
 
 
-@pytest.mark.parametrize(("given", "name"), [('attachment; filename="lf.zip"', "lf.zip"), ("attachment; filename=../../lf.zip; x", "lf.zip"),
-                                             ('attachment; filename="..\\lf.zip"', "lf.zip")])
+@pytest.mark.parametrize(("given", "name"), [
+    ('attachment; filename="lf.zip"', "lf.zip"), ("attachment; filename=../../lf.zip; x", "lf.zip"),
+    ('attachment; filename="..\\lf.zip"', "lf.zip")])
 def test_the_name_may_come_from_the_server(tmp_path, server, given, name):
     server.headers = {"Content-Disposition": given}
     path = fetch(server.url("download?id=7"), tmp_path, progress=False)
@@ -302,12 +308,10 @@ def test_a_cache_that_cannot_be_written(tmp_path, server):
                                     "https://drive.google.com/uc?export=download&id=12zH4mL2RX8iSvH0VCNnd3QxO4DzuHWnK"])
 def test_a_file_on_drive_is_downloaded_once(tmp_path, server, monkeypatch, source):
     monkeypatch.setattr(fetching, "DRIVE", server.url("{}/lf.zip"))
-    asked = []
-    monkeypatch.setattr(Answer, "send_response", lambda self, status, was=Answer.send_response: (asked.append(self.path), was(self, status)))
     path = fetch(source, tmp_path, progress=False)
     assert path.read_bytes() == DATA and path.name == "lf.zip"
     assert fetch(source, tmp_path, progress=False) == path
-    assert asked == ["/12zH4mL2RX8iSvH0VCNnd3QxO4DzuHWnK/lf.zip"]
+    assert server.paths == ["/12zH4mL2RX8iSvH0VCNnd3QxO4DzuHWnK/lf.zip"]
 
 
 def test_drive_is_asked_at_its_own_address():
@@ -334,8 +338,9 @@ def test_what_drive_has_may_be_no_catalogue(tmp_path, server, monkeypatch):
 
 @pytest.mark.parametrize("source", ["gdrive:", "gdrive:a b", "https://drive.google.com/drive/folders/12zH4mL2RX8iSvH0VCNnd3QxO4DzuHWnK"])
 def test_an_address_that_names_no_file_on_drive(tmp_path, source):
-    assert refused(source, tmp_path) == (f"{source} names no file on Google Drive: give gdrive:ID, with the ID that stands after /d/ or "
-                                         "id= in the file's own address")
+    assert refused(source, tmp_path) == (
+        f"{source} names no file on Google Drive: give gdrive:ID, with the ID that stands after /d/ or id= in the file's "
+        "own address")
 
 
 # --- a Hub dataset ---------------------------------------------------------------------------------------------------
@@ -387,12 +392,13 @@ def test_a_hub_dataset_is_complete_or_not_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr(datasets, "load_dataset", lambda *args, **options: broken())
     message = refused("shop/music:train", tmp_path / "cache")
-    assert "there is no file or folder 'shop/music', and the Hub gives no such dataset (ConnectionError): check its name" in message
+    assert "no file or folder 'shop/music', and the Hub gives no such dataset (ConnectionError): check its name" in message
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_a_split_that_is_not_there_is_named(tmp_path, hub):
-    assert "(ValueError: " in refused("shop/music:nowhere", tmp_path / "cache") and "nowhere" in refused("shop/music:nowhere", tmp_path)
+    message = refused("shop/music:nowhere", tmp_path / "cache")
+    assert "(ValueError: " in message and "nowhere" in message and "train" in message
 
 
 def test_a_dataset_with_splits_and_no_training_split(tmp_path, hub):

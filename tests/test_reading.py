@@ -84,12 +84,15 @@ def refused(path: Path) -> str:
 # --- every kind gives the same ---------------------------------------------------------------------------------------
 
 FORMS = {
-    "trn.json": LINES, "trn.jsonl": LINES, "TRN.JSON": LINES, "trn.json.gz": gzip.compress(LINES), "trn.jsonl.gz": gzip.compress(LINES),
-    "trn.csv": separated(), "trn.csv.gz": gzip.compress(separated()), "trn.tsv": separated("\t"), "semicolons.csv": separated(";"),
+    "trn.json": LINES, "trn.jsonl": LINES, "TRN.JSON": LINES, "trn.json.gz": gzip.compress(LINES),
+    "trn.jsonl.gz": gzip.compress(LINES),
+    "trn.csv": separated(), "trn.csv.gz": gzip.compress(separated()), "trn.tsv": separated("\t"),
+    "semicolons.csv": separated(";"),
     "trn.parquet": parquet(), "stored.zip": zipped({"trn.json": LINES}, zipfile.ZIP_STORED),
     "trn.zip": zipped({"LF/readme.txt": b"x", "LF/trn.json.gz": gzip.compress(LINES), "__MACOSX/LF/._trn.json.gz": b"x"}),
     "tables.zip": zipped({"trn.csv": separated()}), "columns.zip": zipped({"trn.parquet": parquet()}),
-    "bom.json": b"\xef\xbb\xbf" + LINES, "windows.json": LINES.replace(b"\n", b"\r\n"), "bom.csv": b"\xef\xbb\xbf" + separated(),
+    "bom.json": b"\xef\xbb\xbf" + LINES, "windows.json": LINES.replace(b"\n", b"\r\n"),
+    "bom.csv": b"\xef\xbb\xbf" + separated(),
     "members.json.gz": gzip.compress(LINES[:100]) + gzip.compress(LINES[100:]) + b"\0" * 512, "unended.json": LINES[:-1]}
 
 
@@ -113,7 +116,8 @@ def test_the_bar_moves_while_a_part_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(unpacking, "READ", 100)
     monkeypatch.setattr(unpacking, "PIECE", 100)
     data = os.urandom(20_000).hex().encode().replace(b"0", b"\n")
-    for name, text in {"a.json": data, "a.json.gz": gzip.compress(data), "a.zip": zipped({"a.json.gz": gzip.compress(data)})}.items():
+    packed = gzip.compress(data)
+    for name, text in {"a.json": data, "a.json.gz": packed, "a.zip": zipped({"a.json.gz": packed})}.items():
         part, = source_parts(written(tmp_path / name, text))
         with tqdm(total=part.bytes, file=io.StringIO()) as bar:
             seen = [bar.n for _ in blocks([part], bar, size=100)]
@@ -174,8 +178,8 @@ def rare() -> bytes:
 
 
 @pytest.mark.parametrize(("name", "data", "message"), [
-    ("trn.txt", LINES, "is not of a kind that can be read (.json, .jsonl, .json.gz, .jsonl.gz, .zip, .csv, .csv.gz, .tsv, .parquet): "
-                       "unpack or convert it first"),
+    ("trn.txt", LINES, "is not of a kind that can be read (.json, .jsonl, .json.gz, .jsonl.gz, .zip, .csv, .csv.gz, .tsv, "
+                       ".parquet): unpack or convert it first"),
     ("notes.zip", zipped({"notes.txt": b"x", "inner.zip": b"x"}), "notes.zip has no catalogue file in it: one ends in .json, "),
     ("empty.zip", zipped({}), "empty.zip has no catalogue file in it"),
     ("locked.zip", encrypted(), "locked.zip is encrypted: unpack it with its password and give the folder"),
@@ -183,7 +187,7 @@ def rare() -> bytes:
     ("cut.zip", FORMS["trn.zip"][:-40], "cut.zip is no zip file or is damaged ("),
     ("text.zip", LINES, "text.zip is no zip file or is damaged (File is not a zip file): copy or download it again"),
     ("empty-file.zip", b"", "empty-file.zip is no zip file or is damaged ("),
-    ("out.zip", zipped({"trn.json": LINES, "../../x": b"x"}), "out.zip has a member '../../x' that points outside of it: do not trust"),
+    ("out.zip", zipped({"trn.json": LINES, "../../x": b"x"}), "out.zip has a member '../../x' that points outside of it: do"),
     ("out.zip", zipped({"/etc/trn.json": LINES}), "out.zip has a member '/etc/trn.json' that points outside of it"),
     ("out.zip", zipped({"..\\trn.json": LINES}), "that points outside of it"),
     ("out.zip", zipped({"C:\\trn.json": LINES}), "that points outside of it"),
@@ -191,17 +195,17 @@ def rare() -> bytes:
     ("wide.csv", b"\xfe\xff" + "a,b\n".encode("utf-16-be"), "wide.csv is UTF-16: save it as UTF-8"),
     ("gz.json", gzip.compress(LINES), "gz.json is a gzip file: add .gz to its name"),
     ("zip.json", zipped({"a": b"b"}), "zip.json is a zip file: let its name end in .zip"),
-    ("cut.json.gz", gzip.compress(LINES)[:-9], "cut.json.gz is truncated or damaged after 7 lines (it ends in the middle): copy or "
-                                               "download it again"),
+    ("cut.json.gz", gzip.compress(LINES)[:-9], "cut.json.gz is truncated or damaged after 7 lines (it ends in the middle): "
+                                               "copy or download it again"),
     ("text.json.gz", LINES, "text.json.gz is truncated or damaged after 0 lines ("),
     ("more.json.gz", gzip.compress(LINES) + b"more", "more.json.gz is truncated or damaged after 7 lines ("),
-    ("cut.csv.gz", gzip.compress(separated())[:-9], "cut.csv.gz is truncated or damaged after 15 lines (it ends in the middle)"),
+    ("cut.csv.gz", gzip.compress(separated())[:-9], "cut.csv.gz is truncated or damaged after 15 lines (it ends in"),
     ("cut.parquet", parquet()[:-20], "cut.parquet is no Parquet file or is damaged after 0 rows: copy or download it again"),
     ("text.parquet", LINES, "text.parquet is no Parquet file or is damaged after 0 rows"),
     ("empty.parquet", b"", "empty.parquet is no Parquet file or is damaged after 0 rows"),
-    ("twice.csv", b"title,content,title\na,b,c\n", "twice.csv: its first line names 'title' twice; give each column a name of its own"),
+    ("twice.csv", b"title,content,title\na,b,c\n", "twice.csv: its first line names 'title' twice; give each column"),
     ("gap.csv", b"title,,content\na,b,c\n", "gap.csv: column 2 of 3 has no name in its first line; give each column"),
-    ("blank.csv", b"\na,b\n", "blank.csv: its first line names no columns; give each column a name of its own there, such as title,"),
+    ("blank.csv", b"\na,b\n", "blank.csv: its first line names no columns; give each column a name of its own there, such as"),
     ("torn.csv", b'title,"content\na,b\n', "torn.csv: its first line names no columns"),
 ])
 def test_what_cannot_be_read_is_refused_in_words(tmp_path, name, data, message):
@@ -209,8 +213,9 @@ def test_what_cannot_be_read_is_refused_in_words(tmp_path, name, data, message):
 
 
 def test_a_source_that_is_not_there(tmp_path):
-    assert refused(tmp_path / "nowhere.json") == (f"there is no file or folder {str(tmp_path / 'nowhere.json')!r}: check its spelling, "
-                                                  "or give a URL or a Hub dataset's user/name")
+    assert refused(tmp_path / "nowhere.json") == (
+        f"there is no file or folder {str(tmp_path / 'nowhere.json')!r}: check its spelling, or give a URL or a Hub dataset's "
+        "user/name")
     assert "there is no file or folder" in refused(Path("x" * 5000))
 
 
@@ -277,7 +282,8 @@ def test_the_longest_line_does_not_depend_on_the_pieces(tmp_path, monkeypatch, l
 
 
 @pytest.mark.parametrize(("data", "expected"), [
-    (b"", []), (b"\xef\xbb\xbf", []), (b"\n", [b""]), (b"a", [b"a"]), (b"a\n\nb", [b"a", b"", b"b"]), (b"a\r\nb\r\n", [b"a", b"b"]),
+    (b"", []), (b"\xef\xbb\xbf", []), (b"\n", [b""]), (b"a", [b"a"]), (b"a\n\nb", [b"a", b"", b"b"]),
+    (b"a\r\nb\r\n", [b"a", b"b"]),
     (b"a\rb\n\r\n", [b"a\rb", b""]), (b"\xef\xbb\xbfa\n\xef\xbb\xbfb", [b"a", b"\xef\xbb\xbfb"]), (b"\x00\n", [b"\x00"])])
 def test_lines_and_their_ends(tmp_path, data, expected):
     assert texts(written(tmp_path / "a.json", data)) == texts(written(tmp_path / "b.json.gz", gzip.compress(data))) == expected
@@ -305,9 +311,10 @@ def test_any_bytes_are_lines_or_refused(tmp_path_factory, chunks, size, piece):
                 continue
             text = data.removeprefix(b"\xef\xbb\xbf")
             assert [number for number, _ in found] == list(range(1, text.count(b"\n") + (text[-1:] not in (b"", b"\n")) + 1))
-            plain = [line.removesuffix(b"\r") if last else line for line, last in zip(text.split(b"\n"), [1] * text.count(b"\n") + [0],
-                                                                                      strict=True)]
-            assert all(line == was or (len(was) > 49 and line.startswith(OVERSIZED)) for (_, line), was in zip(found, plain, strict=False))
+            *ended, last = text.split(b"\n")
+            plain = [*(line.removesuffix(b"\r") for line in ended), last]
+            for (_, line), was in zip(found, plain, strict=False):
+                assert line == was or (len(was) > 49 and line.startswith(OVERSIZED))
             assert all(isinstance(parse(line), (dict, str)) for _, line in found)
 
 
@@ -348,7 +355,8 @@ def test_rows_are_numbered_by_the_line_they_begin_on(tmp_path):
 
 def test_a_row_with_another_number_of_fields_is_broken(tmp_path):
     data = b'title,content\nA\nB,2,3\n{"title": 1}\nC,"2\n3",4\nD,4\n'
-    assert table(tmp_path, data) == [(2, "broken"), (3, "broken"), (4, "broken"), (5, "broken"), (7, {"title": "D", "content": "4"})]
+    assert table(tmp_path, data) == [
+        (2, "broken"), (3, "broken"), (4, "broken"), (5, "broken"), (7, {"title": "D", "content": "4"})]
     marked = texts(tmp_path / "trn.csv")[1]
     assert marked == BROKEN + b"B,2,3" and marked.decode().strip() == "B,2,3"
 
@@ -396,7 +404,8 @@ def test_a_field_that_is_too_long_is_oversized(tmp_path, monkeypatch):
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.sampled_from(['"', ",", "\n", "\r\n", "a", "b c", '""', "\r", "\0", "\u00e9", ";", '","', '"\n"']), max_size=60))
+@given(st.lists(st.sampled_from(
+    ['"', ",", "\n", "\r\n", "a", "b c", '""', "\r", "\0", "\u00e9", ";", '","', '"\n"']), max_size=60))
 def test_any_table_is_rows_or_refused(tmp_path_factory, pieces):
     body = "".join(pieces).encode()
     path = written(tmp_path_factory.getbasetemp() / "any.csv", b"title,content\n" + body)
@@ -418,7 +427,8 @@ def test_any_table_is_rows_or_refused(tmp_path_factory, pieces):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(*[st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"), max_size=20)] * 3), max_size=10))
+@given(st.lists(st.tuples(
+    *[st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"), max_size=20)] * 3), max_size=10))
 def test_any_text_comes_back_from_a_table(tmp_path_factory, rows):
     records = [dict(zip(("uid", "title", "content"), row, strict=True)) for row in rows]
     path = written(tmp_path_factory.getbasetemp() / "round.csv", separated(records=records))
@@ -429,12 +439,12 @@ def test_parquet_of_every_type(tmp_path):
     import datetime
     import decimal
 
-    row = {"uid": 2**63 - 1, "title": "K\u00e9ttle", "content": ["two", "parts"], "price": decimal.Decimal("9.50"), "score": float("nan"),
-           "seen": datetime.date(2024, 1, 2), "raw": b"\xff", "none": None, "inner": {"a": 1}}
+    row = {"uid": 2**63 - 1, "title": "K\u00e9ttle", "content": ["two", "parts"], "price": decimal.Decimal("9.50"),
+           "score": float("nan"), "seen": datetime.date(2024, 1, 2), "raw": b"\xff", "none": None, "inner": {"a": 1}}
     found = table(tmp_path, parquet([row] * 600, row_group_size=100), "trn.parquet")
     assert [number for number, _ in found] == list(range(1, 601))
-    assert found[599][1] == {"uid": 2**63 - 1, "title": "K\u00e9ttle", "content": ["two", "parts"], "price": "9.50", "score": None,
-                             "seen": "2024-01-02", "raw": "b'\\xff'", "none": None, "inner": {"a": 1}}
+    assert found[599][1] == {"uid": 2**63 - 1, "title": "K\u00e9ttle", "content": ["two", "parts"], "price": "9.50",
+                             "score": None, "seen": "2024-01-02", "raw": "b'\\xff'", "none": None, "inner": {"a": 1}}
 
 
 def test_a_parquet_row_that_is_no_text_is_broken_alone(tmp_path):
@@ -459,22 +469,26 @@ def test_a_parquet_row_that_is_too_long_is_oversized(tmp_path, monkeypatch):
     (b"", "blank"), (b" \t\r\x0b\x0c", "blank"), (b"{", "broken"), (b"[]", "broken"), (b"1", "broken"), (b"null", "broken"),
     (b'"x"', "broken"), (b'{"a": "\xff"}', "broken"), (b"\x1a", "broken"), (OVERSIZED + b'{"a": 1}', "oversized"),
     (BROKEN + b'{"a": 1}', "broken"), (BROKEN, "broken"), (b'{"a": 1} {"b": 2}', "broken"), (b"{'a': 1}", "broken"),
-    (b'{"a":' * 100_000, "broken"), (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, "broken"), (b'{"a": ' + b"[" * 9999 + b"]" * 9999 + b"}", "broken"),
+    (b'{"a":' * 100_000, "broken"), (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, "broken"),
+    (b'{"a": ' + b"[" * 9999 + b"]" * 9999 + b"}", "broken"),
     (b'{"a": ' + b"1" * 5000 + b"}", "broken"), (b'{"a": ' + b"1" * 400 + b"}", {"a": int("1" * 400)}),
     (b'{"uid": 123456789012345678901234567890}', {"uid": 123456789012345678901234567890}),
     (b'{"uid": -9223372036854775809}', {"uid": -9223372036854775809}), (b'{"a": "\\ud800"}', {"a": "\ud800"}),
-    (b'{"a": Infinity}', {"a": float("inf")}), (b'{"a": 1, "a": 2}', {"a": 2}), (b'\xef\xbb\xbf{"a": 1}', {"a": 1}), (b" {} ", {}),
+    (b'{"a": Infinity}', {"a": float("inf")}), (b'{"a": 1, "a": 2}', {"a": 2}), (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+    (b" {} ", {}),
     (b'{"a": 1e400}', {"a": float("inf")}), (b'{"a": "\x01"}', "broken"), (b'{"a": "\\u0000"}', {"a": "\0"})])
 def test_parse(line, expected):
     assert parse(line) == expected
 
 
-VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters()), lambda inner:
-                      st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters()), inner, max_size=3), max_leaves=8)
+TEXT = st.text(st.characters())  # halves of surrogate pairs too
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3), max_leaves=8)
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.dictionaries(st.text(st.characters()), st.integers(-2**80, 2**80) | VALUES, max_size=4), st.booleans())
+@given(st.dictionaries(TEXT, st.integers(-2**80, 2**80) | VALUES, max_size=4), st.booleans())
 def test_parse_is_what_the_standard_library_says(item, ascii_only):
     line = json.dumps(item, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     try:
@@ -488,8 +502,8 @@ def test_parse_is_what_the_standard_library_says(item, ascii_only):
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.binary(max_size=60) | st.lists(st.sampled_from(['{', '}', '"a"', ':', ',', '[', ']', '1e9', 'NaN', ' ', '\\u', '-', '0', '.'])).map(
-    lambda bits: "".join(bits).encode()))
+@given(st.binary(max_size=60) | st.lists(st.sampled_from(
+    ['{', '}', '"a"', ':', ',', '[', ']', '1e9', 'NaN', ' ', '\\u', '-', '0', '.'])).map(lambda bits: "".join(bits).encode()))
 def test_parse_never_raises(line):
     try:
         expected = json.loads(line.decode())
