@@ -79,13 +79,17 @@ def _is_catalogue(name: str) -> bool:
 
 def _members(path: Path) -> list[Part]:
     """Returns the parts in a zip, in the order of their names; raises CatalogueError where it has none or is unsound."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            infos = {info.filename: info for info in archive.infolist()}
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OverflowError, struct.error) as error:
-        raise CatalogueError(f"{path.name} is no zip file or is damaged ({error}): copy or download it again") from error
+    with path.open("rb") as raw:
+        try:
+            with zipfile.ZipFile(raw) as archive:
+                return _checked(path, archive)
+        except (OSError, zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OverflowError, struct.error) as error:
+            raise CatalogueError(f"{path.name} is no zip file or is damaged ({error}): copy or download it again") from error
+
+
+def _checked(path: Path, archive: zipfile.ZipFile) -> list[Part]:
     parts = []
-    for name, info in sorted(infos.items()):
+    for name, info in sorted({info.filename: info for info in archive.infolist()}.items()):
         inner = PurePosixPath(name.replace("\\", "/"))
         if inner.is_absolute() or ".." in inner.parts or re.match(r"[A-Za-z]:", name):
             raise CatalogueError(f"{path.name} has a member {name[:100]!r} that points outside of it: do not trust this file, "
@@ -96,6 +100,7 @@ def _members(path: Path) -> list[Part]:
             raise CatalogueError(f"{path.name} is encrypted: unpack it with its password and give the folder")
         if info.compress_type not in PACKINGS:
             raise CatalogueError(f"{path.name} is packed by a rare method ({info.compress_type}): unpack it, give the folder")
+        archive.open(info).close()  # raises where the directory points to nothing
         parts.append(Part(path, name, inner.name, info.compress_size, _begins(inner.name, "tst")))
     if not parts:
         kinds = ", ".join(kind for kind in KINDS if kind != ".zip")

@@ -107,8 +107,8 @@ def parquet_rows(part: Part, bar: tqdm | None) -> Iterator[tuple[int, bytes]]:
     import pyarrow.parquet as pq
 
     number = moved = 0
-    with _seekable(part) as file:
-        try:
+    try:
+        with _seekable(part) as file:
             table = pq.ParquetFile(file, pre_buffer=False, buffer_size=2**20)
             for batch in table.iter_batches(batch_size=BATCH, use_threads=False):
                 for index in range(batch.num_rows):
@@ -118,9 +118,9 @@ def parquet_rows(part: Part, bar: tqdm | None) -> Iterator[tuple[int, bytes]]:
                     now = part.bytes * number // table.metadata.num_rows
                     bar.update(now - moved)
                     moved = now
-        except (pa.ArrowException, OSError, *DAMAGE) as error:
-            raise CatalogueError(f"{part.name} is no Parquet file or is damaged after {number:,} rows: copy or download it "
-                                 "again") from error
+    except (pa.ArrowException, OSError, *DAMAGE) as error:
+        raise CatalogueError(f"{part.name} is no Parquet file or is damaged after {number:,} rows: copy or download it "
+                             "again") from error
     if bar is not None:
         bar.update(part.bytes - moved)
 

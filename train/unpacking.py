@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-READ = 2**18  # bytes of a packed file at a time
+READ, PIECE = 2**18, 2**20  # bytes at a time: of a packed file, and unpacked
 LONGEST_LINE, HEAD = 16 * 2**20, 2**12  # bytes; of a longer line only its head is kept
 INFLATION, INFLATED = 200, 8 * 2**30  # a part that grows beyond both, the factor and the bytes, is a bomb
 # No JSON begins with these, and str.strip() takes them away where a line's beginning is shown.
@@ -36,7 +36,7 @@ class Part(NamedTuple):
     unseen: bool  # it is the unseen set
 
 
-def inflated(chunks: Iterable[bytes], most: int = READ * 32) -> Iterator[bytes]:
+def inflated(chunks: Iterable[bytes], most: int = PIECE) -> Iterator[bytes]:
     """Yields what gzip chunks hold, up to `most` bytes at a time; raises EOFError or zlib.error where they are damaged."""
     decoder = None
     for chunk in chunks:
@@ -66,8 +66,8 @@ def limited(pieces: Iterable[bytes], part: Part) -> Iterator[bytes]:
         yield piece
 
 
-def unpacked(part: Part, bar: tqdm | None = None, size: int = 2**23) -> Iterator[bytes]:
-    """Yields a part's bytes in pieces of about `size`, moving `bar` by the packed ones; raises one of DAMAGE."""
+def unpacked(part: Part, bar: tqdm | None = None) -> Iterator[bytes]:
+    """Yields a part's bytes in pieces of up to PIECE, moving `bar` by the packed ones; raises one of DAMAGE."""
     moved = 0
     with contextlib.ExitStack() as stack:
         raw = stream = stack.enter_context(part.path.open("rb"))
@@ -75,7 +75,7 @@ def unpacked(part: Part, bar: tqdm | None = None, size: int = 2**23) -> Iterator
             archive = stack.enter_context(zipfile.ZipFile(raw))
             stream = stack.enter_context(archive.open(part.member))
         start, gzipped = raw.tell(), part.name.lower().endswith(".gz")
-        pieces = iter(lambda: stream.read(READ if gzipped else size), b"")
+        pieces = iter(lambda: stream.read(READ if gzipped else PIECE), b"")
         if gzipped:
             pieces = inflated(limited(pieces, part))
         for piece in limited(pieces, part):
@@ -153,7 +153,7 @@ def line_blocks(part: Part, bar: tqdm | None = None, size: int = 2**23) -> Itera
 
     def counted() -> Iterator[bytes]:
         nonlocal seen
-        for piece in text_of(unpacked(part, bar, size), part):
+        for piece in text_of(unpacked(part, bar), part):
             seen += piece.count(b"\n")
             yield piece
 
