@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import orjson
 import polars as pl
 import xxhash
 
 from space.sources import normalise
-from train.cleaning import RULES, fault
-from train.cleaning import field as text_of
+from train.cleaning import RULES, bare, fault, text_of
 from train.reading import Block, parse
 
 EXAMPLES, BEGINNING = 3, 120  # examples a reason, characters of each
 OPENING = 16  # words; records whose contents begin with the same ones are near duplicates
-BRACKETS = r"\s*[(\[][^()\[\]]*[)\]]"
+BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]")
 # What is known of a record when its text is on the disk; numbers are xxh3 hashes, the same on every machine.
 KEYS = {"title": pl.UInt64, "content": pl.UInt64, "stem": pl.UInt64, "opening": pl.UInt64, "uid": pl.UInt64,
         "line": pl.UInt64, "characters": pl.UInt32, "title_characters": pl.UInt32}
@@ -74,9 +75,8 @@ def cleaned(block: Block, columns: Columns, file: Path) -> tuple[Tally, Path]:
     frame = _records(block, columns, tally)
     for name in ("text_title", "text_content"):
         frame = frame.with_columns(_repaired(frame[name], tally))
-    frame = _without_faults(frame, block, tally)
     unfinished = file.with_suffix(".unfinished")
-    _with_keys(frame).write_ipc(unfinished, compression="lz4")
+    _judged(frame, block, tally).write_ipc(unfinished, compression="uncompressed")
     file.with_suffix(".json").write_text(json.dumps(vars(tally) | {"name": block.part.name}), encoding="utf-8")
     unfinished.replace(file)
     return tally, file
@@ -95,15 +95,20 @@ def _records(block: Block, columns: Columns, tally: Tally) -> pl.DataFrame:
     """Returns line, uid and the raw texts of the lines that are objects."""
     lines, uids, titles, contents = [], [], [], []
     for number, text in enumerate(block.lines, start=block.line):
-        item = parse(text)
+        try:
+            item = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            item = None
+        item = item if type(item) is dict else parse(text)  # it takes its time over what is odd
         if isinstance(item, str):
             tally.drop(item, block.part.name, number, _shown(text))
             continue
         uid = item.get(columns.uid)
         lines.append(number)
         uids.append(str(uid).strip() if isinstance(uid, (str, int)) else "")
-        titles.append(text_of(item, columns.title))
-        contents.append(text_of(item, columns.content))
+        title, content = item.get(columns.title), item.get(columns.content)
+        titles.append(title if type(title) is str else text_of(title))
+        contents.append(content if type(content) is str else text_of(content))
     return pl.DataFrame({"line": pl.Series(lines, dtype=pl.UInt64), "uid": _strings(uids),
                          "text_title": _strings(titles), "text_content": _strings(contents)})
 
@@ -138,35 +143,31 @@ def _difference(before: str, after: str) -> dict:
     return {"before": before[start:start + BEGINNING], "after": after[start:start + BEGINNING]}
 
 
-def _without_faults(frame: pl.DataFrame, block: Block, tally: Tally) -> pl.DataFrame:
-    faults = [fault(title, content) for title, content in zip(frame["text_title"], frame["text_content"], strict=True)]
-    for reason, line in zip(faults, frame["line"], strict=True):
+def _judged(frame: pl.DataFrame, block: Block, tally: Tally) -> pl.DataFrame:
+    """Drops the records with a fault; adds to the others what de-duplication and splitting need to know of them."""
+    titles, contents, lines = (frame[name].to_list() for name in ("text_title", "text_content", "line"))
+    bodies, good = list(map(bare, contents)), []
+    for place, (title, content, body) in enumerate(zip(titles, contents, bodies, strict=True)):
+        reason = fault(title, content, body)
         if reason:
-            tally.drop(reason, block.part.name, line, _shown(block.lines[line - block.line]))
-    return frame.filter(pl.Series([reason is None for reason in faults], dtype=pl.Boolean))
-
-
-def _with_keys(frame: pl.DataFrame) -> pl.DataFrame:
-    """Adds what de-duplication and splitting need to know of each record."""
-    titles, contents = frame["text_title"], frame["text_content"]
-    folded = contents.str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]+", " ").str.strip_chars()
-    same = [normalise(title) for title in titles.to_list()]
-    stems = [normalise(stem) or title for stem, title in
-             zip(titles.str.replace_all(BRACKETS, "").to_list(), same, strict=True)]
-    bodies = folded.to_list()
-    made = {"title": hashes(same), "stem": hashes(stems), "uid": hashes(frame["uid"].to_list()),
-            # A content of symbols alone has no words; then it is itself.
-            "content": hashes(body or raw for body, raw in zip(bodies, contents.to_list(), strict=True)),
-            "opening": hashes(_opening(body) for body in bodies),
-            "characters": contents.str.len_chars(), "title_characters": titles.str.len_chars()}
+            tally.drop(reason, block.part.name, lines[place], _shown(block.lines[lines[place] - block.line]))
+        else:
+            good.append(place)
+    frame, bodies = frame[good], [bodies[place] for place in good]
+    same = [normalise(titles[place]) for place in good]
+    stems = [(normalise(BRACKETS.sub("", titles[place])) if "(" in titles[place] or "[" in titles[place] else "") or key
+             for place, key in zip(good, same, strict=True)]
+    made = {"title": hashes(map(str.encode, same)), "stem": hashes(map(str.encode, stems)), "content": hashes(bodies),
+            "opening": hashes(map(_opening, bodies)), "uid": hashes(map(str.encode, frame["uid"].to_list())),
+            "characters": frame["text_content"].str.len_chars(), "title_characters": frame["text_title"].str.len_chars()}
     return frame.with_columns([pl.Series(name, values, dtype=KEYS[name]) for name, values in made.items()])
 
 
-def _opening(body: str) -> str:
-    words = body.split(" ", OPENING)
-    return " ".join(words[:OPENING]) if len(words) > OPENING else ""
+def _opening(body: bytes) -> bytes:
+    words = body.split(b" ", OPENING)
+    return b" ".join(words[:OPENING]) if len(words) > OPENING else b""
 
 
-def hashes(texts: Iterable[str]) -> np.ndarray:
+def hashes(texts: Iterable[bytes]) -> np.ndarray:
     """Returns a 64-bit number for each text, 0 for an empty one."""
     return np.fromiter((xxhash.xxh3_64_intdigest(text) if text else 0 for text in texts), dtype=np.uint64)

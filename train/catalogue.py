@@ -138,7 +138,7 @@ def _clean_all(parts: list[Part], folder: Path, size: int, config: PrepareConfig
             tally.add(part_tally)
             files.append(file)
             held_back.append(unseen)
-    frames = [pl.read_ipc(file, columns=list(KEYS), memory_map=False) for file in files]
+    frames = [pl.read_ipc(file, columns=list(KEYS)) for file in files]
     frame = pl.concat(frames) if frames else pl.DataFrame(schema=KEYS)
     keys = {name: frame[name].to_numpy() for name in KEYS}
     keys["unseen"] = np.repeat(np.array(held_back, bool), [len(frame) for frame in frames])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import re
+import string
+import unicodedata
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,6 +23,10 @@ OTHER = ("a|abbr|b|big|body|center|cite|code|em|font|head|html|i|iframe|img|inpu
 END = r"(?:\s[^<>=]*=[^<>]*|\s*/?)>"
 SENTENCE_END = re.compile(r"[.!?\u2026][\"'\u201d\u2019)\]]*(?=\s)")
 
+PUNCTUATION = string.punctuation.encode()
+TYPOGRAPHIC = {first: [sign.encode() for sign in signs] for first, signs in (
+    (b"\xe2\x80", "\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u2022"), (b"\xc2", "\u00ab\u00bb\u00b4"))}  # by first bytes
+
 
 class Rule(NamedTuple):
     """A repair: its name in the report, what it does, and the function from texts to texts."""
@@ -35,13 +41,28 @@ def swap(pattern: str, instead: str) -> Callable[[pl.Series], pl.Series]:
     return lambda texts: texts.str.replace_all(pattern, instead)
 
 
-def unescaped(texts: pl.Series) -> pl.Series:
-    """Undoes HTML entities, which shops escape up to three times."""
-    return pl.Series(texts.name, [_unescape(text) if "&" in text else text for text in texts.to_list()], pl.String)
+def where(needs: Callable[[pl.Series], pl.Series], repair: Callable[[list[str]], list[str]]) -> Callable[[pl.Series], pl.Series]:
+    """Returns the function that repairs only the texts for which `needs` is true; most need nothing, and stay where they are."""
+    def apply(texts: pl.Series) -> pl.Series:
+        places = needs(texts).arg_true()
+        if not len(places):
+            return texts
+        whole = texts.to_list()
+        for place, text in zip(places.to_list(), repair(texts[places].to_list()), strict=True):
+            whole[place] = text
+        return pl.Series(texts.name, whole, pl.String)
+    return apply
+
+
+def has(pattern: str, literal: bool = False) -> Callable[[pl.Series], pl.Series]:
+    """Returns the test for a pattern."""
+    return lambda texts: texts.str.contains(pattern, literal=literal)
 
 
 def _unescape(text: str) -> str:
     for _ in range(3):
+        if "&" not in text:
+            break
         text = html.unescape(text)
     return text
 
@@ -59,26 +80,32 @@ def _misread() -> dict[str, str]:
 
 
 MISREAD = _misread()
+MISREADING = re.compile("|".join(sorted(map(re.escape, MISREAD), key=len, reverse=True)))
+INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff\ufdd0-\ufdef]")
+BEYOND_ASCII = r"[^\x00-\x7f]"
+
 
 RULES = (
-    Rule("entities", "HTML entities are undone, up to three times escaped", unescaped),
+    Rule("entities", "HTML entities are undone, up to three times escaped", where(has("&", literal=True), lambda texts: list(map(_unescape, texts)))),
     Rule("comments", "comments, scripts and styles go with all that is in them", swap(
         r"(?is)<!--.*?-->|<script\b[^<>]*>.*?</script\s*>|<style\b[^<>]*>.*?</style\s*>", " ")),
     Rule("parting_tags", "tags that part words (paragraphs, breaks, lists) become a blank", swap(
         rf"(?i)</?(?:{PARTING}){END}", " ")),
     Rule("other_tags", "other tags of HTML go, and their text stays", swap(rf"(?i)</?(?:{OTHER}){END}", "")),
     Rule("closed_entities", "\"R&B;\" was \"R&B\" before a parser closed the entity", swap(r"&(\w+);", "&${1}")),
-    Rule("mojibake", "UTF-8 that was read as Latin-1 or Windows-1252 is read again",
-         lambda texts: texts.str.replace_many(list(MISREAD), list(MISREAD.values()), leftmost=True)),
+    Rule("mojibake", "UTF-8 that was read as Latin-1 or Windows-1252 is read again", where(
+        has("[\u00c2\u00c3\u00e2]"), lambda texts: [MISREADING.sub(lambda wrong: MISREAD[wrong[0]], text) for text in texts])),
     Rule("shop_notes", "the shop's note on another edition goes", swap(
         r"-{0,2}\s{0,2}This text refers to [^.]{1,80}?edition(?: of this title)?\.", " ")),
-    Rule("invisible", "soft hyphens, zero-width characters and noncharacters go", swap(
-        "[\u00ad\u200b\u2060\ufeff\ufdd0-\ufdef]", "")),
+    Rule("invisible", "soft hyphens, zero-width characters and noncharacters go", where(
+        has(INVISIBLE.pattern), lambda texts: [INVISIBLE.sub("", text) for text in texts])),
+    # A single blank, which is nearly every match of a simpler pattern, is left in peace.
     Rule("white_space", "white space and control characters become one blank", lambda texts: texts.str.replace_all(
-        r"[\s\x00-\x1f\x7f-\u009f]+", " ").str.strip_chars()),
-    Rule("nfc", "accents are composed (Unicode NFC)", lambda texts: texts.str.normalize("NFC")),
-    Rule("cut", f"a text of over {LONGEST:,} characters is cut at a sentence", lambda texts: pl.Series(
-        texts.name, [cut(text) for text in texts.to_list()], pl.String)),
+        r"[[\s\x00-\x1f\x7f-\u009f]&&[^ ]]", " ").str.replace_all(" {2,}", " ").str.strip_chars()),
+    Rule("nfc", "accents are composed (Unicode NFC)", where(
+        has(BEYOND_ASCII), lambda texts: [unicodedata.normalize("NFC", text) for text in texts])),
+    Rule("cut", f"a text of over {LONGEST:,} characters is cut at a sentence", where(
+        lambda texts: texts.str.len_bytes() > LONGEST, lambda texts: list(map(cut, texts)))),
 )
 
 DROPS = {
@@ -108,28 +135,37 @@ def cut(text: str) -> str:
     return text[:ends[-1]] if ends else text[:LONGEST].rpartition(" ")[0] or text[:LONGEST]
 
 
-def field(item: dict, name: str) -> str:
+def text_of(value) -> str:
     """Returns the text of a field as it came, a list of strings joined; empty where there is no text."""
-    value = item.get(name)
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         value = " ".join(value)
     return value if isinstance(value, str) else ""
 
 
-def fault(title: str, content: str) -> str | None:
-    """Returns the reason to drop a record for what it says, once both are clean, or None."""
+def bare(content: str) -> bytes:
+    """Returns a content without case and punctuation, as UTF-8: two with the same are one; one of symbols alone is itself."""
+    if content.isascii():
+        return content.encode().lower().translate(None, PUNCTUATION) or content.encode()
+    folded = content.casefold().encode().translate(None, PUNCTUATION)
+    for first, signs in TYPOGRAPHIC.items():
+        if first in folded:
+            for sign in signs:
+                folded = folded.replace(sign, b"")
+    return folded or content.encode()
+
+
+def fault(title: str, content: str, body: bytes) -> str | None:
+    """Returns the reason to drop a record for what it says, once it is clean, or None; `body` is its bare() content."""
     if not title:
         return "no_title"
     if not content:
         return "no_content"
     if not any(map(str.isalpha, content)) or (len(content) <= 2 * len(title) and content.casefold() == title.casefold()):
         return "junk"
-    folded = content.casefold()
     # A phrase said again begins again within its own length; few honest contents do, and only they are looked at.
-    begins_again = folded.find(folded[:min(8, len(folded) // REPEATS)], 1, 400) > 0
-    if len(content) > 100 and not begins_again:
+    if len(content) > 100 and body.find(body[:8], 1, 400) < 0:
         return None
-    words = re.findall(r"\w+", folded)
+    words = re.findall(r"\w+", content.casefold())
     if any(len(words) >= REPEATS * size and words[size:] == words[:-size] for size in range(1, LONGEST_PHRASE + 1)):
         return "junk"
     return "too_short" if len(words) < SHORTEST else None
