@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import struct
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -83,7 +82,9 @@ def _members(path: Path) -> list[Part]:
         try:
             with zipfile.ZipFile(raw) as archive:
                 return _checked(path, archive)
-        except (OSError, zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OverflowError, struct.error) as error:
+        except CatalogueError:
+            raise
+        except Exception as error:  # zipfile raises whatever the numbers in a damaged file make it trip over
             raise CatalogueError(f"{path.name} is no zip file or is damaged ({error}): copy or download it again") from error
 
 
