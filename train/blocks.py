@@ -22,8 +22,8 @@ EXAMPLES, BEGINNING = 3, 120  # examples a reason, characters of each
 OPENING = 16  # words; records whose contents begin with the same ones are near duplicates
 BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]")
 # What is known of a record when its text is on the disk; numbers are xxh3 hashes, the same on every machine.
-KEYS = {"title": pl.UInt64, "content": pl.UInt64, "stem": pl.UInt64, "opening": pl.UInt64, "uid": pl.UInt64,
-        "line": pl.UInt64, "characters": pl.UInt32, "title_characters": pl.UInt32}
+KEYS = {"title_key": pl.UInt64, "content_key": pl.UInt64, "stem_key": pl.UInt64, "opening_key": pl.UInt64,
+        "uid_key": pl.UInt64, "line": pl.UInt64, "characters": pl.UInt32, "title_characters": pl.UInt32}
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,13 @@ class Tally:
 
 
 def cleaned(block: Block, columns: Columns, file: Path) -> tuple[Tally, Path]:
-    """Writes the block's records to `file` (Arrow: uid, text_title, text_content, then KEYS); returns its tally too.
+    """Writes the block's records to `file` (Arrow: uid, title, content and KEYS); returns its tally too.
 
     The tally is written beside it, first, so that a file that is there is whole and needs no second reading.
     """
     tally = Tally(read=len(block.lines))
     frame = _records(block, columns, tally)
-    for name in ("text_title", "text_content"):
+    for name in ("title", "content"):
         frame = frame.with_columns(_repaired(frame[name], tally))
     unfinished = file.with_suffix(".unfinished")
     _judged(frame, block, tally).write_ipc(unfinished, compression="uncompressed")
@@ -110,7 +110,7 @@ def _records(block: Block, columns: Columns, tally: Tally) -> pl.DataFrame:
         titles.append(title if type(title) is str else text_of(title))
         contents.append(content if type(content) is str else text_of(content))
     return pl.DataFrame({"line": pl.Series(lines, dtype=pl.UInt64), "uid": _strings(uids),
-                         "text_title": _strings(titles), "text_content": _strings(contents)})
+                         "title": _strings(titles), "content": _strings(contents)})
 
 
 def _strings(texts: list[str]) -> pl.Series:
@@ -145,7 +145,7 @@ def _difference(before: str, after: str) -> dict:
 
 def _judged(frame: pl.DataFrame, block: Block, tally: Tally) -> pl.DataFrame:
     """Drops the records with a fault; adds to the others what de-duplication and splitting need to know of them."""
-    titles, contents, lines = (frame[name].to_list() for name in ("text_title", "text_content", "line"))
+    titles, contents, lines = (frame[name].to_list() for name in ("title", "content", "line"))
     bodies, good = list(map(bare, contents)), []
     for place, (title, content, body) in enumerate(zip(titles, contents, bodies, strict=True)):
         reason = fault(title, content, body)
@@ -157,9 +157,9 @@ def _judged(frame: pl.DataFrame, block: Block, tally: Tally) -> pl.DataFrame:
     same = [normalise(titles[place]) for place in good]
     stems = [(normalise(BRACKETS.sub("", titles[place])) if "(" in titles[place] or "[" in titles[place] else "") or key
              for place, key in zip(good, same, strict=True)]
-    made = {"title": hashes(map(str.encode, same)), "stem": hashes(map(str.encode, stems)), "content": hashes(bodies),
-            "opening": hashes(map(_opening, bodies)), "uid": hashes(map(str.encode, frame["uid"].to_list())),
-            "characters": frame["text_content"].str.len_chars(), "title_characters": frame["text_title"].str.len_chars()}
+    made = {"title_key": hashes(map(str.encode, same)), "stem_key": hashes(map(str.encode, stems)),
+            "content_key": hashes(bodies), "opening_key": hashes(map(_opening, bodies)), "uid_key": hashes(map(str.encode, frame["uid"].to_list())),
+            "characters": frame["content"].str.len_chars(), "title_characters": frame["title"].str.len_chars()}
     return frame.with_columns([pl.Series(name, values, dtype=KEYS[name]) for name, values in made.items()])
 
 

@@ -93,7 +93,7 @@ def _build(parts: list[Part], folder: Path, wanted: dict, config: PrepareConfig,
         raise CatalogueError(_no_record(wanted["source"]["name"], tally))
     kept = {name: column[stay] for name, column in keys.items()}
     split = sides(kept, config.unseen_share, kept["unseen"])
-    own = made_uids(kept["uid"])
+    own = made_uids(kept["uid_key"])
     told: list[str] = []
     with tqdm(total=tally.kept, unit=" records", desc="indexing", disable=not progress) as bar:
         build_index(write_records(files, folder / "records", stay, split, own, told, bar), folder / "index")
@@ -102,7 +102,7 @@ def _build(parts: list[Part], folder: Path, wanted: dict, config: PrepareConfig,
         "read": tally.read, "kept": tally.kept, "dropped": dict(tally.dropped.most_common()), "examples": dict(tally.examples),
         "repaired": {name: {"texts": count, "examples": tally.repairs[name]} for name, count in tally.repaired.items()},
         **wanted, "splits": {side: int((split == place).sum()) for place, side in enumerate(SIDES)},
-        "near_duplicates": _in_company(groups([kept["stem"], kept["opening"]])), "languages": account.languages(told),
+        "near_duplicates": _in_company(groups([kept["stem_key"], kept["opening_key"]])), "languages": account.languages(told),
         "characters": {"title": account.lengths(kept["title_characters"]), "content": account.lengths(kept["characters"])},
         "uids_made": int(own.sum())}
     if config.jsonl:

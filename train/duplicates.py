@@ -18,7 +18,7 @@ def judge(keys: Mapping[str, np.ndarray]) -> np.ndarray:
 
     A dropped record is nobody's original: what only it had said before may be said after it.
     """
-    titles, contents = _dense(keys["title"]), _dense(keys["content"])
+    titles, contents = _dense(keys["title_key"]), _dense(keys["content_key"])
     first = np.unique(titles, return_index=True)[1]
     shared = np.bincount(contents[first], minlength=contents.max(initial=-1) + 1) >= BOILERPLATE
     verdicts = np.where(shared[contents], REASONS.index("boilerplate"), 0).astype(np.uint8)
@@ -43,12 +43,12 @@ def choose(keys: Mapping[str, np.ndarray], verdicts: np.ndarray, limit: int | No
     stay = np.flatnonzero(verdicts == 0)
     if limit is None or len(stay) <= limit:
         return
-    by_length = stay[np.lexsort((keys["title"][stay], keys["characters"][stay]))]
-    lots = mixed(keys["title"], "sample")
-    chosen = []
-    for number, stratum in enumerate(np.array_split(by_length, STRATA)):
-        share = (limit * (number + 1)) // STRATA - (limit * number) // STRATA
-        chosen.append(stratum[np.argsort(lots[stratum], kind="stable")[:share]])
+    by_length = stay[np.lexsort((keys["title_key"][stay], keys["characters"][stay]))]
+    lots = mixed(keys["title_key"], "sample")
+    strata = np.array_split(by_length, min(STRATA, limit))
+    ends = np.cumsum([len(stratum) for stratum in strata]) * limit // len(stay)
+    chosen = [stratum[np.argsort(lots[stratum], kind="stable")[:share]]
+              for stratum, share in zip(strata, np.diff(ends, prepend=0), strict=True)]
     verdicts[stay] = REASONS.index("not_sampled")
     verdicts[np.concatenate(chosen)] = 0
 
@@ -60,19 +60,19 @@ def sides(keys: Mapping[str, np.ndarray], unseen_share: float, held_back: np.nda
     the same words, and so are the near duplicates of near duplicates. `held_back` marks the source's own unseen set: where
     there is one, it alone is unseen, but for what has a near duplicate among the others.
     """
-    labels = groups([keys["stem"], keys["opening"]])
+    labels = groups([keys["stem_key"], keys["opening_key"]])
     if held_back.any():
         known = np.zeros(labels.max(initial=-1) + 1, bool)
         known[labels[~held_back]] = True
         return (held_back & ~known[labels]).astype(np.uint8)
     # The smallest title's hash speaks for its group, so that the order of the source does not matter.
     voices = np.full(labels.max(initial=-1) + 1, np.iinfo(np.uint64).max, np.uint64)
-    np.minimum.at(voices, labels, keys["title"])
+    np.minimum.at(voices, labels, keys["title_key"])
     return (mixed(voices, "split")[labels] < np.uint64(min(unseen_share * 2**64, 2**64 - 1))).astype(np.uint8)
 
 
 def groups(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns a label for each record, the same for records that share a number in a column, or a third that does; 0 is none."""
+    """Returns a label for each record, the same for records that share a number (but 0) in a column, and so on from them."""
     count = len(columns[0])
     labels = np.arange(count)
     shared = []

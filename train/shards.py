@@ -28,7 +28,7 @@ def write_records(files: list[Path], folder: Path, stay: np.ndarray, split: np.n
     waiting, start, kept, shard = [], 0, 0, 0
     every = max(1, len(split) // LANGUAGES_OF)
     for file in files:
-        frame = pl.read_ipc(file, columns=["uid", "text_title", "text_content"])
+        frame = pl.read_ipc(file, columns=["uid", "title", "content"])
         mask, start = stay[start:start + len(frame)], start + len(frame)
         frame = frame.filter(pl.Series(mask))
         place, kept = slice(kept, kept + len(frame)), kept + len(frame)
@@ -45,7 +45,6 @@ def write_records(files: list[Path], folder: Path, stay: np.ndarray, split: np.n
 
 def _record_columns(frame: pl.DataFrame, split: np.ndarray, own: np.ndarray) -> pl.DataFrame:
     """Returns uid, title, content and split, with a made uid where `own` says so."""
-    frame = frame.rename({"text_title": "title", "text_content": "content"})
     places = np.flatnonzero(own)
     if len(places):
         uids = frame["uid"].to_list()
@@ -57,7 +56,8 @@ def _record_columns(frame: pl.DataFrame, split: np.ndarray, own: np.ndarray) -> 
 
 def made_uid(title: str, content: str) -> str:
     """Returns the uid of a record without one of its own: 16 hexadecimal digits."""
-    return f"{int(hashes([f"{title}\0{content}".encode()])[0]):016x}"
+    number, = hashes([f"{title}\0{content}".encode()])
+    return f"{int(number):016x}"
 
 
 def stored_records(folder: Path) -> Iterator[dict]:
@@ -92,7 +92,7 @@ def count_dropped(files: list[Path], verdicts: np.ndarray, tally: Tally) -> None
 
 def _example(files: list[Path], place: int) -> dict:
     for file in files:
-        frame = pl.read_ipc(file, columns=["line", "text_title", "text_content"])
+        frame = pl.read_ipc(file, columns=["line", "title", "content"])
         if place < len(frame):
             line, title, content = frame.row(place)
             name = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))["name"]
