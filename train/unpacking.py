@@ -103,7 +103,7 @@ def text_of(pieces: Iterator[bytes], part: Part) -> Iterator[bytes]:
 
 def shortened(line: bytes) -> bytes:
     """Returns a line, or the marked head of one that is too long."""
-    return line if len(line) <= LONGEST_LINE or line.startswith(OVERSIZED) else OVERSIZED + line[:HEAD]
+    return line if len(line) <= LONGEST_LINE else OVERSIZED + line[:HEAD]
 
 
 def split(text: bytes) -> list[bytes]:
