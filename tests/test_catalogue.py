@@ -6,7 +6,10 @@ import gzip
 import json
 import os
 import re
+import subprocess
+import sys
 import time
+import zipfile
 from pathlib import Path
 
 import polars as pl
@@ -15,10 +18,11 @@ import pytest
 from space.sources import Catalogue, normalise
 from train import catalogue, shards
 from train.catalogue import CatalogueError, load_records, prepare
-from train.cleaning import clean
+from train.cleaning import LONGEST, RULES, clean
 from train.config import ConfigError, PrepareConfig
 
-DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT.parent / "shared" / "data"
 REAL = [pytest.param(DATA / name, id=name, marks=pytest.mark.skipif(
     not (DATA / name).exists(), reason=f"{name} is not beside the project"))
     for name in ("trn-verbatim-15.json", "trn-head-300.jsonl", "music-3700.jsonl")]
@@ -296,6 +300,165 @@ def test_a_failure_leaves_the_older_catalogue(tmp_path):
         prepare(write(tmp_path / "bad.json", "{"), tmp_path / "run", progress=False)
     assert load_records(tmp_path / "run") == before
     assert [file.name for file in (tmp_path / "run").iterdir()] == ["catalogue"]
+
+
+def in_files(folder: Path, rows: list) -> str:
+    """Writes the rows to eight files: eight blocks."""
+    folder.mkdir()
+    for number in range(8):
+        write(folder / f"{number}.json", *rows[number * len(rows) // 8:(number + 1) * len(rows) // 8])
+    return str(folder)
+
+
+@pytest.mark.parametrize("moment", [0, 2, 5, "records"])
+def test_a_killed_preparation_goes_on(tmp_path, moment):
+    """The process is killed with SIGKILL at a moment of its own; the same command ends as an undisturbed one does."""
+    source = in_files(tmp_path / "shop", [item(n) for n in range(80)])
+    script = (
+        "import os, sys; from pathlib import Path; from train import blocks, catalogue, reading, shards\n"
+        "clean, seen, moment = catalogue.cleaned, [], sys.argv[3]\n"
+        "def cleaned(*given):\n"
+        "    if moment == str(len(seen)): os.kill(os.getpid(), 9)\n"
+        "    seen.append(1); return clean(*given)\n"
+        "def dying(*given): os.kill(os.getpid(), 9)\n"
+        "catalogue.cleaned = cleaned\n"
+        "if moment == 'records': catalogue.build_index = lambda records, path: [next(records), dying()]\n"
+        "catalogue.prepare(sys.argv[1], Path(sys.argv[2]), progress=False); print(len(seen))\n")
+
+    def run(folder: str, moment) -> subprocess.CompletedProcess:
+        return subprocess.run([sys.executable, "-c", script, source, str(tmp_path / folder), str(moment)], cwd=ROOT,
+                              capture_output=True, text=True)
+
+    assert run("whole", "never").returncode == 0
+    assert run("run", moment).returncode == -9 and not (tmp_path / "run" / "catalogue").exists()
+    again = run("run", "never")
+    assert again.returncode == 0, again.stderr
+    blocks = int(run("other", "never").stdout)
+    assert blocks > 5 and int(again.stdout) == blocks - (blocks if moment == "records" else moment)
+    assert load_records(tmp_path / "run") == load_records(tmp_path / "whole")
+    reports = [json.loads((tmp_path / name / "catalogue" / "report.json").read_text()) for name in ("run", "whole")]
+    assert reports[0] == reports[1]
+    assert [file.name for file in (tmp_path / "run").iterdir()] == ["catalogue"]
+
+
+def test_blocks_of_another_source_are_not_gone_on_with(tmp_path):
+    source = write(tmp_path / "trn.json", item(1), item(2))
+    blocks = tmp_path / "run" / "catalogue.building" / "blocks"
+    blocks.mkdir(parents=True)
+    (blocks / "of.json").write_text("{}")
+    (blocks / "000000.arrow").write_bytes(b"of another")
+    assert prepare(source, tmp_path / "run", progress=False)["kept"] == 2
+
+
+def test_in_parallel_it_is_the_same(tmp_path, monkeypatch):
+    source = in_files(tmp_path / "shop", [item(n, content=f"Kettle&nbsp;{n % 90} of copper.") for n in range(300)] + ["{", ""])
+    report = prepare(source, tmp_path / "run", progress=False)
+    monkeypatch.setattr(catalogue, "ALONE", 0)
+    assert prepare(source, tmp_path / "parallel", progress=False) == report
+    assert load_records(tmp_path / "parallel") == load_records(tmp_path / "run")
+
+
+# --- what was repaired, other columns, the source's own unseen set ---------------------------------------------------
+
+
+def test_every_repair_is_counted_with_examples(tmp_path):
+    report, _ = prepared(tmp_path, item(1, title="Mog&#8217;s Kittens"), item(2, content="Two<br>cats and\u00a0a house."),
+                         item(3, content="Caf\u00c3\u00a9 &amp; tea, for two."), item(4))
+    assert list(report["repaired"]) == [rule.name for rule in RULES]
+    counts = {name: entry["texts"] for name, entry in report["repaired"].items() if entry["texts"]}
+    assert counts == {"entities": 2, "parting_tags": 1, "mojibake": 1, "white_space": 1}
+    example, = report["repaired"]["mojibake"]["examples"]
+    assert (example["before"], example["after"]) == ("Caf\u00c3\u00a9 & tea, for two.", "Caf\u00e9 & tea, for two.")
+    page = (tmp_path / "run" / "catalogue" / "report.md").read_text(encoding="utf-8")
+    assert all(f"| {rule.name} | " in page for rule in RULES) and "` Mog\u2019s Kittens `" in page
+
+
+def test_an_over_long_content_is_cut_at_a_sentence(tmp_path):
+    story = " ".join(f"This is sentence number {n} of a long text." for n in range(400))
+    report, records = prepared(tmp_path, item(1, content=story))
+    content = records[0]["content"]
+    assert report["repaired"]["cut"]["texts"] == 1
+    assert LONGEST - 60 < len(content) <= LONGEST and content.endswith("of a long text.") and story.startswith(content)
+
+
+def test_other_columns_have_their_names(tmp_path):
+    rows = [{"id": n, "name": f"Kettle {n}", "text": f"A kettle of copper, number {n}."} for n in range(3)]
+    _, records = prepared(tmp_path, *rows, title_column="name", content_column="text", uid_column="id")
+    assert [(record["uid"], record["title"]) for record in records] == [(str(n), f"Kettle {n}") for n in range(3)]
+    with pytest.raises(CatalogueError, match="--title-column"):
+        prepare(str(tmp_path / "trn.json"), tmp_path / "run", progress=False)
+
+
+@pytest.mark.parametrize("name", ["shop.csv", "shop.tsv", "shop.parquet", "shop.zip"])
+def test_tables_and_zips_are_catalogues_too(tmp_path, name):
+    frame = pl.DataFrame([item(1), item(2, content="A \"blue\", round\nkettle."), item(3, content="")])
+    if name.endswith("parquet"):
+        frame.write_parquet(tmp_path / name)
+    elif name.endswith("zip"):
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("AmazonTitles/trn.json.gz", gzip.compress(frame.write_ndjson().encode()))
+            file.writestr("AmazonTitles/lbl.json.gz", gzip.compress(b'{"uid": "l", "title": "A label"}\n'))
+    else:
+        frame.write_csv(tmp_path / name, separator="\t" if name.endswith("tsv") else ",")
+    report = prepare(str(tmp_path / name), tmp_path / "run", progress=False)
+    assert (report["read"], report["dropped"]) == (3, {"no_content": 1})
+    assert [record["content"] for record in load_records(tmp_path / "run")] == [
+        "A kettle of copper, number 1.", "A \"blue\", round kettle."]
+
+
+def test_the_sources_own_test_file_is_the_unseen_set(tmp_path):
+    folder = tmp_path / "amazon"
+    folder.mkdir()
+    write(folder / "tst.json", item(1, title="COPPER kettle"), item(2), item(3, title="Kettle 4 (large)"), item(7))
+    write(folder / "trn.json", item(0, title="Copper Kettle"), item(4), item(5))
+    write(folder / "lbl.json", item(6))
+    report = prepare(str(folder), tmp_path / "run", progress=False)
+    assert report["dropped"] == {"duplicate_title": 1} and report["read"] == 7
+    split = {record["uid"]: record["split"] for record in load_records(tmp_path / "run")}
+    # The third is near one that is trained on: nobody may be tested with it.
+    assert split == {"u0": "train", "u4": "train", "u5": "train", "u2": "unseen", "u3": "train", "u7": "unseen"}
+
+
+def test_near_duplicates_are_on_one_side(tmp_path):
+    story = "It was a dark and stormy night when the kettle of copper began to sing in the kitchen of number"
+    rows = [item(n, title=f"Book {n // 4} ({'abcd'[n % 4]})", content=f"Of tin, {n}.") for n in range(200)]
+    rows += [item(n, title=f"Story {n}", content=f"{story} {n}.") for n in range(1000, 1050)]
+    report, records = prepared(tmp_path, *rows, unseen_share=0.5)
+    sides: dict[str, set] = {}
+    for record in records:
+        sides.setdefault(record["title"].partition(" (")[0] if "Book" in record["title"] else "story", set()).add(record["split"])
+    assert len(sides) == 51 and all(len(side) == 1 for side in sides.values())
+    assert {side for found in sides.values() for side in found} == {"train", "unseen"}
+    assert report["near_duplicates"] == 250
+
+
+# --- for other tools -------------------------------------------------------------------------------------------------
+
+
+def test_the_shards_are_a_data_set(tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(shards, "PART", 40)
+    _, records = prepared(tmp_path, *(item(n) for n in range(100)))
+    files = str(tmp_path / "run" / "catalogue" / "records" / "*.parquet")
+    loaded = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded.to_list() == records and loaded.column_names == ["uid", "title", "content", "split"]
+    streamed = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
+    assert streamed.num_shards == 3 and [row["uid"] for row in streamed] == [record["uid"] for record in records]
+
+
+def test_records_and_prompts_as_json_lines(tmp_path):
+    rows = [item(1), item(2, title="Chaleira", content="Uma chaleira de cobre que \u00e9 muito bonita.")]
+    prepared(tmp_path, *rows)
+    folder = tmp_path / "run" / "catalogue"
+    assert not (folder / "prompts.jsonl").exists()
+    _, records = prepared(tmp_path, *rows, jsonl=True)
+    assert [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()] == records
+    prompts = [json.loads(line) for line in (folder / "prompts.jsonl").read_text().splitlines()]
+    assert [prompt["messages"][-1] for prompt in prompts] == [
+        {"role": "assistant", "content": record["content"]} for record in records]
+    assert prompts[0]["messages"][0]["content"] == "What is Kettle 1?" and "Chaleira" in prompts[1]["messages"][0]["content"]
+    assert prompts[1]["messages"][0]["content"].startswith("Descreva")
 
 
 # --- sources and errors ----------------------------------------------------------------------------------------------
