@@ -62,7 +62,7 @@ def _from_drive(source: str, place: Path, progress: bool) -> Path:
     import requests
 
     found = DRIVE_ID.search(source)
-    if not found or "/folders/" in source:
+    if not found:
         raise CatalogueError(f"{shown(source)} names no file on Google Drive: give gdrive:ID, with the ID that stands after "
                              "/d/ or id= in the file's own address")
     name, done = f"gdrive:{found[1]}", finished(place)
