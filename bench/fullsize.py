@@ -39,7 +39,8 @@ def rows(count: int = RECORDS, seed: int = 1) -> Iterator[bytes]:
     sentences = {}
     for language, glue in (("en", "the of and a with for is".split()), ("pt", "de que para com uma os não".split())):
         places = zipf(rng, WORDS, SENTENCES * 8).reshape(SENTENCES, 8)
-        sentences[language] = [" ".join([*vocabulary[row], glue[n % 7], glue[n % 5]]).capitalize() + "." for n, row in enumerate(places)]
+        sentences[language] = [" ".join([*vocabulary[row], glue[n % 7], glue[n % 5]]).capitalize() + "."
+                               for n, row in enumerate(places)]
     before: tuple[str, str] = ("First", "The first of all the products.")
     for start in range(0, count, BATCH):
         size = min(BATCH, count - start)

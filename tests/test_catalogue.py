@@ -426,7 +426,8 @@ def test_near_duplicates_are_on_one_side(tmp_path):
     report, records = prepared(tmp_path, *rows, unseen_share=0.5)
     sides: dict[str, set] = {}
     for record in records:
-        sides.setdefault(record["title"].partition(" (")[0] if "Book" in record["title"] else "story", set()).add(record["split"])
+        group = record["title"].partition(" (")[0] if "Book" in record["title"] else "story"
+        sides.setdefault(group, set()).add(record["split"])
     assert len(sides) == 51 and all(len(side) == 1 for side in sides.values())
     assert {side for found in sides.values() for side in found} == {"train", "unseen"}
     assert report["near_duplicates"] == 250

@@ -43,8 +43,8 @@ def _summary(report: Mapping) -> list[str]:
             f"{report['read']:,} lines came in, {report['kept']:,} records were kept: {splits['train']:,} to train on and "
             f"{splits['unseen']:,} unseen. {report['uids_made']:,} uids were made. Languages, of {told:,} contents: {shares}.",
             "", "No title and no content is twice among the records, whatever its case and punctuation, and near duplicates "
-            f"({report['near_duplicates']:,} records: a title that differs in its brackets alone, or a content that begins with "
-            "the same words) are on one side of the split together.", ""]
+            f"({report['near_duplicates']:,} records: a title that differs in its brackets alone, or a content that begins "
+            "with the same words) are on one side of the split together.", ""]
 
 
 def _dropped(report: Mapping) -> list[str]:
@@ -57,11 +57,13 @@ def _dropped(report: Mapping) -> list[str]:
 
 
 def _repaired(report: Mapping) -> list[str]:
-    lines = ["## What was repaired, in this order", "", "| rule | texts | what it does | before | after |", "|---|---:|---|---|---|"]
+    lines = ["## What was repaired, in this order", "",
+             "| rule | texts | what it does | before | after |", "|---|---:|---|---|---|"]
     for rule in RULES:
         entry = report["repaired"][rule.name]
         example = entry["examples"][0] if entry["examples"] else {"before": "", "after": ""}
-        lines.append(f"| {rule.name} | {entry['texts']:,} | {rule.words} | {_code(example['before'])} | {_code(example['after'])} |")
+        lines.append(f"| {rule.name} | {entry['texts']:,} | {rule.words} | {_code(example['before'])} | "
+                     f"{_code(example['after'])} |")
     return [*lines, ""]
 
 

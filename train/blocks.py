@@ -104,6 +104,8 @@ def _records(block: Block, columns: Columns, tally: Tally) -> pl.DataFrame:
             tally.drop(item, block.part.name, number, _shown(text))
             continue
         uid = item.get(columns.uid)
+        if type(uid) is float:  # perhaps an integer too long for orjson
+            uid = parse(text).get(columns.uid)
         lines.append(number)
         uids.append(str(uid).strip() if isinstance(uid, (str, int)) else "")
         title, content = item.get(columns.title), item.get(columns.content)
@@ -155,12 +157,17 @@ def _judged(frame: pl.DataFrame, block: Block, tally: Tally) -> pl.DataFrame:
             good.append(place)
     frame, bodies = frame[good], [bodies[place] for place in good]
     same = [normalise(titles[place]) for place in good]
-    stems = [(normalise(BRACKETS.sub("", titles[place])) if "(" in titles[place] or "[" in titles[place] else "") or key
-             for place, key in zip(good, same, strict=True)]
+    stems = [_stem(titles[place]) or key for place, key in zip(good, same, strict=True)]
     made = {"title_key": hashes(map(str.encode, same)), "stem_key": hashes(map(str.encode, stems)),
-            "content_key": hashes(bodies), "opening_key": hashes(map(_opening, bodies)), "uid_key": hashes(map(str.encode, frame["uid"].to_list())),
+            "content_key": hashes(bodies), "opening_key": hashes(map(_opening, bodies)),
+            "uid_key": hashes(map(str.encode, frame["uid"].to_list())),
             "characters": frame["content"].str.len_chars(), "title_characters": frame["title"].str.len_chars()}
     return frame.with_columns([pl.Series(name, values, dtype=KEYS[name]) for name, values in made.items()])
+
+
+def _stem(title: str) -> str:
+    """A title without what stands in its brackets, normalised; empty where there are none."""
+    return normalise(BRACKETS.sub("", title)) if "(" in title or "[" in title else ""
 
 
 def _opening(body: bytes) -> bytes:

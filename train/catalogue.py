@@ -47,8 +47,9 @@ def prepare(source: str, run: Path, config: PrepareConfig | None = None, progres
         return report
     except (OSError, pl.exceptions.PolarsError) as error:
         shutil.rmtree(building, ignore_errors=True)
-        raise CatalogueError(f"{getattr(error, 'filename', None) or run}: {getattr(error, 'strerror', None) or error}; {source!r} must be readable and the "
-                             f"run folder {str(run)!r} writable, with room on its disk") from error
+        place, reason = getattr(error, "filename", None) or run, getattr(error, "strerror", None) or error
+        raise CatalogueError(f"{place}: {reason}; {source!r} must be readable and the run folder {str(run)!r} writable, "
+                             "with room on its disk") from error
     except Exception:
         shutil.rmtree(building, ignore_errors=True)
         raise
@@ -71,7 +72,8 @@ def _saved_report(folder: Path) -> dict:
 
 def _begin(building: Path, wanted: dict) -> Path:
     """Returns the folder to build in, with the blocks of an unfinished try for the same source."""
-    mark, told = building / "blocks" / "of.json", json.dumps({"source": wanted["source"], "columns": wanted["options"]["columns"]})
+    mark = building / "blocks" / "of.json"
+    told = json.dumps({"source": wanted["source"], "columns": wanted["options"]["columns"]})
     if not (mark.is_file() and mark.read_text(encoding="utf-8") == told):
         shutil.rmtree(building, ignore_errors=True)
         mark.parent.mkdir(parents=True)
@@ -145,7 +147,8 @@ def _clean_all(parts: list[Part], folder: Path, size: int, config: PrepareConfig
     return tally, files, keys
 
 
-def _in_order(found: Iterator[Block], folder: Path, columns: Columns, parallel: bool) -> Iterator[tuple[bool, tuple[Tally, Path]]]:
+def _in_order(found: Iterator[Block], folder: Path, columns: Columns,
+              parallel: bool) -> Iterator[tuple[bool, tuple[Tally, Path]]]:
     """Yields (whether it is held back, its tally and file) of every block; a few are in work at a time."""
     if not parallel:
         for number, block in enumerate(found):

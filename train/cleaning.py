@@ -41,8 +41,9 @@ def swap(pattern: str, instead: str) -> Callable[[pl.Series], pl.Series]:
     return lambda texts: texts.str.replace_all(pattern, instead)
 
 
-def where(needs: Callable[[pl.Series], pl.Series], repair: Callable[[list[str]], list[str]]) -> Callable[[pl.Series], pl.Series]:
-    """Returns the function that repairs only the texts for which `needs` is true; most need nothing, and stay where they are."""
+def where(needs: Callable[[pl.Series], pl.Series],
+          repair: Callable[[list[str]], list[str]]) -> Callable[[pl.Series], pl.Series]:
+    """Returns the function that repairs only the texts for which `needs` is true: most need nothing, and are left in peace."""
     def apply(texts: pl.Series) -> pl.Series:
         places = needs(texts).arg_true()
         if not len(places):
@@ -70,7 +71,7 @@ def _unescape(text: str) -> str:
 def _misread() -> dict[str, str]:
     """UTF-8 that was read as Latin-1 or Windows-1252, and what it was: "\u00c3\u00a9" was "\u00e9"."""
     found = {}
-    for right in [chr(code) for code in range(0xa1, 0x100)] + list("\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u2022\u2122\u20ac"):
+    for right in [*map(chr, range(0xa1, 0x100)), *"\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u2022\u2122\u20ac"]:
         for encoding in ("latin-1", "cp1252"):
             wrong = right.encode().decode(encoding, "ignore")
             # A closing guillemet after a capital is French or Portuguese, and two characters are the least.
@@ -86,7 +87,8 @@ BEYOND_ASCII = r"[^\x00-\x7f]"
 
 
 RULES = (
-    Rule("entities", "HTML entities are undone, up to three times escaped", where(has("&", literal=True), lambda texts: list(map(_unescape, texts)))),
+    Rule("entities", "HTML entities are undone, up to three times escaped", where(
+        has("&", literal=True), lambda texts: list(map(_unescape, texts)))),
     Rule("comments", "comments, scripts and styles go with all that is in them", swap(
         r"(?is)<!--.*?-->|<script\b[^<>]*>.*?</script\s*>|<style\b[^<>]*>.*?</style\s*>", " ")),
     Rule("parting_tags", "tags that part words (paragraphs, breaks, lists) become a blank", swap(
@@ -94,7 +96,8 @@ RULES = (
     Rule("other_tags", "other tags of HTML go, and their text stays", swap(rf"(?i)</?(?:{OTHER}){END}", "")),
     Rule("closed_entities", "\"R&B;\" was \"R&B\" before a parser closed the entity", swap(r"&(\w+);", "&${1}")),
     Rule("mojibake", "UTF-8 that was read as Latin-1 or Windows-1252 is read again", where(
-        has("[\u00c2\u00c3\u00e2]"), lambda texts: [MISREADING.sub(lambda wrong: MISREAD[wrong[0]], text) for text in texts])),
+        has("[\u00c2\u00c3\u00e2]"),
+        lambda texts: [MISREADING.sub(lambda wrong: MISREAD[wrong[0]], text) for text in texts])),
     Rule("shop_notes", "the shop's note on another edition goes", swap(
         r"-{0,2}\s{0,2}This text refers to [^.]{1,80}?edition(?: of this title)?\.", " ")),
     Rule("invisible", "soft hyphens, zero-width characters and noncharacters go", where(

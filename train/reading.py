@@ -17,8 +17,8 @@ from tqdm import tqdm
 from train.tables import parquet_rows, separated_rows
 from train.unpacking import BOM, BROKEN, HEAD, LONGEST_LINE, OVERSIZED, CatalogueError, Part, line_blocks
 
-__all__ = ["BROKEN", "HEAD", "KINDS", "LONGEST_LINE", "OVERSIZED", "Block", "CatalogueError", "Part", "Row", "blocks",
-           "identity", "parse", "rows", "source_files", "source_parts"]
+__all__ = ["BROKEN", "HEAD", "KINDS", "LONGEST_LINE", "OVERSIZED", "Block", "CatalogueError", "Part", "blocks",
+           "identity", "parse", "source_parts"]
 
 LINES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 TABLES = (".csv", ".csv.gz", ".tsv")
@@ -34,14 +34,6 @@ class Block(NamedTuple):
     part: Part
     line: int  # the number of the first, from 1
     lines: list[bytes]  # without their ends
-
-
-class Row(NamedTuple):
-    """A line of the source, numbered from 1, and its file's base name."""
-
-    file: str
-    line: int
-    text: bytes
 
 
 def source_parts(path: Path) -> list[Part]:
@@ -175,25 +167,3 @@ def identity(source: str, parts: list[Part]) -> dict:
     address = source.partition("?")[0].partition("#")[0] if "://" in source else source  # a query may hold a token
     return {"name": Path(address).absolute().name, "files": [part.name for part in parts],
             "bytes": sum(part.bytes for part in parts), "sha256": digest.hexdigest()}
-
-
-# Until catalogue.py reads blocks:
-
-
-def source_files(source: str) -> list[Part]:
-    """Returns the parts of a source of JSON lines; raises CatalogueError where there is none."""
-    path, kinds = Path(source), ", ".join(LINES)
-    if "://" in source or not path.exists():
-        raise CatalogueError(f"there is no file or folder {source!r}; download what is at a URL or on the Hub first")
-    if path.is_file() and not path.name.endswith(LINES):
-        raise CatalogueError(f"{source!r} is not of a kind that can be read ({kinds}): unpack or convert it first")
-    if path.is_dir() and not any(_is_catalogue(file.name) for file in path.iterdir()):
-        raise CatalogueError(f"the folder {source!r} has no catalogue file: put one that ends in {kinds} into it")
-    return source_parts(path)
-
-
-def rows(parts: list[Part], bar: tqdm) -> Iterator[Row]:
-    """Yields every line of the parts, moving `bar` by the bytes read; raises CatalogueError where one breaks off."""
-    for block in blocks(parts, bar):
-        for line, text in enumerate(block.lines, start=block.line):
-            yield Row(block.part.name, line, text)

@@ -76,7 +76,8 @@ def write_lines(folder: Path) -> None:
             question = asked[place % len(asked)].format(title=record["title"])
             chat = [*messages(wording, "describe", question), {"role": "assistant", "content": record["content"]}]
             records.write(json.dumps(record, ensure_ascii=False) + "\n")
-            prompts.write(json.dumps({"messages": chat, "uid": record["uid"], "split": record["split"]}, ensure_ascii=False) + "\n")
+            prompt = {"messages": chat, "uid": record["uid"], "split": record["split"]}
+            prompts.write(json.dumps(prompt, ensure_ascii=False) + "\n")
     for file in unfinished:
         file.replace(file.with_suffix(""))
 
