@@ -6,18 +6,23 @@ import gzip
 import json
 import os
 import re
+import subprocess
+import sys
 import time
+import zipfile
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from space.sources import Catalogue, normalise
-from train import catalogue
+from train import catalogue, shards
 from train.catalogue import CatalogueError, load_records, prepare
-from train.cleaning import clean
+from train.cleaning import LONGEST, RULES, clean
+from train.config import ConfigError, PrepareConfig
 
-DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT.parent / "shared" / "data"
 REAL = [pytest.param(DATA / name, id=name, marks=pytest.mark.skipif(
     not (DATA / name).exists(), reason=f"{name} is not beside the project"))
     for name in ("trn-verbatim-15.json", "trn-head-300.jsonl", "music-3700.jsonl")]
@@ -38,7 +43,7 @@ def write(path: Path, *lines: dict | str | bytes) -> str:
 
 def prepared(tmp_path: Path, *lines: dict | str | bytes, **options) -> tuple[dict, list[dict]]:
     source = write(tmp_path / "trn.json", *lines)
-    report = prepare(source, tmp_path / "run", progress=False, **options)
+    report = prepare(source, tmp_path / "run", PrepareConfig(**options), progress=False)
     assert report["read"] == report["kept"] + sum(report["dropped"].values()) == len(lines)
     return report, load_records(tmp_path / "run")
 
@@ -216,7 +221,8 @@ def test_the_folder_holds_exactly_the_contract(tmp_path):
     assert table.to_dicts() == records
     assert json.loads((folder / "report.json").read_text(encoding="utf-8")) == report
     assert set(report) == {
-        "read", "kept", "dropped", "examples", "source", "options", "splits", "characters", "uids_made"}
+        "read", "kept", "dropped", "examples", "repaired", "source", "options", "splits", "near_duplicates", "languages",
+        "characters", "uids_made"}
     assert str(tmp_path) not in (folder / "report.json").read_text() + (folder / "report.md").read_text()
     assert Catalogue.open(folder).search("What is Blue Vase?")[0]["uid"] == "u2"
 
@@ -234,13 +240,13 @@ def test_the_page_says_what_went_and_why(tmp_path):
     prepared(tmp_path, item(1), item(2), "", "{broken | `here`", "{again")
     page = (tmp_path / "run" / "catalogue" / "report.md").read_text()
     assert "5 lines came in, 2 records were kept" in page
-    assert "| broken | 2 | trn.json, line 4: ` {broken here ` |" in page
-    assert "| blank | 1 | trn.json, line 3:" in page
+    assert "| broken | 2 | not a JSON object, or a torn row | trn.json, line 4: ` {broken here ` |" in page
+    assert "| blank | 1 | an empty line | trn.json, line 3:" in page
     assert "| content | " in page
 
 
 def test_many_records_go_into_several_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr(catalogue, "PART", 4)
+    monkeypatch.setattr(shards, "PART", 4)
     report, records = prepared(tmp_path, *(item(n) for n in range(10)))
     assert len(list((tmp_path / "run" / "catalogue" / "records").iterdir())) == 3
     assert [record["uid"] for record in records] == [f"u{n}" for n in range(10)]
@@ -264,7 +270,7 @@ def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
     moved = tmp_path / "moved"
     moved.mkdir()
     os.rename(tmp_path / "trn.json", moved / "trn.json")
-    monkeypatch.setattr(catalogue, "rows", None)  # whoever reads again fails
+    monkeypatch.setattr(catalogue, "blocks", None)  # whoever reads again fails
     assert prepare(str(moved / "trn.json"), tmp_path / "run", progress=False) == report
 
 
@@ -272,7 +278,7 @@ def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
 def test_another_source_or_option_is_done_anew(tmp_path, options):
     prepared(tmp_path, item(1), item(2))
     report, _ = prepared(tmp_path, *([item(1), item(2)] if options else [item(1), item(3)]), **options)
-    assert report["options"] == {"limit": None, "unseen_share": 0.1} | options
+    assert report["options"] == {"limit": None, "unseen_share": 0.1, "columns": ["title", "content", "uid"]} | options
     assert len(load_records(tmp_path / "run")) == report["kept"] == (1 if "limit" in options else 2)
 
 
@@ -294,6 +300,166 @@ def test_a_failure_leaves_the_older_catalogue(tmp_path):
         prepare(write(tmp_path / "bad.json", "{"), tmp_path / "run", progress=False)
     assert load_records(tmp_path / "run") == before
     assert [file.name for file in (tmp_path / "run").iterdir()] == ["catalogue"]
+
+
+def in_files(folder: Path, rows: list) -> str:
+    """Writes the rows to eight files: eight blocks."""
+    folder.mkdir()
+    for number in range(8):
+        write(folder / f"{number}.json", *rows[number * len(rows) // 8:(number + 1) * len(rows) // 8])
+    return str(folder)
+
+
+@pytest.mark.parametrize("moment", [0, 2, 5, "records"])
+def test_a_killed_preparation_goes_on(tmp_path, moment):
+    """The process is killed with SIGKILL at a moment of its own; the same command ends as an undisturbed one does."""
+    source = in_files(tmp_path / "shop", [item(n) for n in range(80)])
+    script = (
+        "import os, sys; from pathlib import Path; from train import blocks, catalogue, reading, shards\n"
+        "clean, seen, moment = catalogue.cleaned, [], sys.argv[3]\n"
+        "def cleaned(*given):\n"
+        "    if moment == str(len(seen)): os.kill(os.getpid(), 9)\n"
+        "    seen.append(1); return clean(*given)\n"
+        "def dying(*given): os.kill(os.getpid(), 9)\n"
+        "catalogue.cleaned = cleaned\n"
+        "if moment == 'records': catalogue.build_index = lambda records, path: [next(records), dying()]\n"
+        "catalogue.prepare(sys.argv[1], Path(sys.argv[2]), progress=False); print(len(seen))\n")
+
+    def run(folder: str, moment) -> subprocess.CompletedProcess:
+        return subprocess.run([sys.executable, "-c", script, source, str(tmp_path / folder), str(moment)], cwd=ROOT,
+                              capture_output=True, text=True)
+
+    assert run("whole", "never").returncode == 0
+    assert run("run", moment).returncode == -9 and not (tmp_path / "run" / "catalogue").exists()
+    again = run("run", "never")
+    assert again.returncode == 0, again.stderr
+    blocks = int(run("other", "never").stdout)
+    assert blocks > 5 and int(again.stdout) == blocks - (blocks if moment == "records" else moment)
+    assert load_records(tmp_path / "run") == load_records(tmp_path / "whole")
+    reports = [json.loads((tmp_path / name / "catalogue" / "report.json").read_text()) for name in ("run", "whole")]
+    assert reports[0] == reports[1]
+    assert [file.name for file in (tmp_path / "run").iterdir()] == ["catalogue"]
+
+
+def test_blocks_of_another_source_are_not_gone_on_with(tmp_path):
+    source = write(tmp_path / "trn.json", item(1), item(2))
+    blocks = tmp_path / "run" / "catalogue.building" / "blocks"
+    blocks.mkdir(parents=True)
+    (blocks / "of.json").write_text("{}")
+    (blocks / "000000.arrow").write_bytes(b"of another")
+    assert prepare(source, tmp_path / "run", progress=False)["kept"] == 2
+
+
+def test_in_parallel_it_is_the_same(tmp_path, monkeypatch):
+    source = in_files(tmp_path / "shop", [item(n, content=f"Kettle&nbsp;{n % 90} of copper.") for n in range(300)] + ["{", ""])
+    report = prepare(source, tmp_path / "run", progress=False)
+    monkeypatch.setattr(catalogue, "ALONE", 0)
+    assert prepare(source, tmp_path / "parallel", progress=False) == report
+    assert load_records(tmp_path / "parallel") == load_records(tmp_path / "run")
+
+
+# --- what was repaired, other columns, the source's own unseen set ---------------------------------------------------
+
+
+def test_every_repair_is_counted_with_examples(tmp_path):
+    report, _ = prepared(tmp_path, item(1, title="Mog&#8217;s Kittens"), item(2, content="Two<br>cats and\u00a0a house."),
+                         item(3, content="Caf\u00c3\u00a9 &amp; tea, for two."), item(4))
+    assert list(report["repaired"]) == [rule.name for rule in RULES]
+    counts = {name: entry["texts"] for name, entry in report["repaired"].items() if entry["texts"]}
+    assert counts == {"entities": 2, "parting_tags": 1, "mojibake": 1, "white_space": 1}
+    example, = report["repaired"]["mojibake"]["examples"]
+    assert (example["before"], example["after"]) == ("Caf\u00c3\u00a9 & tea, for two.", "Caf\u00e9 & tea, for two.")
+    page = (tmp_path / "run" / "catalogue" / "report.md").read_text(encoding="utf-8")
+    assert all(f"| {rule.name} | " in page for rule in RULES) and "` Mog\u2019s Kittens `" in page
+
+
+def test_an_over_long_content_is_cut_at_a_sentence(tmp_path):
+    story = " ".join(f"This is sentence number {n} of a long text." for n in range(400))
+    report, records = prepared(tmp_path, item(1, content=story))
+    content = records[0]["content"]
+    assert report["repaired"]["cut"]["texts"] == 1
+    assert LONGEST - 60 < len(content) <= LONGEST and content.endswith("of a long text.") and story.startswith(content)
+
+
+def test_other_columns_have_their_names(tmp_path):
+    rows = [{"id": n, "name": f"Kettle {n}", "text": f"A kettle of copper, number {n}."} for n in range(3)]
+    _, records = prepared(tmp_path, *rows, title_column="name", content_column="text", uid_column="id")
+    assert [(record["uid"], record["title"]) for record in records] == [(str(n), f"Kettle {n}") for n in range(3)]
+    with pytest.raises(CatalogueError, match="--title-column"):
+        prepare(str(tmp_path / "trn.json"), tmp_path / "run", progress=False)
+
+
+@pytest.mark.parametrize("name", ["shop.csv", "shop.tsv", "shop.parquet", "shop.zip"])
+def test_tables_and_zips_are_catalogues_too(tmp_path, name):
+    frame = pl.DataFrame([item(1), item(2, content="A \"blue\", round\nkettle."), item(3, content="")])
+    if name.endswith("parquet"):
+        frame.write_parquet(tmp_path / name)
+    elif name.endswith("zip"):
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("AmazonTitles/trn.json.gz", gzip.compress(frame.write_ndjson().encode()))
+            file.writestr("AmazonTitles/lbl.json.gz", gzip.compress(b'{"uid": "l", "title": "A label"}\n'))
+    else:
+        frame.write_csv(tmp_path / name, separator="\t" if name.endswith("tsv") else ",")
+    report = prepare(str(tmp_path / name), tmp_path / "run", progress=False)
+    assert (report["read"], report["dropped"]) == (3, {"no_content": 1})
+    assert [record["content"] for record in load_records(tmp_path / "run")] == [
+        "A kettle of copper, number 1.", "A \"blue\", round kettle."]
+
+
+def test_the_sources_own_test_file_is_the_unseen_set(tmp_path):
+    folder = tmp_path / "amazon"
+    folder.mkdir()
+    write(folder / "tst.json", item(1, title="COPPER kettle"), item(2), item(3, title="Kettle 4 (large)"), item(7))
+    write(folder / "trn.json", item(0, title="Copper Kettle"), item(4), item(5))
+    write(folder / "lbl.json", item(6))
+    report = prepare(str(folder), tmp_path / "run", progress=False)
+    assert report["dropped"] == {"duplicate_title": 1} and report["read"] == 7
+    split = {record["uid"]: record["split"] for record in load_records(tmp_path / "run")}
+    # The third is near one that is trained on: nobody may be tested with it.
+    assert split == {"u0": "train", "u4": "train", "u5": "train", "u2": "unseen", "u3": "train", "u7": "unseen"}
+
+
+def test_near_duplicates_are_on_one_side(tmp_path):
+    story = "It was a dark and stormy night when the kettle of copper began to sing in the kitchen of number"
+    rows = [item(n, title=f"Book {n // 4} ({'abcd'[n % 4]})", content=f"Of tin, {n}.") for n in range(200)]
+    rows += [item(n, title=f"Story {n}", content=f"{story} {n}.") for n in range(1000, 1050)]
+    report, records = prepared(tmp_path, *rows, unseen_share=0.5)
+    sides: dict[str, set] = {}
+    for record in records:
+        group = record["title"].partition(" (")[0] if "Book" in record["title"] else "story"
+        sides.setdefault(group, set()).add(record["split"])
+    assert len(sides) == 51 and all(len(side) == 1 for side in sides.values())
+    assert {side for found in sides.values() for side in found} == {"train", "unseen"}
+    assert report["near_duplicates"] == 250
+
+
+# --- for other tools -------------------------------------------------------------------------------------------------
+
+
+def test_the_shards_are_a_data_set(tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(shards, "PART", 40)
+    _, records = prepared(tmp_path, *(item(n) for n in range(100)))
+    files = str(tmp_path / "run" / "catalogue" / "records" / "*.parquet")
+    loaded = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded.to_list() == records and loaded.column_names == ["uid", "title", "content", "split"]
+    streamed = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
+    assert streamed.num_shards == 3 and [row["uid"] for row in streamed] == [record["uid"] for record in records]
+
+
+def test_records_and_prompts_as_json_lines(tmp_path):
+    rows = [item(1), item(2, title="Chaleira", content="Uma chaleira de cobre que \u00e9 muito bonita.")]
+    prepared(tmp_path, *rows)
+    folder = tmp_path / "run" / "catalogue"
+    assert not (folder / "prompts.jsonl").exists()
+    _, records = prepared(tmp_path, *rows, jsonl=True)
+    assert [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()] == records
+    prompts = [json.loads(line) for line in (folder / "prompts.jsonl").read_text().splitlines()]
+    assert [prompt["messages"][-1] for prompt in prompts] == [
+        {"role": "assistant", "content": record["content"]} for record in records]
+    assert prompts[0]["messages"][0]["content"] == "What is Kettle 1?" and "Chaleira" in prompts[1]["messages"][0]["content"]
+    assert prompts[1]["messages"][0]["content"].startswith("Descreva")
 
 
 # --- sources and errors ----------------------------------------------------------------------------------------------
@@ -322,7 +488,7 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path):
 
 
 def test_the_order_of_a_folder_is_not_the_disks(tmp_path, monkeypatch):
-    monkeypatch.setattr(catalogue, "PART", 1)
+    monkeypatch.setattr(shards, "PART", 1)
     for letter in "dbhfaceg":
         write(tmp_path / f"{letter}.json", item(ord(letter)))
     report = prepare(str(tmp_path), tmp_path / "run", progress=False)
@@ -333,31 +499,11 @@ def test_the_order_of_a_folder_is_not_the_disks(tmp_path, monkeypatch):
 def refused(source: str, run: Path, **options) -> str:
     """Returns the one line that a person reads."""
     with pytest.raises(CatalogueError) as caught:
-        prepare(source, run, progress=False, **options)
+        prepare(source, run, PrepareConfig(**options), progress=False)
     message = str(caught.value)
     assert "\n" not in message
     assert not (run / "catalogue").exists()
     return message
-
-
-@pytest.mark.parametrize("source", ["nowhere.json", "https://shop.example/trn.json", "user/dataset"])
-def test_a_source_that_is_not_there(tmp_path, source):
-    assert refused(source, tmp_path / "run") == (
-        f"there is no file or folder {source!r}; download what is at a URL or on the Hub first")
-
-
-def test_a_folder_without_a_catalogue(tmp_path):
-    assert refused(str(tmp_path), tmp_path / "run") == (
-        f"the folder {str(tmp_path)!r} has no catalogue file: put one that ends in .json, .jsonl, .json.gz, .jsonl.gz "
-        "into it")
-
-
-@pytest.mark.parametrize("name", ["trn.zip", "trn.csv", "trn", "trn.tar.gz"])
-def test_a_kind_that_cannot_be_read(tmp_path, name):
-    source = write(tmp_path / name, item(1))
-    assert refused(source, tmp_path / "run") == (
-        f"{source!r} is not of a kind that can be read (.json, .jsonl, .json.gz, .jsonl.gz): unpack or convert it "
-        "first")
 
 
 def test_a_truncated_gzip(tmp_path):
@@ -380,7 +526,7 @@ def test_a_file_without_a_usable_record(tmp_path):
     assert refused(source, tmp_path / "run") == (
         "'trn.json' has no usable record: 2 of its 4 lines are dropped as no_content, such as line 3 "
         "('{\"uid\": \"u1\", \"title\": \"Kettle 1\", \"content\": \"\"}'); give a JSON object with a title and a "
-        "content on each line")
+        "content on each line, or name the columns with --title-column and --content-column")
 
 
 def test_an_empty_file(tmp_path):
@@ -404,13 +550,10 @@ def test_an_index_that_cannot_be_written(tmp_path, monkeypatch):
     assert "No space left on device" in refused(write(tmp_path / "trn.json", item(1)), tmp_path / "run")
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"limit": 0}, "the limit is 0: give 1 or more, or none to keep every record"),
-    ({"unseen_share": 1.0}, "the unseen share is 1.0: give a number from 0 to below 1"),
-    ({"unseen_share": -0.1}, "the unseen share is -0.1: give a number from 0 to below 1"),
-])
-def test_options_that_make_no_sense(tmp_path, options, message):
-    assert refused(write(tmp_path / "trn.json", item(1)), tmp_path / "run", **options) == message
+@pytest.mark.parametrize("options", [{"limit": 0}, {"unseen_share": 1.0}, {"unseen_share": -0.1}])
+def test_options_that_make_no_sense(options):
+    with pytest.raises(ConfigError, match="--" + next(iter(options)).replace("_", "-")):
+        PrepareConfig(**options)
 
 
 def test_records_of_a_run_without_a_catalogue(tmp_path):

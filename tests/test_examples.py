@@ -7,7 +7,7 @@ import pytest
 from space.prompt import Wording, example_ids, language
 from space.sources import Catalogue
 from train.catalogue import load_records, prepare
-from train.config import FitConfig
+from train.config import FitConfig, PrepareConfig
 from train.examples import Examples
 from train.sample import write_catalogue
 from train.summaries import lead, principal, sentences
@@ -18,7 +18,7 @@ def made(tmp_path_factory, tokenizer):
     """A prepared run of the invented catalogue, and its examples."""
     run = tmp_path_factory.mktemp("examples")
     write_catalogue(run / "trn.json")
-    prepare(str(run / "trn.json"), run, limit=400, progress=False)
+    prepare(str(run / "trn.json"), run, PrepareConfig(limit=400), progress=False)
     config = FitConfig(base="x", learn=30, epochs=6, answers=0.5, summaries=0.25, max_length=400, answer_tokens=120)
     return Examples(load_records(run), Catalogue.open(run / "catalogue"), tokenizer, Wording(), config, 512)
 

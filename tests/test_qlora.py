@@ -14,7 +14,7 @@ from space.prompt import Wording
 from space.sources import Catalogue
 from train import qlora
 from train.catalogue import load_records, prepare
-from train.config import ConfigError, FitConfig
+from train.config import ConfigError, FitConfig, PrepareConfig
 from train.examples import Examples
 from train.sample import write_catalogue
 
@@ -26,7 +26,7 @@ ADAPTER_FILES = {"adapter_model.safetensors", "adapter_config.json", "tokenizer.
 def prepared(tmp_path_factory):
     run = tmp_path_factory.mktemp("prepared")
     write_catalogue(run / "trn.json")
-    prepare(str(run / "trn.json"), run, limit=120, progress=False)
+    prepare(str(run / "trn.json"), run, PrepareConfig(limit=120), progress=False)
     return run
 
 

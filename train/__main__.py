@@ -25,7 +25,7 @@ def prepare(run: Path, source: str, config: PrepareConfig) -> None:
     """A catalogue becomes clean records, their index and a report."""
     from train.catalogue import prepare as prepare_catalogue
 
-    report = prepare_catalogue(source, run, limit=config.limit, unseen_share=config.unseen_share)
+    report = prepare_catalogue(source, run, config)
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in report["dropped"].items()) or "nothing"
     print(f"prepare: {report['read']:,} lines read, {report['kept']:,} records kept; dropped: {dropped}", flush=True)
 
@@ -63,6 +63,9 @@ def add_options(parser: argparse.ArgumentParser, config: type) -> None:
         kind = typing.get_type_hints(config)[item.name]
         if isinstance(kind, types.UnionType):
             kind = typing.get_args(kind)[0]
+        if kind is bool:
+            parser.add_argument("--" + item.name.replace("_", "-"), action="store_true", help=item.metadata["help"])
+            continue
         shown = "" if item.default in ("", None) else f" (default {item.default})"
         parser.add_argument("--" + item.name.replace("_", "-"), type=kind, default=item.default,
                             help=item.metadata["help"].replace("%", "%%") + shown)
@@ -74,7 +77,8 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="{" + ",".join(VERBS) + "}")
     made = {name: verbs.add_parser(name) for name in VERBS}
     for name in ("prepare", "all"):
-        made[name].add_argument("source", help="a .json or .jsonl file (or .gz of one), or a folder of them")
+        made[name].add_argument("source", help="a .json, .jsonl, .csv, .parquet, .gz or .zip file, a folder of "
+                                "them, a URL, gdrive:ID, or a Hub dataset's user/name[:split]")
         add_options(made[name], PrepareConfig)
     for name in ("fit", "all"):
         add_options(made[name], FitConfig)

@@ -2,148 +2,57 @@
 
 from __future__ import annotations
 
-import hashlib
-import heapq
-import itertools
 import json
-import re
+import multiprocessing
 import shutil
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 from tqdm import tqdm
 
-from space.sources import build_index, normalise, put_in_place
-from train.cleaning import clean, fault, field
-from train.reading import CatalogueError, Row, identity, parse, rows, source_files
+from space.sources import build_index, put_in_place
+from train import account
+from train.blocks import KEYS, Columns, Tally, cleaned, stored
+from train.config import PrepareConfig
+from train.duplicates import SIDES, choose, groups, judge, made_uids, sides
+from train.fetching import fetch
+from train.reading import Block, CatalogueError, Part, blocks, identity, source_parts
+from train.shards import count_dropped, stored_records, write_lines, write_records
 
-PART = 200_000  # records a parquet file, and the most that are in memory at once
-EXAMPLES, BEGINNING = 3, 120  # examples a reason, characters of each
-PERCENTS = (0, 5, 25, 50, 75, 95, 100)
-
-
-class Record(NamedTuple):
-    """A product as it is kept; `split` is "train" or "unseen"."""
-
-    uid: str
-    title: str
-    content: str
-    split: str
+WORKERS = 2  # processes that clean; more would only wait for the one that reads and indexes
+ALONE = 32 * 2**20  # bytes of a source for which starting them takes longer than the work
 
 
-class Tally:
-    """What was read, and what was dropped and why, with the first examples."""
-
-    def __init__(self) -> None:
-        self.read, self.dropped, self.examples = 0, Counter(), defaultdict(list)
-
-    @property
-    def kept(self) -> int:
-        return self.read - self.dropped.total()
-
-    def drop(self, reason: str, row: Row) -> None:
-        self.dropped[reason] += 1
-        if len(self.examples[reason]) < EXAMPLES:
-            beginning = row.text[:4 * BEGINNING].decode("utf-8", "replace").strip()[:BEGINNING]
-            self.examples[reason].append({"file": row.file, "line": row.line, "text": beginning})
-
-    def report(self) -> dict:
-        return {"read": self.read, "kept": self.kept, "dropped": dict(self.dropped.most_common()),
-                "examples": dict(self.examples)}
-
-
-def number(purpose: str, *parts: str) -> int:
-    """Returns a reproducible 64-bit number for `parts`; those of two purposes have nothing in common."""
-    text = "\0".join(parts).encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8, person=purpose.encode()).digest(), "big")
-
-
-def usable(source: Iterable[Row], tally: Tally, unseen_share: float) -> Iterator[tuple[Row, Record]]:
-    """Yields each line that makes a record worth keeping, with that record; `tally` learns of every other one."""
-    titles, contents, uids = set(), set(), set()
-    for row in source:
-        tally.read += 1
-        item = parse(row.text)
-        if isinstance(item, str):
-            tally.drop(item, row)
-            continue
-        title, content, uid = field(item, "title"), field(item, "content"), item.get("uid")
-        key, body = number("title", normalise(title)), number("content", content)
-        reason = fault(title, content) or ("duplicate_title" if key in titles else
-                                           "duplicate_content" if body in contents else None)
-        if reason:
-            tally.drop(reason, row)
-            continue
-        uid = clean(str(uid)) if isinstance(uid, (str, int)) else ""
-        uid = uid if uid and uid not in uids else made_uid(title, content)
-        titles.add(key), contents.add(body), uids.add(uid)
-        unseen = number("split", normalise(title)) < unseen_share * 2**64
-        yield row, Record(uid, title, content, "unseen" if unseen else "train")
-
-
-def made_uid(title: str, content: str) -> str:
-    """Returns the uid of a record without one of its own: 16 hexadecimal digits."""
-    return f"{number('uid', title, content):016x}"
-
-
-def sample(found: Iterable[tuple[Row, Record]], limit: int | None, tally: Tally) -> Iterator[Record]:
-    """Yields all records, or `limit` of them by a hash of the title, in the source's order."""
-    if limit is None:
-        yield from (record for _, record in found)
-        return
-    heap = []
-    for order, (row, record) in enumerate(found):
-        heapq.heappush(heap, (-number("sample", normalise(record.title)), order, row, record))
-        if len(heap) > limit:
-            tally.drop("not_sampled", heapq.heappop(heap)[2])
-    yield from (record for *_, record in sorted(heap, key=lambda entry: entry[1]))
-
-
-def prepare(source: str, run: Path, limit: int | None = None, unseen_share: float = 0.1, progress: bool = True) -> dict:
+def prepare(source: str, run: Path, config: PrepareConfig | None = None, progress: bool = True) -> dict:
     """Writes the catalogue/ folder of `run` and returns its report; where that is done already, only returns it.
 
-    `limit` is the most records to keep, `unseen_share` the share of titles (0 to 1) held back from training. Raises
-    CatalogueError where the source has no usable record or a file cannot be read or written; an older catalogue stays.
+    Killed and called again it goes on with the blocks that were cleaned. Raises CatalogueError where the source has no
+    usable record or a file cannot be read or written; an older catalogue stays.
     """
-    if limit is not None and limit < 1:
-        raise CatalogueError(f"the limit is {limit}: give 1 or more, or none to keep every record")
-    if not 0 <= unseen_share < 1:
-        raise CatalogueError(f"the unseen share is {unseen_share}: give a number from 0 to below 1")
-    files, folder, building = source_files(source), run / "catalogue", run / "catalogue.building"
+    config = config or PrepareConfig()
+    folder, building = run / "catalogue", run / "catalogue.building"
     try:
-        wanted = {"source": identity(source, files), "options": {"limit": limit, "unseen_share": unseen_share}}
+        parts = source_parts(fetch(source, run / "source", progress))
+        wanted = {"source": identity(source, parts), "options": config.options()}
         saved = _saved_report(folder)
         if wanted.items() <= saved.items():
+            if config.jsonl and not (folder / "prompts.jsonl").is_file():
+                write_lines(folder)
             return saved
-        shutil.rmtree(building, ignore_errors=True)
-        report = _build(files, building, wanted, progress)
+        report = _build(parts, _begin(building, wanted), wanted, config, progress)
         put_in_place(building, folder)
         return report
-    except OSError as error:
-        raise CatalogueError(f"{error.filename or run}: {error.strerror or error}; {source!r} must be readable and the "
-                             f"run folder {str(run)!r} writable, with room on its disk") from error
-    finally:
+    except (OSError, pl.exceptions.PolarsError) as error:
         shutil.rmtree(building, ignore_errors=True)
-
-
-def _build(files: list[Path], folder: Path, wanted: dict, progress: bool) -> dict:
-    """Writes all of a catalogue folder and returns its report."""
-    source, options, tally = wanted["source"], wanted["options"], Tally()
-    (folder / "records").mkdir(parents=True)
-    with tqdm(total=source["bytes"], unit="B", unit_scale=True, desc="reading", disable=not progress) as bar:
-        found = usable(rows(files, bar), tally, options["unseen_share"])
-        _write_records(sample(found, options["limit"], tally), folder)
-    if tally.kept == 0:
-        raise CatalogueError(_no_record(source["name"], tally))
-    stored = tqdm(_stored(folder), total=tally.kept, unit=" records", desc="indexing", disable=not progress)
-    build_index(((record["uid"], record["title"], record["content"]) for record in stored), folder / "index")
-    report = tally.report() | wanted | _figures(folder)
-    (folder / "report.md").write_text(_page(report), encoding="utf-8")
-    (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return report
+        place, reason = getattr(error, "filename", None) or run, getattr(error, "strerror", None) or error
+        raise CatalogueError(f"{place}: {reason}; {source!r} must be readable and the run folder {str(run)!r} writable, "
+                             "with room on its disk") from error
+    except Exception:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
 
 
 def load_records(run: Path) -> list[dict]:
@@ -151,7 +60,7 @@ def load_records(run: Path) -> list[dict]:
     folder = run / "catalogue"
     if not _saved_report(folder):
         raise CatalogueError(f"{str(run)!r} has no catalogue yet: run `python -m train prepare SOURCE --run {run}`")
-    return list(_stored(folder))
+    return list(stored_records(folder))
 
 
 def _saved_report(folder: Path) -> dict:
@@ -161,32 +70,52 @@ def _saved_report(folder: Path) -> dict:
         return {}
 
 
-def _write_records(records: Iterator[Record], folder: Path) -> None:
-    for part in itertools.count():
-        batch = list(itertools.islice(records, PART))
-        if not batch:
-            return
-        table = pl.DataFrame(batch, schema=dict.fromkeys(Record._fields, pl.String), orient="row")
-        table.write_parquet(folder / "records" / f"part-{part:05}.parquet")
+def _begin(building: Path, wanted: dict) -> Path:
+    """Returns the folder to build in, with the blocks of an unfinished try for the same source."""
+    mark = building / "blocks" / "of.json"
+    told = json.dumps({"source": wanted["source"], "columns": wanted["options"]["columns"]})
+    if not (mark.is_file() and mark.read_text(encoding="utf-8") == told):
+        shutil.rmtree(building, ignore_errors=True)
+        mark.parent.mkdir(parents=True)
+        mark.write_text(told, encoding="utf-8")
+    for name in ("records", "index", "index.building"):
+        shutil.rmtree(building / name, ignore_errors=True)
+    (building / "records").mkdir()
+    return building
 
 
-def _stored(folder: Path) -> Iterator[dict]:
-    for part in sorted((folder / "records").glob("*.parquet")):
-        yield from pl.read_parquet(part).iter_rows(named=True)
+def _build(parts: list[Part], folder: Path, wanted: dict, config: PrepareConfig, progress: bool) -> dict:
+    """Writes all of a catalogue folder and returns its report."""
+    tally, files, keys = _clean_all(parts, folder / "blocks", wanted["source"]["bytes"], config, progress)
+    verdicts = judge(keys)
+    choose(keys, verdicts, config.limit)
+    count_dropped(files, verdicts, tally)
+    stay = verdicts == 0
+    if not stay.any():
+        raise CatalogueError(_no_record(wanted["source"]["name"], tally))
+    kept = {name: column[stay] for name, column in keys.items()}
+    split = sides(kept, config.unseen_share, kept["unseen"])
+    own = made_uids(kept["uid_key"])
+    told: list[str] = []
+    with tqdm(total=tally.kept, unit=" records", desc="indexing", disable=not progress) as bar:
+        build_index(write_records(files, folder / "records", stay, split, own, told, bar), folder / "index")
+    shutil.rmtree(folder / "blocks")
+    report = {
+        "read": tally.read, "kept": tally.kept, "dropped": dict(tally.dropped.most_common()), "examples": dict(tally.examples),
+        "repaired": {name: {"texts": count, "examples": tally.repairs[name]} for name, count in tally.repaired.items()},
+        **wanted, "splits": {side: int((split == place).sum()) for place, side in enumerate(SIDES)},
+        "near_duplicates": _in_company(groups([kept["stem_key"], kept["opening_key"]])), "languages": account.languages(told),
+        "characters": {"title": account.lengths(kept["title_characters"]), "content": account.lengths(kept["characters"])},
+        "uids_made": int(own.sum())}
+    if config.jsonl:
+        write_lines(folder)
+    (folder / "report.md").write_text(account.page(report), encoding="utf-8")
+    (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return report
 
 
-def _figures(folder: Path) -> dict:
-    """Splits, lengths in characters and made uids of the records that were written."""
-    splits, made = Counter(train=0, unseen=0), 0
-    lengths = {"title": [], "content": []}
-    for record in _stored(folder):
-        splits[record["split"]] += 1
-        made += record["uid"] == made_uid(record["title"], record["content"])
-        for name, values in lengths.items():
-            values.append(len(record[name]))
-    quantiles = {name: {f"p{percent}": sorted(values)[(len(values) - 1) * percent // 100] for percent in PERCENTS}
-                 for name, values in lengths.items()}
-    return {"splits": dict(splits), "characters": quantiles, "uids_made": made}
+def _in_company(labels: np.ndarray) -> int:
+    return int((np.bincount(labels)[labels] > 1).sum())
 
 
 def _no_record(source: str, tally: Tally) -> str:
@@ -195,21 +124,48 @@ def _no_record(source: str, tally: Tally) -> str:
     reason, count = tally.dropped.most_common(1)[0]
     example = tally.examples[reason][0]
     return (f"{source!r} has no usable record: {count:,} of its {tally.read:,} lines are dropped as {reason}, such as "
-            f"line {example['line']} ({example['text']!r}); give a JSON object with a title and a content on each line")
+            f"line {example['line']} ({example['text']!r}); give a JSON object with a title and a content on each line, or "
+            "name the columns with --title-column and --content-column")
 
 
-def _page(report: dict) -> str:
-    """report.md: the same for a reader."""
-    lines = [f"# The catalogue from {report['source']['name']}", "",
-             f"{report['read']:,} lines came in, {report['kept']:,} records were kept: {report['splits']['train']:,} "
-             f"to train on and {report['splits']['unseen']:,} unseen. {report['uids_made']:,} uids were made.", "",
-             "| dropped as | lines | such as |", "|---|---:|---|"]
-    for reason, count in report["dropped"].items():
-        example = report["examples"][reason][0]
-        text = re.sub(r"[`|\s]+", " ", example["text"]).strip()
-        lines.append(f"| {reason} | {count:,} | {example['file']}, line {example['line']}: ` {text} ` |")
-    lines += ["", "Lengths in characters; half of the records are at p50 or below:", "",
-              "| | " + " | ".join(f"p{percent}" for percent in PERCENTS) + " |", "|---|" + "---:|" * len(PERCENTS)]
-    lines += [f"| {name} | " + " | ".join(f"{value:,}" for value in values.values()) + " |"
-              for name, values in report["characters"].items()]
-    return "\n".join(lines) + "\n"
+# --- every block, in parallel ----------------------------------------------------------------------------------------
+
+
+def _clean_all(parts: list[Part], folder: Path, size: int, config: PrepareConfig, progress: bool):
+    """Returns (the tally, the blocks' files, their numbers by name), all in the source's order."""
+    columns = Columns(config.title_column, config.content_column, config.uid_column)
+    tally, files, held_back = Tally(), [], []
+    with tqdm(total=size, unit="B", unit_scale=True, desc="reading", disable=not progress) as bar:
+        for unseen, (part_tally, file) in _in_order(blocks(parts, bar), folder, columns, size > ALONE):
+            tally.add(part_tally)
+            files.append(file)
+            held_back.append(unseen)
+    frames = [pl.read_ipc(file, columns=list(KEYS)) for file in files]
+    frame = pl.concat(frames) if frames else pl.DataFrame(schema=KEYS)
+    keys = {name: frame[name].to_numpy() for name in KEYS}
+    keys["unseen"] = np.repeat(np.array(held_back, bool), [len(frame) for frame in frames])
+    return tally, files, keys
+
+
+def _in_order(found: Iterator[Block], folder: Path, columns: Columns,
+              parallel: bool) -> Iterator[tuple[bool, tuple[Tally, Path]]]:
+    """Yields (whether it is held back, its tally and file) of every block; a few are in work at a time."""
+    if not parallel:
+        for number, block in enumerate(found):
+            yield block.part.unseen, _one(block, columns, folder / f"{number:06}.arrow")
+        return
+    waiting: list[tuple[bool, Future]] = []
+    # A process of its own that never held our threads: what a fork would copy of them is broken.
+    with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
+        for number, block in enumerate(found):
+            waiting.append((block.part.unseen, pool.submit(_one, block, columns, folder / f"{number:06}.arrow")))
+            if len(waiting) > 2 * WORKERS:
+                unseen, done = waiting.pop(0)
+                yield unseen, done.result()
+        for unseen, done in waiting:
+            yield unseen, done.result()
+
+
+def _one(block: Block, columns: Columns, file: Path) -> tuple[Tally, Path]:
+    tally = stored(file)
+    return (tally, file) if tally else cleaned(block, columns, file)

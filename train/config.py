@@ -41,6 +41,15 @@ class PrepareConfig(Checked):
 
     limit: int | None = option(None, "keep this many records, chosen at random but always the same", low=1)
     unseen_share: float = option(0.1, "share of the titles never trained on", low=0.0, high=0.9)
+    title_column: str = option("title", "the source's name for titles")
+    content_column: str = option("content", "the source's name for contents")
+    uid_column: str = option("uid", "the source's name for uids")
+    jsonl: bool = option(False, "also write records.jsonl and prompts.jsonl, for other tools")
+
+    def options(self) -> dict:
+        """Returns what changes the records."""
+        return {"limit": self.limit, "unseen_share": self.unseen_share,
+                "columns": [self.title_column, self.content_column, self.uid_column]}
 
 
 @dataclass(frozen=True)
