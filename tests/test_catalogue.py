@@ -550,6 +550,22 @@ def test_an_index_that_cannot_be_written(tmp_path, monkeypatch):
     assert "No space left on device" in refused(write(tmp_path / "trn.json", item(1)), tmp_path / "run")
 
 
+@pytest.mark.parametrize("most", [2_000, 20_000, 60_000])
+def test_a_disk_that_is_full_leaves_nothing_half_written(tmp_path, most):
+    """The system itself refuses to write more than `most` bytes to a file: first the blocks, then the shards or the index."""
+    source = write(tmp_path / "trn.json", *(item(n, content=f"{os.urandom(60).hex()} of copper, {n}.") for n in range(400)))
+    script = ("import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+              f"resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}))\n"
+              "from train.__main__ import main; sys.exit(main(['prepare', sys.argv[1], '--run', sys.argv[2]]))")
+    failed = subprocess.run([sys.executable, "-c", script, source, str(tmp_path / "run")], cwd=ROOT, capture_output=True, text=True)
+    message, = [line for line in failed.stderr.splitlines() if line.startswith("error: ")]
+    assert failed.returncode == 1 and "with room on its disk" in message and "Traceback" not in failed.stderr
+    assert not (tmp_path / "run" / "catalogue").exists()
+    with pytest.raises(CatalogueError, match="has no catalogue yet"):
+        load_records(tmp_path / "run")
+    assert prepare(source, tmp_path / "run", progress=False)["kept"] == 400
+
+
 @pytest.mark.parametrize("options", [{"limit": 0}, {"unseen_share": 1.0}, {"unseen_share": -0.1}])
 def test_options_that_make_no_sense(options):
     with pytest.raises(ConfigError, match="--" + next(iter(options)).replace("_", "-")):
