@@ -37,7 +37,7 @@ def write_records(files: list[Path], folder: Path, stay: np.ndarray, split: np.n
         waiting.append(frame)
         while sum(map(len, waiting)) >= PART or (file == files[-1] and any(map(len, waiting))):
             whole = pl.concat(waiting)
-            whole[:PART].write_parquet(folder / f"part-{shard:05}.parquet")
+            whole[:PART].write_parquet(folder / f"part-{shard:05}.parquet", compression_level=1)
             waiting, shard = [whole[PART:]], shard + 1
         yield from zip(frame["uid"].to_list(), frame["title"].to_list(), frame["content"].to_list(), strict=True)
         bar.update(len(frame))
