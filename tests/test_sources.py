@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from space import sources
+from space.index import MARKER
 from space.sources import Catalogue, SourceError, build_index, normalise
 
 RECORDS = [
@@ -229,17 +229,17 @@ def test_a_folder_without_an_index(tmp_path):
 @pytest.mark.parametrize("marker", [None, "", "{", "[]", "{}"])
 def test_a_half_built_index(tmp_path, marker):
     build_index(RECORDS, tmp_path / "index")
-    (tmp_path / "index" / sources.MARKER).unlink()
+    (tmp_path / "index" / MARKER).unlink()
     if marker is not None:
-        (tmp_path / "index" / sources.MARKER).write_text(marker)
+        (tmp_path / "index" / MARKER).write_text(marker)
     with pytest.raises(SourceError, match=r"The search index in .* is not complete: prepare the catalogue again$"):
         Catalogue.open(tmp_path)
 
 
 def test_an_index_of_another_format(tmp_path):
     build_index(RECORDS, tmp_path / "index")
-    (tmp_path / "index" / sources.MARKER).write_text(json.dumps({"format": 99, "records": 8}))
-    with pytest.raises(SourceError, match=r"has format 99, this version reads 1: prepare the catalogue again$"):
+    (tmp_path / "index" / MARKER).write_text(json.dumps({"format": 99, "records": 8}))
+    with pytest.raises(SourceError, match=r"has format 99, this version reads 2: prepare the catalogue again$"):
         Catalogue.open(tmp_path)
 
 
