@@ -17,6 +17,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SLIP_LENGTHS = range(2, 25)  # letters; a shorter word is one slip away from too many, a longer one is no word
 
 _PLAIN = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
+_MARKS = re.compile("[" + "".join(filter(unicodedata.combining, map(chr, range(0x300, 0x1f000)))) + "]+")
 _SYMBOLS = re.compile(r"(?<!\S)[^\w\s]+(?!\S)")
 
 
@@ -28,7 +29,7 @@ def normalise(title: str) -> str:
     folded = title.casefold()
     if not folded.isascii():
         sound = folded.encode("utf-8", "ignore").decode()  # without lone surrogates
-        bare = "".join(char for char in unicodedata.normalize("NFKD", sound) if not unicodedata.combining(char))
+        bare = _MARKS.sub("", unicodedata.normalize("NFKD", sound))
         folded = unicodedata.normalize("NFC", bare).casefold()
     return " ".join(re.sub(r"[\W_]+", " ", folded).split()) or folded.strip()
 
