@@ -140,7 +140,7 @@ class Catalogue:
             return []
         order = question.order[:64]
         runs = {" ".join(order[start:start + size]) for start in range(len(order)) for size in range(1, LONGEST + 1)}
-        known = [run for run in sorted(runs.union(question.asked), key=len, reverse=True)
+        known = [run for run in sorted(runs.union(question.asked), key=lambda run: (-len(run), run))
                  if self._searcher.doc_freq("whole", run)]
         return [address for run in known[:limit] for address in self._find([self._term("whole", run)], limit)]
 
