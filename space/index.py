@@ -91,8 +91,9 @@ def open_index(folder: Path) -> tantivy.Index:
     path = folder / "index"
     _check(folder, path)
     try:
-        # tantivy leaves a lock file where it opens; in a folder of links that is not the catalogue's own.
-        with tempfile.TemporaryDirectory(prefix="catalogue-") as links:
+        # tantivy leaves a lock file where it opens; in a folder of links that is not the catalogue's own. A thread of its
+        # own may still write one while the folder goes: that is no reason to refuse the index.
+        with tempfile.TemporaryDirectory(prefix="catalogue-", ignore_cleanup_errors=True) as links:
             for file in path.iterdir():
                 os.symlink(file.resolve(), Path(links) / file.name)
             index = tantivy.Index.open(links)

@@ -39,9 +39,10 @@ class Question:
     def __init__(self, text: str, rarity: Callable[[str], float], most: float) -> None:
         self.rarity, self.most = rarity, most
         text = text.encode("utf-8", "ignore").decode()  # without lone surrogates
-        self.order = normalise(text).split()
+        self.line = f" {normalise(text)} "
+        self.order = self.line.split()
         self.asked = dict.fromkeys([*self.order, *symbols(text)])
-        telling = [word for word in self.asked if word not in QUESTION_WORDS and any(map(str.isalnum, word))]
+        telling = [word for word in self.asked if _tells(word)]
         self.bare = not telling  # of words that tell records apart
         self.words = (telling or list(self.asked))[:QUERY_WORDS]
         self.near: dict[str, list[str]] = {}  # a word as it was asked -> the catalogue's words one slip away
@@ -72,7 +73,7 @@ class Question:
             hit = 1 if word in words else max((self.meant[other] for other in self.near.get(word, ()) if other in words),
                                               default=0)
             held.append(weight * hit)
-            if not hit and word not in QUESTION_WORDS:
+            if not hit and _tells(word):
                 missed.append(weight * weight / self.most)
         has = math.fsum(held)
         share = has / math.fsum(map(self.rarity, self.words))
@@ -83,8 +84,12 @@ class Question:
 
     def spells(self, title: str) -> bool:
         """Whether the question has this title, word for word."""
-        return f" {normalise(title)} " in f" {' '.join(self.order)} "
+        return f" {normalise(title)} " in self.line
 
     def _share(self, words: set[str], hit: Callable[[str], float]) -> float:
         weights = {word: self.rarity(word) for word in words}
         return math.fsum(weights[word] * hit(word) for word in words) / (math.fsum(weights.values()) or 1)
+
+
+def _tells(word: str) -> bool:
+    return word not in QUESTION_WORDS and any(map(str.isalnum, word))

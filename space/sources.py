@@ -105,14 +105,15 @@ class Catalogue:
     # --- what may be meant ---
 
     def _by_title(self, question: Question, limit: int) -> list[tantivy.DocAddress]:
-        whole = self._whole_titles(question, limit)
-        return whole + self._in_titles(list(question.asked), question, limit)
+        asking = [word for word in question.asked if word in QUESTION_WORDS and word not in question.words]
+        return self._whole_titles(question, limit) + self._in_titles([*question.words, *asking], question, limit)
 
     def _by_slips(self, question: Question, limit: int) -> list[tantivy.DocAddress]:
         """Those with words one slip away from the question's rare ones."""
         # A short word is one slip away from many: alone it says too little, beside others it may be meant.
         least = 1 if len(question.words) > 1 else SHORT + 1
-        rare = [word for word in question.words if len(word) >= least and self._titles_with(word) <= RARE * len(self)]
+        rare = [word for word in question.words if word not in QUESTION_WORDS and len(word) >= least
+                and self._titles_with(word) <= RARE * len(self)]
         for word in sorted(rare, key=self._rarity, reverse=True)[:MENDED]:
             known = [(self._titles_with(other), other) for other in slips(word)]
             question.allow(word, [other for count, other in sorted(known, reverse=True)[:MEANINGS] if count])
@@ -139,7 +140,7 @@ class Catalogue:
             return []
         order = question.order[:64]
         runs = {" ".join(order[start:start + size]) for start in range(len(order)) for size in range(1, LONGEST + 1)}
-        known = [run for run in sorted(runs.union(question.asked), key=len, reverse=True)
+        known = [run for run in sorted(runs.union(question.asked), key=lambda run: (-len(run), run))
                  if self._searcher.doc_freq("whole", run)]
         return [address for run in known[:limit] for address in self._find([self._term("whole", run)], limit)]
 

@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from space.index import MARKER
-from space.sources import Catalogue, SourceError, build_index, normalise
+from space.sources import THRESHOLD, Catalogue, SourceError, build_index, normalise, relevant
+from space.words import QUESTION_WORDS, slips, spelled
 
 RECORDS = [
     ("u1", "Mog's Kittens", "Judith Kerr wrote of an exasperating cat and of her young ones."),
@@ -157,6 +159,113 @@ def test_by_uid(catalogue):
     assert len(catalogue) == len(RECORDS)
 
 
+# --- slips, and what is not there ---
+
+
+@pytest.mark.parametrize(("query", "uid"), [
+    ("What is Mog's Kitens?", "u1"),  # a letter lost
+    ("tell me about the Propphet please", "u3"),  # added
+    ("What is Blue Kettla?", "u7"),  # replaced
+    ("What is Bleu Kettle?", "u7"),  # two changed over
+    ("waht is blue kettle", "u7"),  # in the asking
+    ("o que é a chaliera tuguma", "u4"),
+    ("O QUE VOCÊ SABE SOBRE A TÚGUMA CHALÉIRA?", "u4"),  # words changed over
+    ("me fale da Chaleira", "u4"),  # a word missing
+    ("kettle blue", "u7"),
+])
+def test_a_question_with_a_slip_is_understood(catalogue, query, uid):
+    assert uids(relevant(catalogue.search(query)))[:1] == [uid]
+
+
+@pytest.mark.parametrize("query", [
+    "What is Zorvaxi Kettle?", "What is Zorvaxi Blue?", "Zorvaxi", "O que é Chaleira Zorvaxi?",
+    "tell me about the Zorvaxi Guide please",
+    "What is the weather?", "", "???", "who wrote it", "Describe the Zorvaxi Prophecy.",
+])
+def test_a_title_that_is_not_there_has_no_relevant_record(catalogue, query):
+    assert relevant(catalogue.search(query)) == []
+
+
+def test_relevant_takes_the_threshold_and_half_of_the_best():
+    assert relevant([]) == []
+    scores = [1.0, 0.5, 0.4999]
+    assert relevant([{"score": score} for score in scores]) == [{"score": 1.0}, {"score": 0.5}]
+    assert relevant([{"score": THRESHOLD - 0.0001}]) == []
+    assert relevant([{"score": THRESHOLD}, {"score": THRESHOLD / 2}]) == [{"score": THRESHOLD}, {"score": THRESHOLD / 2}]
+
+
+def test_a_slip_costs_a_little_and_a_number_is_no_slip(tmp_path):
+    build_index([("one", "Atlas Volume 1985", "A."), ("two", "Atlas Volume 1984", "B.")], tmp_path / "index")
+    found = Catalogue.open(tmp_path).search("atlsa volume 1984")
+    assert found[0]["uid"] == "two" and 0.85 < found[0]["score"] < 1
+    assert found[1]["score"] < found[0]["score"] - 0.2
+
+
+def test_an_exact_word_comes_before_one_that_is_near(tmp_path):
+    build_index([("near", "Meza", "A."), ("exact", "Vesa Wobo Nanu", "B."), ("none", "Vase", "C.")], tmp_path / "index")
+    assert uids(Catalogue.open(tmp_path).search("What is Vesa Nanu?"))[0] == "exact"
+
+
+def test_equal_words_in_another_order_come_second(tmp_path):
+    build_index([("other", "Wobo Vesa", "A."), ("meant", "Vesa Wobo", "A.")], tmp_path / "index")
+    found = Catalogue.open(tmp_path).search("What is Vesa Wobo?")
+    assert uids(found) == ["meant", "other"] and found[0]["score"] == found[1]["score"] == 1
+
+
+@pytest.mark.parametrize(("query", "title"), [
+    ("What is The Who?", "The Who"), ("It", "It"), ("tell me about It", "It"), ("What is What Is This?", "What Is This?"),
+    ("What is !!!?", "!!!"), ("!!!", "!!!"), ("+/-", "+/-"), ("O que é +/- ?", "+/-"), ("What to do", "What to Do"),
+])
+def test_titles_of_question_words_or_symbols_alone(tmp_path, query, title):
+    titles = ["The Who", "It", "What Is This?", "!!!", "+/-", "What to Do", "The Whole Story", "It Was Written"]
+    build_index([(title, title, "A record.") for title in titles] + [(str(n), f"Tell Me {n}", "It is.") for n in range(99)],
+                tmp_path / "index")
+    assert relevant(Catalogue.open(tmp_path).search(query))[0]["title"] == title
+
+
+def test_a_common_word_does_not_hide_a_title(tmp_path):
+    records = [(str(n), f"Like {'abcdefghij'[n % 10]}{n}", "A.") for n in range(500)]
+    build_index([*records, ("play", "As You Like It", "A comedy.")], tmp_path / "index")
+    assert uids(Catalogue.open(tmp_path).search("What is As You Like It?"))[0] == "play"
+
+
+def test_words_that_only_ask_are_no_slips(tmp_path):
+    build_index([("u", "Whata", "A record."), ("v", "Kettle", "Another.")], tmp_path / "index")
+    assert relevant(Catalogue.open(tmp_path).search("what is it")) == []
+    assert uids(relevant(Catalogue.open(tmp_path).search("what is whatta"))) == ["u"]
+
+
+def test_a_slip_of_a_word():
+    assert {"kitens", "kitttens", "kittems", "ikttens", "kittensa"} <= slips("kittens")
+    assert "kittens" not in slips("kittens") and "kiens" not in slips("kittens")
+    assert slips("1984") == slips("a") == slips("x" * 100_000) == set()
+
+
+@pytest.mark.parametrize("text", ["".join(map(chr, range(128))), "Mog's  Kittens!", "ação_à-toa", "!!!", "", " ", "_", "_a_",
+                                  "한국어 책", "Straße", "\0", "A\x1fB", *sorted(QUESTION_WORDS)[:3]])
+def test_the_index_spells_words_as_normalise_does(text):
+    assert spelled(text).split() == normalise(text).split()
+
+
+@pytest.mark.parametrize("text", [
+    "zorvax kettel " * 7000, " ".join(f"wrod{chr(97 + n % 26)}{'x' * (n % 9)}" for n in range(9000)), "x" * 100_000,
+    "it is what " * 9000, "!!! " * 25_000, " ".join(map(str, range(17_000))),
+])
+def test_a_long_question_takes_little_time(catalogue, text):
+    begun = time.perf_counter()
+    found = catalogue.search(text, 5)
+    assert time.perf_counter() - begun < 1
+    assert all(0 < record["score"] <= 1 for record in found)
+
+
+def test_texts_come_back_as_they_went_in(tmp_path):
+    record = ("u\ud800", "Odd \udfff Kettle\0", "Line\n\ttab \ud83d end")
+    build_index([record, ("", "Other", "")], tmp_path / "index")
+    odd = Catalogue.open(tmp_path)
+    assert tuple(odd.by_uid("u\ud800").values()) == record and odd.by_uid("")["title"] == "Other"
+    assert odd.search("odd kettle")[0]["content"] == record[2]
+
+
 def test_an_empty_index_is_served(tmp_path):
     assert build_index([], tmp_path / "index") == 0
     empty = Catalogue.open(tmp_path)
@@ -164,7 +273,7 @@ def test_an_empty_index_is_served(tmp_path):
 
 
 def test_threads_get_what_one_gets(catalogue):
-    queries = [title for _, title, _ in RECORDS] * 25
+    queries = [title for _, title, _ in RECORDS] * 15 + ["Bleu Kettel", "artesaos", "Zorvaxi Lamp", "It"] * 15
     alone = [catalogue.search(query) for query in queries]
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(catalogue.search, queries)) == alone
