@@ -86,7 +86,7 @@ class Examples:
         if shuffle:
             # The right record is cut last, whatever place it takes afterwards.
             count = shuffle.choice((0, shuffle.randrange(self.config.context)))
-            found = [record, *self._others(question, record["uid"])[:count]]
+            found = [record, *self._others(question, record["uid"], count)]
         else:
             found = relevant(self.catalogue.search(question, self.config.context))
         context = list(self._fit("answer", question, found))
@@ -108,7 +108,8 @@ class Examples:
         question = asked[phrasing % len(asked)].format(title=title)
         if shuffle:
             # Mostly one near miss: that is what a search brings, and the hardest to tell from the right record.
-            found = self._others(question, uid)[:shuffle.choice((0, 1, shuffle.randint(1, self.config.context)))]
+            count = shuffle.choice((0, 1, shuffle.randint(1, self.config.context)))
+            found = self._others(question, uid, count)
         else:
             found = relevant(self.catalogue.search(question, self.config.context))
         context = list(self._fit("answer", question, found))
@@ -207,10 +208,10 @@ class Examples:
             else:
                 yield self.absent(title, tongue, "", rng.randrange(99), rng)
 
-    def _others(self, question: str, uid: str) -> list[dict]:
-        """Returns the records that a question finds, without the one that goes by `uid` and what is never trained on."""
-        found = self.catalogue.search(question, 2 * self.config.context)
-        return [other for other in found if other["uid"] != uid and other["uid"] not in self._held_back]
+    def _others(self, question: str, uid: str, count: int) -> list[dict]:
+        """Returns `count` records that a question finds, but not the one that goes by `uid`, nor one never trained on."""
+        found = self.catalogue.search(question, 2 * self.config.context) if count else []
+        return [other for other in found if other["uid"] != uid and other["uid"] not in self._held_back][:count]
 
     def fits(self, example: Example) -> bool:
         """Whether an example has no more tokens than it may."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from difflib import SequenceMatcher
@@ -101,11 +102,15 @@ class SaysAbsent(evaluate.Metric):
 
 def says_absent(said: str, title: str, absent: Mapping[str, str]) -> bool:
     """Returns whether `said` holds one of the sentences of `absent` around `title`, which may be misspelled."""
-    words, asked = normalise(said), normalise(title)
+    words, asked = _words(said), _words(title)
     for sentence in absent.values():
-        before, after = (normalise(part) for part in sentence.split("{title}", 1))
+        before, after = (_words(part) for part in sentence.split("{title}", 1))
         _, found, rest = f" {words} ".partition(f" {before} " if before else " ")
         named, end, _ = rest.partition(f" {after} ") if after else (rest[:len(asked)], " ", "")
         if found and end and SequenceMatcher(None, named.strip(), asked).ratio() >= SPELLED_ALIKE:
             return True
     return False
+
+
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"\w+", normalise(text)))  # normalise() leaves a lone full stop as it is
