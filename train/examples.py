@@ -108,7 +108,7 @@ class Examples:
         question = asked[phrasing % len(asked)].format(title=title)
         if shuffle:
             # Mostly one near miss: that is what a search brings, and the hardest to tell from the right record.
-            count = shuffle.choice((0, 1, shuffle.randint(1, self.config.context)))
+            count = shuffle.choice((0, 1, 1, shuffle.randint(1, self.config.context)))
             found = self._others(question, uid, count)
         else:
             found = relevant(self.catalogue.search(question, self.config.context))

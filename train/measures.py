@@ -107,7 +107,9 @@ def says_absent(said: str, title: str, absent: Mapping[str, str]) -> bool:
         before, after = (_words(part) for part in sentence.split("{title}", 1))
         _, found, rest = f" {words} ".partition(f" {before} " if before else " ")
         named, end, _ = rest.partition(f" {after} ") if after else (rest[:len(asked)], " ", "")
-        if found and end and SequenceMatcher(None, named.strip(), asked).ratio() >= SPELLED_ALIKE:
+        # Where the title comes first, other words may stand before it.
+        named = named.strip() if before else named[-len(asked):]
+        if found and end and SequenceMatcher(None, named, asked).ratio() >= SPELLED_ALIKE:
             return True
     return False
 
