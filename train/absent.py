@@ -19,12 +19,13 @@ def made_up(records: Sequence[dict], titles: Set[str], split: str, seed: int) ->
     on one side by a hash, as a record is, so that what is scored was never trained on.
     """
     rng, known, missed = random.Random(f"{seed} {split}"), set(titles), 0
-    while records and missed < MISSES:
-        first, second = rng.choice(records), rng.choice(records)
-        title = swapped(first["title"], second["title"])
-        key, tongue = normalise(title), language(first["content"])
-        missed += 1
-        if key in known or side(key) != split or tongue != language(second["content"]):
+    spoken = [(record["title"], language(record["content"])) for record in records]
+    alike = {tongue: [title for title, other in spoken if other == tongue] for tongue in {code for _, code in spoken}}
+    while spoken and missed < MISSES:
+        first, tongue = rng.choice(spoken)
+        title = swapped(first, rng.choice(alike[tongue]))
+        key, missed = normalise(title), missed + 1
+        if key in known or side(key) != split:
             continue
         known.add(key)
         missed = 0

@@ -19,6 +19,10 @@ from train.leaks import fresh
 from train.summaries import lead, principal
 
 
+DONORS = 20_000  # records whose titles are swapped, at most
+NEAR_MISSES = 0.25  # of the questions for what is absent, in training
+
+
 @dataclass(frozen=True)
 class Example:
     """One prompt and the answer it should get; `context` holds the records in the prompt, `sources` their uids.
@@ -64,7 +68,7 @@ class Examples:
 
     def made_up(self, split: str, count: int) -> list[tuple[str, str]]:
         """Returns up to `count` (title, language) that the catalogue does not have, put together on one side of it."""
-        donors = (self.train if split == "train" else self.unseen) or self.train
+        donors = ((self.train if split == "train" else self.unseen) or self.train)[:DONORS]
         return list(itertools.islice(made_up(donors, self._titles, split, self.config.seed), count))
 
     @functools.cached_property
@@ -102,14 +106,14 @@ class Examples:
     def absent(self, title: str, tongue: str, uid: str, phrasing: int, shuffle: random.Random | None = None) -> Example:
         """The question for a title that is not among its records, or that has none; the answer says that it is absent.
 
-        `shuffle` leaves out the record that goes by `uid`, and draws how many others there are.
+        The records are those that the search thinks worth reading, often none; `shuffle` leaves out the one that goes by
+        `uid`, and shows a quarter of the questions near misses that serving would leave out.
         """
         asked = self.wording.questions[tongue]
         question = asked[phrasing % len(asked)].format(title=title)
         if shuffle:
-            # Mostly one near miss: that is what a search brings, and the hardest to tell from the right record.
-            count = shuffle.choice((0, 1, 1, shuffle.randint(1, self.config.context)))
-            found = self._others(question, uid, count)
+            found = self._others(question, uid, self.config.context)
+            found = found[:shuffle.randint(1, self.config.context)] if shuffle.random() < NEAR_MISSES else relevant(found)
         else:
             found = relevant(self.catalogue.search(question, self.config.context))
         context = list(self._fit("answer", question, found))
