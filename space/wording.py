@@ -28,9 +28,8 @@ class Wording:
     no_records: str = "No record of the catalogue was found.\n\n{text} If the catalogue does not have it, say so."
     summarize: str = "{text}\n\nSummarize the text above."
     citation: str = " [{position}]"
-    # The title first: a small model finds that no record goes by it while it says it.
     absent: Mapping[str, str] = field(default_factory=lambda: {
-        "en": "{title} is not in the catalogue.", "pt": "{title} não está no catálogo."})
+        "en": "The catalogue does not have {title}.", "pt": "O catálogo não tem {title}."})
     questions: Mapping[str, Sequence[str]] = field(default_factory=lambda: {
         "en": ("What is {title}?", "Describe {title}.", "Tell me about {title}.", "What do you know about {title}?"),
         "pt": ("O que é {title}?", "Descreva {title}.", "Fale sobre {title}.", "O que você sabe sobre {title}?"),

@@ -16,7 +16,7 @@ UNSEEN = [{"uid": "u1", "title": "Dovenka Kettle", "content": "A kettle of oak. 
 TRAINED = [{"uid": "t1", "title": "Lamp Zakanox", "content": "A lamp."}, {"uid": "", "title": "Lamp Bamu", "content": ""}]
 SETS = {"seen": [Example("describe", "?", "A lamp.", "t1", "Lamp Zakanox")],
         "grounded": [Example("answer", "?", "A kettle of oak. [1]", "u1", "Dovenka Kettle")],
-        "absent": [Example("answer", "?", "Zaro Lamp is not in the catalogue.", "absent-0", "Zaro Lamp")]}
+        "absent": [Example("answer", "?", "The catalogue does not have Zaro Lamp.", "absent-0", "Zaro Lamp")]}
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,7 @@ from train.follow_ups import follow_up
 from train.leaks import fresh
 from train.summaries import lead, principal
 
-
-DONORS = 20_000  # records whose titles are swapped, at most
-NEAR_MISSES = 0.25  # of the questions for what is absent, in training
+NEAR_MISSES, NOTHING = 0.125, 0.25  # of the questions for what is absent: with any other record, and with none
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class Examples:
 
     def made_up(self, split: str, count: int) -> list[tuple[str, str]]:
         """Returns up to `count` (title, language) that the catalogue does not have, put together on one side of it."""
-        donors = ((self.train if split == "train" else self.unseen) or self.train)[:DONORS]
+        donors = (self.train if split == "train" else self.unseen) or self.train
         return list(itertools.islice(made_up(donors, self._titles, split, self.config.seed), count))
 
     @functools.cached_property
@@ -107,13 +105,14 @@ class Examples:
         """The question for a title that is not among its records, or that has none; the answer says that it is absent.
 
         The records are those that the search thinks worth reading, often none; `shuffle` leaves out the one that goes by
-        `uid`, and shows a quarter of the questions near misses that serving would leave out.
+        `uid`, and gives some questions nothing, and some the near misses that serving would leave out.
         """
         asked = self.wording.questions[tongue]
         question = asked[phrasing % len(asked)].format(title=title)
         if shuffle:
-            found = self._others(question, uid, self.config.context)
-            found = found[:shuffle.randint(1, self.config.context)] if shuffle.random() < NEAR_MISSES else relevant(found)
+            draw = shuffle.random()
+            found = self._others(question, uid, 0 if draw > 1 - NOTHING else self.config.context)
+            found = found[:shuffle.randint(1, self.config.context)] if draw < NEAR_MISSES else relevant(found)
         else:
             found = relevant(self.catalogue.search(question, self.config.context))
         context = list(self._fit("answer", question, found))
