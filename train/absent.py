@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 from collections.abc import Iterator, Sequence, Set
 
@@ -17,14 +18,16 @@ def made_up(records: Sequence[dict], titles: Set[str], split: str, seed: int) ->
     """Yields (title, language): the first half of one record's title and the second half of another's.
 
     None of them, normalised, is in `titles`, and none comes twice. `split` is "train" or "unseen": a made-up title is
-    on one side by a hash, as a record is, so that what is scored was never trained on.
+    on one side by a hash, as a record is, so that what is scored was never trained on. The languages take turns,
+    so that the sentence of the rarer one is learned too.
     """
     rng, known, missed = random.Random(f"{seed} {split}"), set(titles), 0
     spoken = [(record["title"], language(record["content"])) for record in records[:DONORS]]
     alike = {tongue: [title for title, other in spoken if other == tongue] for tongue in {code for _, code in spoken}}
-    while spoken and missed < MISSES:
-        first, tongue = rng.choice(spoken)
-        title = swapped(first, rng.choice(alike[tongue]))
+    turns = itertools.cycle(sorted(alike))
+    while alike and missed < MISSES:
+        tongue = next(turns)
+        title = swapped(rng.choice(alike[tongue]), rng.choice(alike[tongue]))
         key, missed = normalise(title), missed + 1
         if key in known or side(key) != split:
             continue
