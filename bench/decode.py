@@ -21,7 +21,7 @@ from bench.shapes import make_adapter, make_base, make_prompts
 from space.base import load_base, load_tokenizer
 from space.decode import roomy_cache, stream_tokens
 from space.pair import Pair, PairedLinear, Rows, load_pair
-from space.prompt import Wording
+from space.wording import Wording
 
 CORES = 2
 PROMPT, ANSWER = 100, 200  # tokens: a question with a short record; /answer's own limit

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
 import gradio as gr
+
+from space.wording import CITATION
 
 NAME = "Shelftalk"
 TEXT = {
@@ -36,7 +37,6 @@ TEXT = {
     "not_whole": "{what} must be a whole number from {low} to {high}.",
     "not_number": "{what} must be a number from {low} to {high}.",
 }
-CITATION = re.compile(r"\[(\d{1,3})\]")
 EXCERPT = 150  # characters of a record that show before it is opened
 LOGO = ('<svg class="logo" viewBox="0 0 48 48" aria-hidden="true"><path class="plank" d="M3 9h42v6H3z"/>'
         '<path class="tag" d="M10 15h28v25a3 3 0 0 1-3 3H13a3 3 0 0 1-3-3z"/>'

@@ -31,8 +31,11 @@ class Engine:
         Raises InputError for an empty or oversized question; `notify` is told in words what had to be cut.
         """
         question = check_text(question, self.settings.max_input_chars)
-        found = relevant(self.catalogue.search(question, self.settings.context_k)) if use_sources and self.catalogue else []
-        prompt, room = self._fit("answer", question, found, max_new_tokens)
+        # With a catalogue to look in, a question that finds nothing stays an `answer`: the model says that it is absent.
+        looks, found = use_sources and self.catalogue is not None, []
+        if looks:
+            found = relevant(self.catalogue.search(question, self.settings.context_k))
+        prompt, room = self._fit("answer" if looks else "describe", question, found, max_new_tokens)
         if prompt.cut or prompt.dropped:
             notify(f"To fit the model's window, {prompt.cut:,} characters of the records were cut and {prompt.dropped} "
                    "records left out.")

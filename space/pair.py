@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.functional import linear
 
 from space.base import Base, PairError, load_base, load_tokenizer, named
-from space.prompt import Wording
+from space.wording import Wording
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Words to prompt tokens: tasks, wording, input limits, the token budget and prompt_ids(), for every use of a model."""
+"""Words to prompt tokens: tasks, input limits, the token budget and prompt_ids(), for every use of a model."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
-FORMAT = 1  # of prompt.json; an adapter with another one is refused
+from space.wording import Wording
+
 TASKS = ("describe", "answer", "summarize")
 # For a base without a chat template. It spells no token of its own, so that any tokenizer can say it.
 CHAT_TEMPLATE = (
@@ -29,46 +29,6 @@ SHORTEST_RECORD = 40  # characters; a record cut below this is dropped
 
 class InputError(ValueError):
     """What a person sent cannot be answered; the words are meant for that person."""
-
-
-class WordingError(ValueError):
-    """An adapter's prompt.json is not one that this version can read."""
-
-
-@dataclass(frozen=True)
-class Wording:
-    """The words around a question, as format strings; saved with every adapter as prompt.json."""
-
-    format: int = FORMAT
-    describe: str = "{text}"
-    answer: str = "{records}\n\n{text} Answer from the records above and cite them, like [1]."
-    record: str = "[{position}] {title}\n{content}"
-    summarize: str = "{text}\n\nSummarize the text above."
-    citation: str = " [{position}]"
-    questions: Mapping[str, Sequence[str]] = field(default_factory=lambda: {
-        "en": ("What is {title}?", "Describe {title}.", "Tell me about {title}.", "What do you know about {title}?"),
-        "pt": ("O que é {title}?", "Descreva {title}.", "Fale sobre {title}.", "O que você sabe sobre {title}?"),
-    })
-
-    def save(self, path: Path) -> None:
-        """Writes prompt.json, UTF-8."""
-        path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, path: Path) -> Wording:
-        """Reads prompt.json; raises WordingError where its format is not ours or it is not readable."""
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            theirs = data.get("format")
-        except (OSError, ValueError, AttributeError) as error:
-            raise WordingError(f"{path.name} cannot be read as an adapter's wording: {error}") from error
-        if theirs != FORMAT:
-            raise WordingError(f"the adapter's prompt format is {theirs!r}, this version reads {FORMAT}: use a version "
-                               "of Shelftalk that reads it, or train the adapter again")
-        try:
-            return cls(**data)
-        except TypeError as error:
-            raise WordingError(f"{path.name} has a field that format {FORMAT} does not know: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -128,16 +88,15 @@ def messages(wording: Wording, task: str, text: str, context: Sequence[Mapping] 
     """Returns the conversation that the model sees: role and content of each message, the question last.
 
     `context` are records with title and content, best first; `history` are earlier messages. An `answer` without
-    records is a `describe`.
+    records says that none was found.
     """
     if task not in TASKS:
         raise ValueError(f"unknown task {task!r}; there are {', '.join(TASKS)}")
-    if task == "answer" and not context:
-        task = "describe"
     records = "\n\n".join(
         wording.record.format(position=position, title=plain(record["title"]), content=plain(record["content"]))
         for position, record in enumerate(context, start=1))
-    last = getattr(wording, task).format(text=plain(text), records=records)
+    template = wording.no_records if task == "answer" and not context else getattr(wording, task)
+    last = template.format(text=plain(text), records=records)
     past = [{"role": message["role"], "content": plain(message["content"])} for message in history]
     return [*past, {"role": "user", "content": last}]
 
@@ -217,10 +176,11 @@ def fit_prompt(tokenizer, wording: Wording, task: str, text: str, context: Seque
     """Returns the prompt that fits in `room` tokens: the window less the answer's tokens.
 
     The question comes first; a text to summarize is cut at its end. Then earlier messages go, oldest first, and
-    records are cut and then dropped, lowest score (last) first. Raises InputError where the question alone is too long.
+    records are cut and then dropped, lowest score (last) first. A question whose records were all dropped is a
+    `describe`: it would be wrong to say that none was found. Raises InputError where the question alone is too long.
     """
     ids = functools.partial(prompt_ids, tokenizer, wording, task)
-    context, history, cut, dropped = list(context), list(history), 0, 0
+    found, context, history, cut, dropped = bool(context), list(context), list(history), 0, 0
     over = len(ids(text, (), ())) - room
     while over > 0 and task == "summarize" and len(text) > SHORTEST_RECORD:
         shorter = _shorten(tokenizer, text, over)
@@ -240,6 +200,8 @@ def fit_prompt(tokenizer, wording: Wording, task: str, text: str, context: Seque
         else:
             context[-1] = {**context[-1], "content": shorter}
             cut += len(content) - len(shorter)
+    if found and not context:
+        ids = functools.partial(prompt_ids, tokenizer, wording, "describe")
     return Prompt(ids(text, context, history), tuple(context), cut, dropped)
 
 

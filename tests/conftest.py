@@ -76,7 +76,7 @@ def tiny_adapter(folder: Path, base_folder: Path, tokenizer, seed: int = 1, **lo
     import torch
 
     from space.base import load_base
-    from space.prompt import Wording
+    from space.wording import Wording
     from train.config import FitConfig
     from train.qlora import add_lora
 

@@ -21,6 +21,13 @@ def test_citations_count_only_where_a_record_stands():
     assert '<mark class="cite">[1]</mark>' in shown and "wrong [4]" in shown
 
 
+def test_a_citation_of_no_record_is_shown_as_no_source():
+    for text in ("so it is [4]", "so [0]", "so [1000]"):
+        assert cards.cited(text, 3) == set() and "<mark" not in cards.pair(INFO, "", text, sources=3)
+        assert "cited" not in cards.records(RECORDS, cards.cited(text, 3))
+    assert "<mark" not in cards.pair(INFO, "", "nothing was read [1]", sources=0)
+
+
 def test_only_the_cited_records_are_marked():
     shown = cards.records(RECORDS, {2}).split("<li ")[1:]
     assert ["cited" in card for card in shown] == [False, True, False]

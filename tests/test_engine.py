@@ -36,6 +36,18 @@ def test_without_sources_the_question_stands_alone(engine):
     assert alone[2] == [] and alone[:2] != with_records[:2]
 
 
+def test_with_a_catalogue_that_has_nothing_the_model_is_told_so(engine, monkeypatch):
+    asked = []
+    fit = engine._fit
+    monkeypatch.setattr(engine, "_fit", lambda *words: asked.append(words[0]) or fit(*words))
+    sought = list(engine.answer("Qwxyz zzyx?", True, 8, 0.0))[-1]
+    alone = list(engine.answer("Qwxyz zzyx?", False, 8, 0.0))[-1]
+    bare = list(Engine(engine.pair, None, engine.settings).answer("Qwxyz zzyx?", True, 8, 0.0))[-1]
+    assert asked == ["answer", "describe"]
+    assert sought[2] == alone[2] == [] and sought[:2] != alone[:2]
+    assert bare == alone
+
+
 def test_what_was_cut_is_told(engine):
     told = []
     steps = engine.answer("What is the Lamp Zakanox? And the Dovenka Kettle?", True, 8, 0.0, told.append)

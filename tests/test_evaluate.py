@@ -9,8 +9,9 @@ import torch
 from rouge_score.rouge_scorer import RougeScorer
 
 from space.base import load_base
+from space.wording import Wording
 from train import evaluate, report
-from train.measures import Rouge, TokenF1, UnicodeRouge, token_f1
+from train.measures import Rouge, SaysAbsent, SourceRight, TokenF1, UnicodeRouge, says_absent, token_f1
 
 
 def test_rouge_is_rouge_scores_own_digit_for_digit():
@@ -42,6 +43,33 @@ def test_portuguese_words_stay_whole():
     assert UnicodeRouge().compute(predictions=said, references=reference)["rougeL_unicode"][0] == 0.0
 
 
+def test_the_right_source_by_hand():
+    said = ["It is oak. [2]", "It is oak. [2] [2]", "It is oak. [1]", "It is oak.", "It is oak. [2] [9]", "It is oak. [9]"]
+    scores = SourceRight().compute(predictions=said, references=[2] * len(said))["source_right"]
+    assert scores == [1, 1, 0, 0, 0, 0]
+
+
+def test_saying_that_it_is_absent_by_hand():
+    absent = Wording().absent
+    said = ["The catalogue does not have Dovenka Lamp.", "the catalogue does not have dovinka lamp",
+            "O catálogo não tem Dovenka Lamp.", "O catalogo nao tem Dovenka Lamp!",
+            "Sorry. The catalogue does not have Dovenka Lamp. [1]",
+            "The catalogue does not have Rilato Kettle.", "Dovenka Lamp: oak. [1]", "The catalogue does not have", ""]
+    scores = SaysAbsent().compute(predictions=said, references=["Dovenka Lamp"] * len(said), absent=absent)["says_absent"]
+    assert scores == [1, 1, 1, 1, 1, 0, 0, 0, 0]
+    around = {"en": "Sorry, {title} is not sold here."}
+    assert says_absent("Sorry, Dovenka Lamp is not sold here.", "Dovenka Lamp", around)
+    assert not says_absent("Sorry, Dovenka Lamp is sold here.", "Dovenka Lamp", around)
+    first = {"en": "{title} is not in the catalogue."}
+    assert says_absent("Sorry. Dovenka Lamp is not in the catalogue. [1]", "Dovenka Lamp", first)
+    assert not says_absent("Rilato Kettle is not in the catalogue.", "Dovenka Lamp", first)
+
+
+def test_a_citation_becomes_a_uid_or_nothing():
+    assert evaluate.cited("so [2], and [1] but [4], [0]", ["a", "b"]) == ["b", "a", None, None]
+    assert evaluate.cited("so", ["a"]) == []
+
+
 def line(name, base, tuned, reference="the kettle is blue", **more):
     return {"set": name, "base": base, "tuned": tuned, "reference": reference, "base_loss": 2.0, "tuned_loss": 1.0} | more
 
@@ -55,6 +83,23 @@ def test_metrics_can_be_recomputed_from_the_samples():
     assert metrics["seen"]["base"]["token_f1"] == round((0 + 2 * 2 / 6) / 2, 4)
     assert metrics["seen"]["difference"]["loss"] == {"mean": -1.0, "low": -1.0, "high": -1.0}
     assert "rougeL_unicode" in metrics["unseen"]["tuned"] and "rougeL_unicode" not in metrics["seen"]["tuned"]
+
+
+def test_only_questions_with_records_have_sources_to_be_right():
+    records = {"sources": ["a", "b"], "uid": "b", "title": "Blue Kettle"}
+    lines = [line("grounded", "It is blue. [1]", "It is blue. [2]", **records),
+             line("grounded", "It is blue. [2]", "The catalogue does not have Blue Kettle.", **records),
+             line("absent", "It is blue. [1]", "The catalogue does not have Red Kettle.", **records | {"title": "Red Kettle"}),
+             line("seen", "It is blue.", "It is blue.")]
+    metrics = evaluate.metrics(lines, ["base", "tuned"])
+    assert metrics["grounded"]["base"]["source_right"] == metrics["grounded"]["tuned"]["source_right"] == 0.5
+    assert metrics["grounded"]["tuned"]["says_absent"] == 0.5 and metrics["grounded"]["base"]["says_absent"] == 0
+    assert metrics["absent"]["difference"]["says_absent"] == {"mean": 1.0, "low": 1.0, "high": 1.0}
+    assert "source_right" not in metrics["absent"]["tuned"] and "says_absent" not in metrics["seen"]["tuned"]
+    other = evaluate.metrics(lines, ["base", "tuned"], Wording(absent={"en": "We lack {title}."}))
+    assert other["absent"]["tuned"]["says_absent"] == 0
+    text = report.as_text(report.table_rows(metrics, 3))
+    assert "source_right" in text and "says_absent" in text
 
 
 def test_the_interval_is_the_paired_bootstraps():

@@ -1,16 +1,18 @@
 """Records to examples: what is learned, what is scored, and that the two never mix."""
 
+import random
 from dataclasses import replace
 
 import pytest
 
-from space.prompt import Wording, example_ids, language
-from space.sources import Catalogue
+from space.prompt import example_ids, language
+from space.sources import Catalogue, normalise
+from space.wording import Wording
 from train.catalogue import load_records, prepare
 from train.config import FitConfig, PrepareConfig
 from train.examples import Examples
 from train.sample import write_catalogue
-from train.summaries import lead, principal, sentences
+from train.summaries import lead, main_sentence, principal, sentences
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +23,11 @@ def made(tmp_path_factory, tokenizer):
     prepare(str(run / "trn.json"), run, PrepareConfig(limit=400), progress=False)
     config = FitConfig(base="x", learn=30, epochs=6, answers=0.5, summaries=0.25, max_length=400, answer_tokens=120)
     return Examples(load_records(run), Catalogue.open(run / "catalogue"), tokenizer, Wording(), config, 512)
+
+
+def is_absent(example):
+    """Whether the answer is one of the wording's sentences about this title and nothing else."""
+    return example.answer in [sentence.format(title=example.title) for sentence in Wording().absent.values()]
 
 
 def test_only_the_answer_and_its_end_are_learned(made, tokenizer):
@@ -41,23 +48,27 @@ def test_the_plan_asks_every_learned_record_once_an_epoch_in_changing_words(made
     assert {example.uid for example in described} == {record["uid"] for record in made.learned}
     first = [example.text for example in described if example.uid == made.learned[0]["uid"]]
     assert len(set(first)) == 4
-    assert sum(example.task == "answer" for example in asked) == 90
+    assert sum(example.task == "answer" and not example.history for example in asked) == 90
+    assert sum(is_absent(example) for example in asked if not example.history) == round(0.2 * 90)
+    assert sum(bool(example.history) for example in asked) == round(0.1 * 30 * 6)
     assert sum(example.task == "summarize" for example in asked) == 45
     assert made.training() == (examples, order)
 
 
 def test_nothing_unseen_is_trained_on(made):
     unseen = {record["uid"] for record in made.unseen}
-    assert unseen and not unseen & {example.uid for example in made.training()[0]}
+    shown = {uid for example in made.training()[0] for uid in (example.uid, *example.sources)}
+    assert unseen and not unseen & shown
     scored = made.sets(50)
-    assert set(scored) == {"seen", "unseen", "grounded", "summary"}
+    assert list(scored) == ["seen", "unseen", "grounded", "absent", "summary"]
     assert {example.uid for example in scored["seen"]} <= {record["uid"] for record in made.learned}
     for name in ("unseen", "grounded", "summary"):
         assert {example.uid for example in scored[name]} <= unseen
 
 
 def test_an_answer_cites_the_place_of_its_own_record(made):
-    answers = [example for example in made.training()[0] if example.task == "answer"]
+    answers = [example for example in made.training()[0] if example.task == "answer" and not is_absent(example)
+               and not example.history]
     places = set()
     for example in answers:
         place = int(example.answer.rsplit("[", 1)[1].rstrip("]"))
@@ -65,6 +76,48 @@ def test_an_answer_cites_the_place_of_its_own_record(made):
         assert example.answer.startswith(example.context[place - 1]["content"][:20])
         places.add(place)
     assert places == {1, 2, 3}
+
+
+def test_what_is_absent_is_not_in_the_prompt_and_said_in_the_questions_language(made):
+    absent = [example for example in made.training()[0] if is_absent(example) and not example.history]
+    made_up = [example for example in absent if not example.uid]
+    withheld = [example for example in absent if example.uid]
+    assert made_up and withheld
+    titles = {normalise(record["title"]) for record in (*made.train, *made.unseen)}
+    assert not titles & {normalise(example.title) for example in made_up}
+    assert {example.uid for example in withheld} <= {record["uid"] for record in made.read}
+    for example in absent:
+        assert normalise(example.title) not in {normalise(record["title"]) for record in example.context}
+        assert example.title in example.text
+        tongue = "pt" if example.answer.startswith("O catálogo") else "en"
+        assert example.text in [asked.format(title=example.title) for asked in Wording().questions[tongue]]
+
+
+def test_what_is_absent_is_asked_with_near_misses_and_with_nothing(made):
+    rng, title = random.Random(0), made.read[0]["title"]
+    asked = [made.absent(title, "en", made.read[0]["uid"], 0, rng) for _ in range(60)]
+    shown = [len(example.context) for example in asked]
+    assert 0 in shown and max(shown) >= 2
+    assert not any(made.read[0]["uid"] in example.sources for example in asked)
+    assert all(title in example.answer and "[" not in example.answer for example in asked)
+
+
+def test_the_absent_titles_that_are_scored_were_neither_sold_nor_trained_on(made):
+    scored = made.sets(50)["absent"]
+    titles = {normalise(record["title"]) for record in (*made.train, *made.unseen)}
+    trained = {normalise(record["title"]) for record in made.trained()}
+    asked = {normalise(example.title) for example in scored}
+    assert len(asked) == len(scored) == len({example.uid for example in scored}) > 20
+    assert all(is_absent(example) for example in scored)
+    assert not asked & (titles | trained)
+    assert {normalise(example.title) for example in made.training()[0]} <= trained
+
+
+def test_a_text_that_is_trained_on_under_another_title_is_not_scored(made):
+    twin = {**made.unseen[0], "content": made.train[0]["content"].upper()}
+    other = Examples([*made.train, twin, *made.unseen[1:]], made.catalogue, made.tokenizer, Wording(), made.config, 512)
+    assert twin in other.unseen and twin not in other.scored and len(other.scored) == len(made.scored) - 1
+    assert twin["uid"] not in {example.uid for name in ("unseen", "grounded") for example in other.sets(99)[name]}
 
 
 def test_question_and_answer_share_a_language(made):
@@ -92,6 +145,15 @@ def test_too_long_an_example_is_left_out(made):
     assert None in short.encoded([short.describe(record, 0) for record in short.learned])
 
 
+def test_the_base_is_also_shown_what_is_said_of_what_is_absent(made):
+    roomy = Examples([*made.train, *made.unseen], made.catalogue, made.tokenizer, Wording(),
+                     replace(made.config, max_length=1500), 2000)
+    for name in ("grounded", "absent"):
+        said = [message["content"] for message in roomy.worked(roomy.sets(1)[name][0], 3).history[1::2]]
+        absent = [any(text.startswith(words.split("{")[0]) for words in Wording().absent.values()) for text in said]
+        assert absent == [True, False, False]
+
+
 def test_the_principal_sentence_says_most_of_the_others_and_leaves_the_text():
     text = ("The kettle is oak. It weighs 300 g. The oak kettle from Lisbon weighs 300 g and is blue. It is blue. "
             "Made in Lisbon. Keep the receipt.")
@@ -99,6 +161,9 @@ def test_the_principal_sentence_says_most_of_the_others_and_leaves_the_text():
     assert summary == "The oak kettle from Lisbon weighs 300 g and is blue."
     assert summary not in rest and rest.startswith("The kettle is oak.") and rest.endswith("Keep the receipt.")
     assert principal("One. Two. Three.") is None
+    assert main_sentence(text) == summary
+    assert main_sentence("A lamp. It is blue and red. It is red.") == "A lamp."
+    assert main_sentence("no end") == "no end"
 
 
 def test_sentences_of_two_languages():

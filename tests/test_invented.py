@@ -52,7 +52,7 @@ def test_both_languages_are_there():
 
 
 def test_the_reading_text_holds_no_prompt_wording_of_ours():
-    from space.prompt import Wording
+    from space.wording import Wording
 
     text = "\n".join(itertools.islice(invented.reading(), 500))
     wording = Wording()

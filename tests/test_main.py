@@ -140,15 +140,17 @@ def test_all_verbs_in_order_then_nothing_is_done_twice(tmp_path, source, tiny_ba
     assert "seen" in out and "grounded" in out and "difference [95%]" in out
     assert {path.name for path in run.iterdir()} == RUN_FILES
     metrics = json.loads((run / "metrics.json").read_text())
-    assert {"seen", "unseen", "grounded"} <= set(metrics)
+    assert {"seen", "unseen", "grounded", "absent"} <= set(metrics)
+    assert {"source_right", "says_absent"} <= set(metrics["grounded"]["tuned"])
     for scores in metrics.values():
         assert {"n", "base", "few_shot", "tuned", "difference"} == set(scores)
         assert {"rouge1", "rouge2", "rougeL", "token_f1", "loss"} <= set(scores["tuned"])
     lines = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
-    assert {"task", "set", "question", "reference", "base", "tuned", "sources"} <= set(lines[0])
+    assert {"task", "set", "question", "reference", "base", "tuned", "sources", "title", "base_cited"} <= set(lines[0])
     assert sum(scores["n"] for scores in metrics.values()) == len(lines)
     card = (run / "adapter" / "README.md").read_text()
     assert "library_name: peft" in card and "| seen |" in card and "{" not in card.split("```")[0].split("---")[2]
+    assert "No title or content of the" in card and "`absent`" in card
     assert {path.name for path in (run / "plots").iterdir()} == {"loss.png", "before_after.png"}
     before = {path: path.stat().st_mtime_ns for path in (run / "scores").iterdir()}
     weights = (run / "adapter/adapter_model.safetensors").stat().st_mtime_ns

@@ -11,7 +11,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 
 from space.base import PairError, digest, load_base
 from space.pair import PairedLinear, load_pair, pair_up
-from space.prompt import WordingError
+from space.wording import WordingError
 
 
 def copy_of(folder, tmp_path):

@@ -1,15 +1,11 @@
 """The prompt contract: the same words give the chat template's own ids, and no text can say a control token."""
 
-import json
-
 import pytest
 from transformers import AutoTokenizer
 
 from space.prompt import (
     CHAT_TEMPLATE,
     InputError,
-    Wording,
-    WordingError,
     chat_template,
     check_text,
     example_ids,
@@ -19,11 +15,13 @@ from space.prompt import (
     plain,
     prompt_ids,
 )
+from space.wording import Wording
 
 WORDS = Wording()
 RECORD = {"uid": "1", "title": "Mog's Kittens", "content": "A board book. Ação e reação."}
 TALK = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello there."}]
-CASES = [("describe", (), ()), ("answer", (RECORD,), ()), ("answer", (RECORD, RECORD), TALK), ("summarize", (), TALK)]
+CASES = [("describe", (), ()), ("answer", (), ()),
+         ("answer", (RECORD,), ()), ("answer", (RECORD, RECORD), TALK), ("summarize", (), TALK)]
 
 
 @pytest.fixture(params=["own", "mistral-7b-instruct-v0.3", "tinyllama-1.1b-chat", "TinyStories-656K",
@@ -114,26 +112,13 @@ def test_a_base_without_a_template_gets_ours(tokenizer):
     assert tokenizer.decode(prompt_ids(tokenizer, WORDS, "describe", "Hi?")) == "<s>Question: Hi?\nAnswer:"
 
 
-def test_an_answer_without_records_is_a_describe():
-    assert messages(WORDS, "answer", "What?") == messages(WORDS, "describe", "What?")
+def test_an_answer_without_records_says_that_none_was_found():
+    alone, = messages(WORDS, "answer", "What is Mog?")
+    assert alone["content"].startswith("No record of the catalogue was found.") and "What is Mog?" in alone["content"]
+    assert "above" not in alone["content"] and "[1]" not in alone["content"] and "{" not in alone["content"]
+    assert messages(WORDS, "describe", "What?") == [{"role": "user", "content": "What?"}]
     with pytest.raises(ValueError, match="unknown task 'translate'"):
         messages(WORDS, "translate", "What?")
-
-
-def test_wording_survives_its_file_and_refuses_another_format(tmp_path):
-    path = tmp_path / "prompt.json"
-    own = Wording(answer="{records} {text}!")
-    own.save(path)
-    assert messages(Wording.load(path), "answer", "Q", [RECORD]) == messages(own, "answer", "Q", [RECORD])
-    path.write_text(json.dumps({"format": 99}))
-    with pytest.raises(WordingError, match="prompt format is 99, this version reads 1"):
-        Wording.load(path)
-    path.write_text(json.dumps({"format": 1, "tone": "kind"}))
-    with pytest.raises(WordingError, match="tone"):
-        Wording.load(path)
-    path.write_text("[not json")
-    with pytest.raises(WordingError, match=r"prompt\.json cannot be read"):
-        Wording.load(path)
 
 
 def test_what_a_person_may_send():
@@ -161,8 +146,12 @@ def test_the_budget_cuts_the_last_record_first_and_says_so(tokenizer):
     assert tight.cut > 0 and tight.context[0] == records[0] and len(tight.context[-1]["content"]) < 60 * 6
     small = fit_prompt(tokenizer, WORDS, "answer", "What?", records, room=len(whole.ids) // 2)
     assert small.dropped == 1 and len(small.context) == 2
-    none = fit_prompt(tokenizer, WORDS, "answer", "What?", records, room=40)
+    alone = len(prompt_ids(tokenizer, WORDS, "answer", "What?"))
+    none = fit_prompt(tokenizer, WORDS, "answer", "What?", records, room=alone)
     assert none.context == () and none.dropped == 3
+    # They were found, so the prompt must not say that there are none.
+    assert none.ids == prompt_ids(tokenizer, WORDS, "describe", "What?")
+    assert fit_prompt(tokenizer, WORDS, "answer", "What?", room=alone).ids == prompt_ids(tokenizer, WORDS, "answer", "What?")
 
 
 def test_the_budget_drops_old_turns_and_refuses_a_question_that_fills_the_window(tokenizer):

@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 
 from space.base import load_base, load_tokenizer
 from space.pair import load_pair
-from space.prompt import Wording
 from space.sources import Catalogue
+from space.wording import Wording
 from train import qlora
 from train.catalogue import load_records, prepare
 from train.config import ConfigError, FitConfig, PrepareConfig

@@ -63,6 +63,9 @@ class FitConfig(Checked):
     epochs: int = option(1, "times that each learned record is asked for", low=1)
     max_steps: int | None = option(None, "stop after this many optimizer steps", low=1)
     answers: float = option(0.5, "questions with records in the prompt, for each learned record and epoch", low=0.0)
+    absent: float = option(0.2, "share of the questions with records that ask for what the records do not hold", low=0.0,
+                           high=1.0)
+    follow_ups: float = option(0.1, "second questions after an answer, for each learned record and epoch", low=0.0)
     summaries: float = option(0.25, "summaries, for each learned record and epoch", low=0.0)
     context: int = option(3, "records in a question's prompt, at most", low=1, high=20)
     rank: int = option(16, "LoRA rank, on all linear layers", low=1, high=512)

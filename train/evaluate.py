@@ -15,9 +15,10 @@ from tqdm import tqdm
 from space.decode import complete
 from space.pair import Pair
 from space.prompt import language
+from space.wording import CITATION, Wording
 from train.config import EvaluateConfig
 from train.examples import Examples
-from train.measures import Rouge, TokenF1, UnicodeRouge
+from train.measures import Rouge, SaysAbsent, SourceRight, TokenF1, UnicodeRouge
 
 RESAMPLES = 10_000  # of the paired bootstrap
 MARGIN = 16  # tokens that an answer may go past the longest reference of its set
@@ -113,20 +114,29 @@ def samples(examples: Examples, config: EvaluateConfig, columns: dict[str, dict[
                 continue
             line = {"task": item.task, "set": name, "question": item.text, "reference": item.answer}
             line |= {column: answer["said"] for column, answer in answers.items()}
-            line |= {"sources": item.sources, "uid": item.uid}
+            line |= {"sources": item.sources, "uid": item.uid, "title": item.title}
+            line |= {f"{column}_cited": cited(answer["said"], item.sources) for column, answer in answers.items()}
             lines.append(line | {f"{column}_loss": answer["loss"] for column, answer in answers.items()})
     return lines
 
 
-def metrics(lines: Sequence[dict], columns: Sequence[str]) -> dict:
+def cited(said: str, sources: Sequence[str]) -> list[str | None]:
+    """Returns the uids that an answer cites, in its order; None for a position at which there is no record."""
+    positions = [int(position) for position in CITATION.findall(said)]
+    return [sources[position - 1] if 1 <= position <= len(sources) else None for position in positions]
+
+
+def metrics(lines: Sequence[dict], columns: Sequence[str], wording: Wording | None = None) -> dict:
     """Returns metrics.json from samples.jsonl: {set: {"n", column: {metric: mean}, "difference": {metric: ...}}}.
 
-    A difference is tuned less base over the same items, with the 95% interval of a paired bootstrap (Efron 1979).
+    `wording` is the adapter's, for what says that something is absent. A difference is tuned less base over the same
+    items, with the 95% interval of a paired bootstrap (Efron 1979).
     """
     result = {}
     for name in dict.fromkeys(line["set"] for line in lines):
         items = [line for line in lines if line["set"] == name]
-        scores = {column: item_scores(items, column) for column in columns}
+        scores = {column: item_scores(items, column) | grounding(items, column, wording or Wording())
+                  for column in columns}
         result[name] = {"n": len(items)}
         for column in columns:
             result[name][column] = {metric: round(float(np.nanmean(values)), 4)
@@ -151,6 +161,18 @@ def item_scores(items: Sequence[dict], column: str) -> dict[str, np.ndarray]:
         scores["rougeL_unicode"][portuguese] = values
     scores["loss"] = np.array([item[f"{column}_loss"] for item in items])
     return scores
+
+
+def grounding(items: Sequence[dict], column: str, wording: Wording) -> dict[str, np.ndarray]:
+    """Returns what only questions with records are measured by, one value an item; nothing for another set."""
+    name, said, scores = items[0]["set"], [item[column] for item in items], {}
+    if name == "grounded":
+        right = [item["sources"].index(item["uid"]) + 1 for item in items]
+        scores |= SourceRight().compute(predictions=said, references=right)
+    if name in ("grounded", "absent"):
+        titles = [item["title"] for item in items]
+        scores |= SaysAbsent().compute(predictions=said, references=titles, absent=wording.absent)
+    return {metric: np.array(values) for metric, values in scores.items()}
 
 
 def interval(differences: np.ndarray) -> dict[str, float]:

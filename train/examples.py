@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import itertools
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from space.prompt import Wording, example_ids, fit_prompt, language, messages
-from space.sources import Catalogue, relevant
+from space.prompt import example_ids, fit_prompt, language, messages
+from space.sources import Catalogue, normalise, relevant
+from space.wording import Wording
+from train.absent import made_up
 from train.config import FitConfig
+from train.follow_ups import follow_up
+from train.leaks import fresh
 from train.summaries import lead, principal
+
+NEAR_MISSES, NOTHING = 0.125, 0.25  # of the questions for what is absent: with any other record, and with none
 
 
 @dataclass(frozen=True)
 class Example:
-    """One prompt and the answer it should get; `context` holds the records in the prompt, `sources` their uids."""
+    """One prompt and the answer it should get; `context` holds the records in the prompt, `sources` their uids.
+
+    `uid` is the record's that is asked about, `title` what it is called there; of a made-up title the uid is no record's.
+    """
 
     task: str
     text: str
     answer: str
     uid: str
+    title: str = ""
     context: tuple[dict, ...] = ()
     history: tuple[dict, ...] = ()
 
@@ -45,12 +57,27 @@ class Examples:
         self.learned = self.train[:config.learn]
         # What is not learned by heart teaches to read: its facts can only come from the prompt.
         self.read = self.train[len(self.learned):] or self.train
+        self._held_back = {record["uid"] for record in self.unseen}
+
+    @functools.cached_property
+    def scored(self) -> list[dict]:
+        """The unseen records with a content that nothing on the training side has."""
+        return fresh(self.unseen, self.train)
+
+    def made_up(self, split: str, count: int) -> list[tuple[str, str]]:
+        """Returns up to `count` (title, language) that the catalogue does not have, put together on one side of it."""
+        donors = (self.train if split == "train" else self.unseen) or self.train
+        return list(itertools.islice(made_up(donors, self._titles, split, self.config.seed), count))
+
+    @functools.cached_property
+    def _titles(self) -> set[str]:
+        return {normalise(record["title"]) for record in (*self.train, *self.unseen)}
 
     # --- one example a record ---
 
     def describe(self, record: dict, phrasing: int) -> Example:
         """A question about a title, answered from memory; `phrasing` counts through the wording's questions."""
-        return Example("describe", self._question(record, phrasing), self._answer(record), record["uid"])
+        return Example("describe", self._question(record, phrasing), self.told(record), record["uid"], record["title"])
 
     def answer(self, record: dict, phrasing: int, shuffle: random.Random | None = None) -> Example | None:
         """The question with the records found for it; the answer cites its own. None where that is not among them.
@@ -58,21 +85,40 @@ class Examples:
         `shuffle` puts the record anywhere among the others, and draws how many others there are.
         """
         question = self._question(record, phrasing)
-        found = self.catalogue.search(question, self.config.context)
         if shuffle:
-            others = [other for other in found if other["uid"] != record["uid"]]
             # The right record is cut last, whatever place it takes afterwards.
-            found = [record, *others[:shuffle.choice((0, shuffle.randrange(self.config.context)))]]
+            count = shuffle.choice((0, shuffle.randrange(self.config.context)))
+            found = [record, *self._others(question, record["uid"], count)]
         else:
-            found = relevant(found)
+            found = relevant(self.catalogue.search(question, self.config.context))
         context = list(self._fit("answer", question, found))
         if shuffle:
             shuffle.shuffle(context)
         position = next((place for place, other in enumerate(context, 1) if other["uid"] == record["uid"]), None)
         if position is None:
             return None
-        cited = self._answer(record) + self.wording.citation.format(position=position)
-        return Example("answer", question, cited, record["uid"], tuple(context))
+        # A record may have been cut to fit: what is not in the prompt cannot be read from it.
+        cited = self.told(context[position - 1]) + self.wording.citation.format(position=position)
+        return Example("answer", question, cited, record["uid"], record["title"], tuple(context))
+
+    def absent(self, title: str, tongue: str, uid: str, phrasing: int, shuffle: random.Random | None = None) -> Example:
+        """The question for a title that is not among its records, or that has none; the answer says that it is absent.
+
+        The records are those that the search thinks worth reading, often none; `shuffle` leaves out the one that goes by
+        `uid`, and gives some questions nothing, and some the near misses that serving would leave out.
+        """
+        asked = self.wording.questions[tongue]
+        question = asked[phrasing % len(asked)].format(title=title)
+        if shuffle:
+            draw = shuffle.random()
+            found = self._others(question, uid, 0 if draw > 1 - NOTHING else self.config.context)
+            found = found[:shuffle.randint(1, self.config.context)] if draw < NEAR_MISSES else relevant(found)
+        else:
+            found = relevant(self.catalogue.search(question, self.config.context))
+        context = list(self._fit("answer", question, found))
+        if shuffle:
+            shuffle.shuffle(context)
+        return Example("answer", question, self.wording.absent[tongue].format(title=title), uid, title, tuple(context))
 
     def summarize(self, record: dict) -> Example | None:
         """A content without its principal sentences, which are the summary; None for a short or an oversized one."""
@@ -81,36 +127,48 @@ class Examples:
             return None
         text, summary = split
         summary = lead(summary, self.tokenizer, self.tokens)
-        if len(self._ids(Example("summarize", text, summary, ""))["input_ids"]) > self.length:
-            return None
-        return Example("summarize", text, summary, record["uid"])
+        example = Example("summarize", text, summary, record["uid"], record["title"])
+        return example if self.fits(example) else None
 
     # --- many ---
 
     def training(self) -> tuple[list[Example], list[int]]:
         """Returns (the distinct examples, their order over all epochs as indices): more epochs, more phrasings."""
         rng, config = random.Random(self.config.seed), self.config
-        phrasings = min(config.epochs, max(len(asked) for asked in self.wording.questions.values()))
+        asked = len(self.learned) * config.epochs
+        phrasings = min(config.epochs, max(len(words) for words in self.wording.questions.values()))
         count = len(self.learned)
         describes = [self.describe(record, phrasing) for phrasing in range(phrasings) for record in self.learned]
         order = [(epoch % phrasings) * count + place for epoch in range(config.epochs) for place in range(count)]
-        wanted = round(config.answers * count * config.epochs)
-        answers = self._first(wanted, (self.answer(record, rng.randrange(99), rng) for record in self.read))
-        wanted_summaries = round(config.summaries * count * config.epochs)
-        summaries = self._first(wanted_summaries, (self.summarize(record) for record in self.read))
-        examples = [*describes, *answers, *summaries]
-        for start, size, times in ((len(describes), len(answers), wanted),
-                                   (len(describes) + len(answers), len(summaries), wanted_summaries)):
-            order += [start + turn % size for turn in range(times)] if size else []
+        absent = self._absent_in_training()
+        made = ((round(config.answers * asked) - absent,
+                 (self.answer(record, rng.randrange(99), rng) for record in self.read)),
+                (absent, self._absent_ones(absent, rng)),
+                (round(config.follow_ups * asked),
+                 (follow_up(self, record, rng.choice(self.read), rng) for record in self.read)),
+                (round(config.summaries * asked), (self.summarize(record) for record in self.read)))
+        examples = describes
+        for wanted, candidates in made:
+            found = self._first(wanted, candidates)
+            order += [len(examples) + turn % len(found) for turn in range(wanted)] if found else []
+            examples = [*examples, *found]
         return examples, order
 
+    def trained(self) -> Iterable[dict]:
+        """Yields all that training may show: the records of its side, and the titles that it makes up (no content)."""
+        yield from self.train
+        for title, _ in self.made_up("train", self._absent_in_training()):
+            yield {"uid": "", "title": title, "content": ""}
+
     def sets(self, items: int) -> dict[str, list[Example]]:
-        """Returns the sets to score, up to `items` each: seen, unseen, grounded and summary, those that have any."""
+        """Returns the sets to score, up to `items` each, those that have any: seen, unseen, grounded, absent, summary."""
         made = {
             "seen": (self.describe(record, place) for place, record in enumerate(self.learned)),
-            "unseen": (self.describe(record, place) for place, record in enumerate(self.unseen)),
-            "grounded": (self.answer(record, place) for place, record in enumerate(self.unseen)),
-            "summary": (self.summarize(record) for record in self.unseen),
+            "unseen": (self.describe(record, place) for place, record in enumerate(self.scored)),
+            "grounded": (self.answer(record, place) for place, record in enumerate(self.scored)),
+            "absent": (self.absent(title, tongue, f"absent-{place}", place)
+                       for place, (title, tongue) in enumerate(self.made_up("unseen", items))),
+            "summary": (self.summarize(record) for record in self.scored),
         }
         sets = {name: self._first(items, examples) for name, examples in made.items()}
         return {name: examples for name, examples in sets.items() if examples}
@@ -122,14 +180,17 @@ class Examples:
             "summarize": self.summarize}
         alike = (record for record in self.read if record["uid"] != example.uid and language(record["content"]) == tongue)
         shown = self._first(shots, (makers[example.task](record) for record in alike))
+        if example.task == "answer" and len(shown) > 1:
+            # What is absent is asked about too: the base is shown what is said then.
+            shown[0] = self.absent(shown[0].title, tongue, shown[0].uid, 0, random.Random(0))
         history: list[dict] = []
         for shot in shown:
             # One record is enough to show what is wanted, and leaves room for the question.
             context = [record for record in shot.context if record["uid"] == shot.uid]
             asked = messages(self.wording, shot.task, shot.text, context)
-            answer = shot.answer if not context else self._answer(context[0]) + self.wording.citation.format(position=1)
+            answer = shot.answer if not context else self.told(context[0]) + self.wording.citation.format(position=1)
             history += [*asked, {"role": "assistant", "content": answer}]
-        while history and len(self._ids(replace(example, history=tuple(history)))["input_ids"]) > self.length:
+        while history and not self.fits(replace(example, history=tuple(history))):
             history = history[2:]
         return replace(example, history=tuple(history))
 
@@ -137,6 +198,27 @@ class Examples:
         """Returns input_ids, labels and length of each example; None for one that is longer than max_length."""
         rows = [self._ids(example) for example in examples]
         return [row if len(row["input_ids"]) <= self.length else None for row in rows]
+
+    def _absent_in_training(self) -> int:
+        return round(self.config.absent * round(self.config.answers * len(self.learned) * self.config.epochs))
+
+    def _absent_ones(self, count: int, rng: random.Random) -> Iterable[Example]:
+        """Yields questions for made-up titles, and in between for real ones whose record is withheld."""
+        for place, (title, tongue) in enumerate(self.made_up("train", count)):
+            if place % 3 == 2:
+                record = rng.choice(self.read)
+                yield self.absent(record["title"], language(record["content"]), record["uid"], rng.randrange(99), rng)
+            else:
+                yield self.absent(title, tongue, "", rng.randrange(99), rng)
+
+    def _others(self, question: str, uid: str, count: int) -> list[dict]:
+        """Returns `count` records that a question finds, but not the one that goes by `uid`, nor one never trained on."""
+        found = self.catalogue.search(question, 2 * self.config.context) if count else []
+        return [other for other in found if other["uid"] != uid and other["uid"] not in self._held_back][:count]
+
+    def fits(self, example: Example) -> bool:
+        """Whether an example has no more tokens than it may."""
+        return len(self._ids(example)["input_ids"]) <= self.length
 
     def _ids(self, example: Example) -> dict:
         prompt, answer = example_ids(self.tokenizer, self.wording, example.task, example.text, example.answer,
@@ -148,7 +230,8 @@ class Examples:
         asked = self.wording.questions[language(record["content"])]
         return asked[phrasing % len(asked)].format(title=record["title"])
 
-    def _answer(self, record: dict) -> str:
+    def told(self, record: dict) -> str:
+        """Returns what an answer says of a record: its first sentences, as many as an answer may have."""
         return lead(record["content"], self.tokenizer, self.tokens)
 
     def _fit(self, task: str, text: str, context: Sequence[dict]) -> Sequence[dict]:

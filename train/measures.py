@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Mapping
+from difflib import SequenceMatcher
 
 import datasets
 import evaluate
@@ -10,7 +13,9 @@ from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import Tokenizer
 
 from space.sources import normalise
+from space.wording import CITATION
 
+SPELLED_ALIKE = 0.8  # of the letters of two titles, from which on one is the other misspelled
 FEATURES = datasets.Features({"predictions": datasets.Value("string"), "references": datasets.Value("string")})
 
 
@@ -62,3 +67,52 @@ def token_f1(said: str, reference: str) -> float:
     ours, theirs = normalise(said).split(), normalise(reference).split()
     shared = sum((Counter(ours) & Counter(theirs)).values())
     return 2 * shared / (len(ours) + len(theirs)) if shared else 0.0
+
+
+class SourceRight(evaluate.Metric):
+    """Whether an answer cites the right record and no other: 1 or 0.
+
+    References are the positions of the right records, from 1. An answer without a citation is wrong, and so is one that
+    also cites another record, or a position at which there is none.
+    """
+
+    def _info(self):
+        features = datasets.Features({"predictions": datasets.Value("string"), "references": datasets.Value("int32")})
+        return evaluate.MetricInfo(description=self.__doc__, citation="", features=features)
+
+    def _compute(self, predictions, references):
+        return {"source_right": [float({int(position) for position in CITATION.findall(said)} == {right})
+                                 for said, right in zip(predictions, references, strict=True)]}
+
+
+class SaysAbsent(evaluate.Metric):
+    """Whether an answer says that the catalogue does not have the title asked about: 1 or 0.
+
+    References are titles; `absent` has the wording's sentences, one for each language, with {title}. Four fifths of the
+    title's letters are enough, accents, case and punctuation aside.
+    """
+
+    def _info(self):
+        return evaluate.MetricInfo(description=self.__doc__, citation="", features=FEATURES)
+
+    def _compute(self, predictions, references, absent):
+        return {"says_absent": [float(says_absent(said, title, absent))
+                                for said, title in zip(predictions, references, strict=True)]}
+
+
+def says_absent(said: str, title: str, absent: Mapping[str, str]) -> bool:
+    """Returns whether `said` holds one of the sentences of `absent` around `title`, which may be misspelled."""
+    words, asked = _words(said), _words(title)
+    for sentence in absent.values():
+        before, after = (_words(part) for part in sentence.split("{title}", 1))
+        _, found, rest = f" {words} ".partition(f" {before} " if before else " ")
+        named, end, _ = rest.partition(f" {after} ") if after else (rest[:len(asked)], " ", "")
+        # Where the title comes first, other words may stand before it.
+        named = named.strip() if before else named[-len(asked):]
+        if found and end and SequenceMatcher(None, named, asked).ratio() >= SPELLED_ALIKE:
+            return True
+    return False
+
+
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"\w+", normalise(text)))  # normalise() leaves a lone full stop as it is

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from space.base import load_base, load_tokenizer
 from space.pair import Pair, Rows, load_pair
-from space.prompt import Wording
 from space.sources import Catalogue
-from train import evaluate, qlora, report
+from space.wording import Wording
+from train import evaluate, leaks, qlora, report
 from train.catalogue import load_records
 from train.config import ConfigError, EvaluateConfig, FitConfig
 from train.examples import Examples
@@ -28,7 +28,14 @@ def score_base(run: Path, fit_config: FitConfig, config: EvaluateConfig) -> None
     model, base = load_base(fit_config.base, fit_config.base_revision, fit_config.precision)
     tokenizer = load_tokenizer(fit_config.base, fit_config.base_revision)
     pair = Pair(model, tokenizer, Wording(), base, "", "", fit_config.precision, Rows())
-    _score_base(run, pair, load_examples(run, fit_config, tokenizer, pair.window), config)
+    examples = load_examples(run, fit_config, tokenizer, pair.window)
+    check_leaks(examples, config)
+    _score_base(run, pair, examples, config)
+
+
+def check_leaks(examples: Examples, config: EvaluateConfig) -> dict[str, int]:
+    """Returns how many items were compared with how many records; raises ConfigError where one was trained on."""
+    return leaks.check(examples.sets(config.items), examples.unseen, examples.trained())
 
 
 def _score_base(run: Path, pair: Pair, examples: Examples, config: EvaluateConfig) -> dict[str, dict]:
@@ -57,15 +64,17 @@ def evaluate_run(run: Path, config: EvaluateConfig) -> str:
     fit_config = qlora.stored_config(run)
     pair = load_pair(fit_config.base, str(adapter), fit_config.base_revision, precision=fit_config.precision)
     examples = load_examples(run, fit_config, pair.tokenizer, pair.window, pair.wording)
+    checked = check_leaks(examples, config)
     columns = _score_base(run, pair, examples, config)
     columns["tuned"] = evaluate.score_column(run, pair, examples, config, "tuned")
     lines = evaluate.samples(examples, config, columns)
-    metrics = evaluate.metrics(lines, list(columns))
+    metrics = evaluate.metrics(lines, list(columns), pair.wording)
     (run / "samples.jsonl").write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines),
                                        encoding="utf-8")
     (run / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     report.plot_loss(run / "history.jsonl", run / "plots" / "loss.png")
     report.plot_before_after(metrics, config.shots, run / "plots" / "before_after.png")
     record = json.loads((adapter / "run.json").read_text(encoding="utf-8"))
-    (adapter / "README.md").write_text(report.card(run, record, metrics, lines, config.shots), encoding="utf-8")
+    card = report.card(run, record, metrics, lines, config.shots, checked)
+    (adapter / "README.md").write_text(card, encoding="utf-8")
     return report.as_text(report.table_rows(metrics, config.shots))

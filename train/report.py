@@ -105,8 +105,11 @@ def fill_card(template: str, values: dict[str, str]) -> str:
     return PLACEHOLDER.sub(lambda found: str(values[found[1]]), template)
 
 
-def card(run: Path, record: dict, metrics: dict, samples: Sequence[dict], shots: int) -> str:
-    """Returns the adapter's card from the run's own files: run.json, report.json, metrics.json, samples.jsonl."""
+def card(run: Path, record: dict, metrics: dict, samples: Sequence[dict], shots: int, checked: dict[str, int]) -> str:
+    """Returns the adapter's card from the run's own files: run.json, report.json, metrics.json, samples.jsonl.
+
+    `checked` is what leaks.check() compared.
+    """
     report = json.loads((run / "catalogue" / "report.json").read_text(encoding="utf-8"))
     config, base = record["config"], record["base"]
     name = f"{base['name'].split('/')[-1]}-{run.resolve().name}"
@@ -116,6 +119,7 @@ def card(run: Path, record: dict, metrics: dict, samples: Sequence[dict], shots:
         **{key: f"{report[key]:,}" for key in ("read", "kept")},
         "source": report["source"]["name"], "sha256": report["source"]["sha256"],
         **{key: f"{record[key]:,}" for key in ("steps", "tokens", "seconds", "adapter_parameters")},
+        "checked_items": f"{checked['items']:,}", "checked_records": f"{checked['records']:,}",
         "metadata": metadata(name, base, metrics), "name": name, "base": base["name"], "base_revision": base["revision"],
         "precision": config["precision"], "learned": config["learn"] or report["splits"]["train"],
         "hardware": record["hardware"], "few_shot_note": note, "table": as_markdown(table_rows(metrics, shots)),

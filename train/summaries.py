@@ -24,6 +24,19 @@ def principal(text: str) -> tuple[str, str] | None:
     parts = sentences(text)
     if len(parts) < FEWEST:
         return None
+    best = _ranked(parts)[:1 if len(parts) < 8 else 2]
+    taken = " ".join(parts[index] for index in sorted(best))
+    return " ".join(part for index, part in enumerate(parts) if index not in best), taken
+
+
+def main_sentence(text: str) -> str:
+    """Returns the one sentence that says most of what the others say, see principal(); of a short text the first."""
+    parts = sentences(text)
+    return parts[_ranked(parts)[0] if len(parts) >= FEWEST else 0] if parts else text.strip()
+
+
+def _ranked(parts: list[str]) -> list[int]:
+    """Returns the places of the sentences, the most principal first."""
     words = [set(re.findall(r"\w+", part.lower())) for part in parts]
     seen_in = Counter(word for part in words for word in part)
 
@@ -33,9 +46,7 @@ def principal(text: str) -> tuple[str, str] | None:
         shared = sum(1 for word in own if seen_in[word] > 1)
         return 2 * shared / max(1, len(own) + rest)
 
-    best = sorted(range(len(parts)), key=score, reverse=True)[:1 if len(parts) < 8 else 2]
-    taken = " ".join(parts[index] for index in sorted(best))
-    return " ".join(part for index, part in enumerate(parts) if index not in best), taken
+    return sorted(range(len(parts)), key=score, reverse=True)
 
 
 def lead(text: str, tokenizer, tokens: int) -> str:

@@ -1,0 +1,47 @@
+"""The words that travel with an adapter: written, read back, older ones completed, unknown ones refused."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from space.prompt import messages
+from space.wording import Wording, WordingError
+
+RECORD = {"uid": "1", "title": "Mog's Kittens", "content": "A board book."}
+
+
+def test_wording_survives_its_file_and_refuses_another_format(tmp_path):
+    path = tmp_path / "prompt.json"
+    own = Wording(answer="{records} {text}!")
+    own.save(path)
+    assert json.loads(path.read_text()) == json.loads(json.dumps(asdict(own)))
+    assert messages(Wording.load(path), "answer", "Q", [RECORD]) == messages(own, "answer", "Q", [RECORD])
+    path.write_text(json.dumps({"format": 99}))
+    with pytest.raises(WordingError, match="prompt format is 99, this version reads 1"):
+        Wording.load(path)
+    path.write_text(json.dumps({"format": 1, "tone": "kind"}))
+    with pytest.raises(WordingError, match="tone"):
+        Wording.load(path)
+    path.write_text("[not json")
+    with pytest.raises(WordingError, match=r"prompt\.json cannot be read"):
+        Wording.load(path)
+
+
+def test_an_older_file_lacks_what_came_later_and_keeps_what_it_says(tmp_path):
+    path = tmp_path / "prompt.json"
+    path.write_text(json.dumps({"format": 1, "answer": "{records} | {text}", "citation": " ({position})"}))
+    loaded = Wording.load(path)
+    assert loaded.citation == " ({position})" and messages(loaded, "answer", "Q", [RECORD])[0]["content"].endswith("| Q")
+    assert loaded.absent == Wording().absent and loaded.no_records == Wording().no_records
+
+
+def test_every_language_has_every_sentence():
+    words = Wording()
+    assert set(words.absent) == set(words.questions) == set(words.follow_ups) == {"en", "pt"}
+    for language in words.absent:
+        assert words.absent[language].count("{title}") == 1
+        assert all("{title}" in asked for asked in words.questions[language])
+        kinds = words.follow_ups[language]
+        assert set(kinds) == {"short", "more", "other"} and all("{title}" in asked for asked in kinds["other"])
+        assert not any("{" in asked for kind in ("short", "more") for asked in kinds[kind])
