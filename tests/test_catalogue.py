@@ -557,7 +557,8 @@ def test_a_disk_that_is_full_leaves_nothing_half_written(tmp_path, most):
     script = ("import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
               f"resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}))\n"
               "from train.__main__ import main; sys.exit(main(['prepare', sys.argv[1], '--run', sys.argv[2]]))")
-    failed = subprocess.run([sys.executable, "-c", script, source, str(tmp_path / "run")], cwd=ROOT, capture_output=True, text=True)
+    failed = subprocess.run([sys.executable, "-c", script, source, str(tmp_path / "run")], cwd=ROOT, capture_output=True,
+                            text=True)
     message, = [line for line in failed.stderr.splitlines() if line.startswith("error: ")]
     assert failed.returncode == 1 and "with room on its disk" in message and "Traceback" not in failed.stderr
     assert not (tmp_path / "run" / "catalogue").exists()

@@ -50,13 +50,18 @@ def test_the_right_source_by_hand():
 
 
 def test_saying_that_it_is_absent_by_hand():
-    absent = Wording().absent
+    absent = {"en": "The catalogue does not have {title}.", "pt": "O catálogo não tem {title}."}
     said = ["The catalogue does not have Dovenka Lamp.", "the catalogue does not have dovinka lamp",
             "O catálogo não tem Dovenka Lamp.", "O catalogo nao tem Dovenka Lamp!",
             "Sorry. The catalogue does not have Dovenka Lamp. [1]",
             "The catalogue does not have Rilato Kettle.", "Dovenka Lamp: oak. [1]", "The catalogue does not have", ""]
     scores = SaysAbsent().compute(predictions=said, references=["Dovenka Lamp"] * len(said), absent=absent)["says_absent"]
     assert scores == [1, 1, 1, 1, 1, 0, 0, 0, 0]
+    ours = Wording().absent
+    said = ["The catalogue has nothing by that name.", "the catalogue has nothing by that name", "Lamp. The catalogue has nothing.",
+            "O catalogo nao tem nada com esse nome. [1]", "O catálogo não tem nada", ""]
+    scores = SaysAbsent().compute(predictions=said, references=["Dovenka Lamp"] * len(said), absent=ours)["says_absent"]
+    assert scores == [1, 1, 0, 1, 0, 0]
     around = {"en": "Sorry, {title} is not sold here."}
     assert says_absent("Sorry, Dovenka Lamp is not sold here.", "Dovenka Lamp", around)
     assert not says_absent("Sorry, Dovenka Lamp is sold here.", "Dovenka Lamp", around)
@@ -88,8 +93,8 @@ def test_metrics_can_be_recomputed_from_the_samples():
 def test_only_questions_with_records_have_sources_to_be_right():
     records = {"sources": ["a", "b"], "uid": "b", "title": "Blue Kettle"}
     lines = [line("grounded", "It is blue. [1]", "It is blue. [2]", **records),
-             line("grounded", "It is blue. [2]", "The catalogue does not have Blue Kettle.", **records),
-             line("absent", "It is blue. [1]", "The catalogue does not have Red Kettle.", **records | {"title": "Red Kettle"}),
+             line("grounded", "It is blue. [2]", "The catalogue has nothing by that name.", **records),
+             line("absent", "It is blue. [1]", "The catalogue has nothing by that name.", **records | {"title": "Red Kettle"}),
              line("seen", "It is blue.", "It is blue.")]
     metrics = evaluate.metrics(lines, ["base", "tuned"])
     assert metrics["grounded"]["base"]["source_right"] == metrics["grounded"]["tuned"]["source_right"] == 0.5

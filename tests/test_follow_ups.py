@@ -8,7 +8,7 @@ from space.prompt import example_ids, language
 from space.sources import Catalogue
 from space.wording import Wording
 from train.catalogue import load_records, prepare
-from train.config import FitConfig
+from train.config import FitConfig, PrepareConfig
 from train.examples import Examples
 from train.follow_ups import follow_up
 from train.sample import write_catalogue
@@ -20,7 +20,7 @@ WORDS = Wording()
 def maker(tmp_path_factory, tokenizer):
     run = tmp_path_factory.mktemp("follow-ups")
     write_catalogue(run / "trn.json")
-    prepare(str(run / "trn.json"), run, limit=200, progress=False)
+    prepare(str(run / "trn.json"), run, PrepareConfig(limit=200), progress=False)
     config = FitConfig(base="x", learn=20, absent=0.5, max_length=900, answer_tokens=60)
     return Examples(load_records(run), Catalogue.open(run / "catalogue"), tokenizer, WORDS, config, 1024)
 

@@ -6,7 +6,7 @@ from space.sources import Catalogue
 from space.wording import Wording
 from train import pipeline
 from train.catalogue import load_records, prepare
-from train.config import ConfigError, EvaluateConfig, FitConfig
+from train.config import ConfigError, EvaluateConfig, FitConfig, PrepareConfig
 from train.examples import Example, Examples
 from train.leaks import check, fresh
 from train.sample import write_catalogue
@@ -23,7 +23,7 @@ SETS = {"seen": [Example("describe", "?", "A lamp.", "t1", "Lamp Zakanox")],
 def made(tmp_path_factory, tokenizer):
     run = tmp_path_factory.mktemp("leaks")
     write_catalogue(run / "trn.json")
-    prepare(str(run / "trn.json"), run, limit=150, progress=False)
+    prepare(str(run / "trn.json"), run, PrepareConfig(limit=150), progress=False)
     config = FitConfig(base="x", learn=20, max_length=400, answer_tokens=60)
     return Examples(load_records(run), Catalogue.open(run / "catalogue"), tokenizer, Wording(), config, 512)
 

@@ -18,7 +18,7 @@ from train.follow_ups import follow_up
 from train.leaks import fresh
 from train.summaries import lead, principal
 
-NEAR_MISSES, NOTHING = 0.125, 0.25  # of the questions for what is absent: with any other record, and with none
+NEAR_MISSES, NOTHING = 0.1, 0.25  # of the questions for what is absent: with any other record, and with none
 
 
 @dataclass(frozen=True)

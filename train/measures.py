@@ -88,8 +88,8 @@ class SourceRight(evaluate.Metric):
 class SaysAbsent(evaluate.Metric):
     """Whether an answer says that the catalogue does not have the title asked about: 1 or 0.
 
-    References are titles; `absent` has the wording's sentences, one for each language, with {title}. Four fifths of the
-    title's letters are enough, accents, case and punctuation aside.
+    References are titles; `absent` has the wording's sentences, one for each language, with or without {title}. Of a title
+    four fifths of the letters are enough; accents, case and punctuation do not count.
     """
 
     def _info(self):
@@ -101,9 +101,12 @@ class SaysAbsent(evaluate.Metric):
 
 
 def says_absent(said: str, title: str, absent: Mapping[str, str]) -> bool:
-    """Returns whether `said` holds one of the sentences of `absent` around `title`, which may be misspelled."""
+    """Returns whether `said` holds one of the sentences of `absent`, with `title` in it, perhaps misspelled, where it has one."""
     words, asked = _words(said), _words(title)
     for sentence in absent.values():
+        if "{title}" not in sentence and f" {_words(sentence)} " in f" {words} ":
+            return True
+    for sentence in (sentence for sentence in absent.values() if "{title}" in sentence):
         before, after = (_words(part) for part in sentence.split("{title}", 1))
         _, found, rest = f" {words} ".partition(f" {before} " if before else " ")
         named, end, _ = rest.partition(f" {after} ") if after else (rest[:len(asked)], " ", "")
