@@ -29,7 +29,7 @@ class Wording:
     summarize: str = "{text}\n\nSummarize the text above."
     citation: str = " [{position}]"
     absent: Mapping[str, str] = field(default_factory=lambda: {
-        "en": "The catalogue has nothing by that name.", "pt": "O catálogo não tem nada com esse nome."})
+        "en": "The catalogue has nothing by that name.", "pt": "Não temos."})
     questions: Mapping[str, Sequence[str]] = field(default_factory=lambda: {
         "en": ("What is {title}?", "Describe {title}.", "Tell me about {title}.", "What do you know about {title}?"),
         "pt": ("O que é {title}?", "Descreva {title}.", "Fale sobre {title}.", "O que você sabe sobre {title}?"),

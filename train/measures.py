@@ -101,7 +101,7 @@ class SaysAbsent(evaluate.Metric):
 
 
 def says_absent(said: str, title: str, absent: Mapping[str, str]) -> bool:
-    """Returns whether `said` holds one of the sentences of `absent`, with `title` in it, perhaps misspelled, where it has one."""
+    """Returns whether `said` holds a sentence of `absent`, with `title` in it, perhaps misspelled, where it has one."""
     words, asked = _words(said), _words(title)
     for sentence in absent.values():
         if "{title}" not in sentence and f" {_words(sentence)} " in f" {words} ":
