@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import orjson
 import polars as pl
 import xxhash
 
@@ -95,17 +94,11 @@ def _records(block: Block, columns: Columns, tally: Tally) -> pl.DataFrame:
     """Returns line, uid and the raw texts of the lines that are objects."""
     lines, uids, titles, contents = [], [], [], []
     for number, text in enumerate(block.lines, start=block.line):
-        try:
-            item = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            item = None
-        item = item if type(item) is dict else parse(text)  # it takes its time over what is odd
+        item = parse(text)
         if isinstance(item, str):
             tally.drop(item, block.part.name, number, _shown(text))
             continue
         uid = item.get(columns.uid)
-        if type(uid) is float:  # perhaps an integer too long for orjson
-            uid = parse(text).get(columns.uid)
         lines.append(number)
         uids.append(str(uid).strip() if isinstance(uid, (str, int)) else "")
         title, content = item.get(columns.title), item.get(columns.content)

@@ -17,7 +17,7 @@ from space.sources import build_index, put_in_place
 from train import account
 from train.blocks import KEYS, Columns, Tally, cleaned, stored
 from train.config import PrepareConfig
-from train.duplicates import SIDES, choose, groups, judge, made_uids, sides
+from train.duplicates import SIDES, choose, judge, made_uids, near_duplicates, sides
 from train.fetching import fetch
 from train.reading import Block, CatalogueError, Part, blocks, identity, source_parts
 from train.shards import count_dropped, stored_records, write_lines, write_records
@@ -94,7 +94,8 @@ def _build(parts: list[Part], folder: Path, wanted: dict, config: PrepareConfig,
     if not stay.any():
         raise CatalogueError(_no_record(wanted["source"]["name"], tally))
     kept = {name: column[stay] for name, column in keys.items()}
-    split = sides(kept, config.unseen_share, kept["unseen"])
+    near = near_duplicates(kept)
+    split = sides(kept["title_key"], near, config.unseen_share, kept["unseen"])
     own = made_uids(kept["uid_key"])
     told: list[str] = []
     with tqdm(total=tally.kept, unit=" records", desc="indexing", disable=not progress) as bar:
@@ -104,7 +105,7 @@ def _build(parts: list[Part], folder: Path, wanted: dict, config: PrepareConfig,
         "read": tally.read, "kept": tally.kept, "dropped": dict(tally.dropped.most_common()), "examples": dict(tally.examples),
         "repaired": {name: {"texts": count, "examples": tally.repairs[name]} for name, count in tally.repaired.items()},
         **wanted, "splits": {side: int((split == place).sum()) for place, side in enumerate(SIDES)},
-        "near_duplicates": _in_company(groups([kept["stem_key"], kept["opening_key"]])), "languages": account.languages(told),
+        "near_duplicates": int((np.bincount(near)[near] > 1).sum()), "languages": account.languages(told),
         "characters": {"title": account.lengths(kept["title_characters"]), "content": account.lengths(kept["characters"])},
         "uids_made": int(own.sum())}
     if config.jsonl:
@@ -112,10 +113,6 @@ def _build(parts: list[Part], folder: Path, wanted: dict, config: PrepareConfig,
     (folder / "report.md").write_text(account.page(report), encoding="utf-8")
     (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return report
-
-
-def _in_company(labels: np.ndarray) -> int:
-    return int((np.bincount(labels)[labels] > 1).sum())
 
 
 def _no_record(source: str, tally: Tally) -> str:

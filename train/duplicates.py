@@ -53,21 +53,28 @@ def choose(keys: Mapping[str, np.ndarray], verdicts: np.ndarray, limit: int | No
     verdicts[np.concatenate(chosen)] = 0
 
 
-def sides(keys: Mapping[str, np.ndarray], unseen_share: float, held_back: np.ndarray) -> np.ndarray:
-    """Returns an index into SIDES for each record: near duplicates are always on the same one.
+def near_duplicates(keys: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Returns the label of each record's group of near duplicates.
 
     Records are near duplicates when their titles are the same but for what stands in brackets, or their contents begin with
-    the same words, and so are the near duplicates of near duplicates. `held_back` marks the source's own unseen set: where
+    the same words, and so are the near duplicates of near duplicates.
+    """
+    return groups([keys["stem_key"], keys["opening_key"]])
+
+
+def sides(titles: np.ndarray, labels: np.ndarray, unseen_share: float, held_back: np.ndarray) -> np.ndarray:
+    """Returns an index into SIDES for each record: near duplicates are always on the same one.
+
+    `titles` are the titles' numbers, `labels` those of near_duplicates(). `held_back` marks the source's own unseen set: where
     there is one, it alone is unseen, but for what has a near duplicate among the others.
     """
-    labels = groups([keys["stem_key"], keys["opening_key"]])
     if held_back.any():
         known = np.zeros(labels.max(initial=-1) + 1, bool)
         known[labels[~held_back]] = True
         return (held_back & ~known[labels]).astype(np.uint8)
     # The smallest title's hash speaks for its group, so that the order of the source does not matter.
     voices = np.full(labels.max(initial=-1) + 1, np.iinfo(np.uint64).max, np.uint64)
-    np.minimum.at(voices, labels, keys["title_key"])
+    np.minimum.at(voices, labels, titles)
     return (mixed(voices, "split")[labels] < np.uint64(min(unseen_share * 2**64, 2**64 - 1))).astype(np.uint8)
 
 
