@@ -330,6 +330,7 @@ def test_any_bytes_are_lines_or_refused(tmp_path_factory, chunks, size, piece):
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(["trn.zip", "tables.zip", "columns.zip", "trn.parquet", "trn.json.gz", "stored.zip", "trn.csv.gz"]),
        st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=3), st.integers(0, 100))
+@example(name="trn.parquet", changes=[(436, 128)], cut=0)  # a column's name that is no UTF-8
 def test_any_damage_is_read_or_refused(tmp_path_factory, name, changes, cut):
     data = bytearray(FORMS[name])
     for place, value in changes:

@@ -118,7 +118,7 @@ def parquet_rows(part: Part, bar: tqdm | None) -> Iterator[tuple[int, bytes]]:
                     now = part.bytes * number // table.metadata.num_rows
                     bar.update(now - moved)
                     moved = now
-    except (pa.ArrowException, OSError, *DAMAGE) as error:
+    except (pa.ArrowException, OSError, ValueError, *DAMAGE) as error:  # a damaged name is a ValueError
         raise CatalogueError(f"{part.name} is no Parquet file or is damaged after {number:,} rows: copy or download it "
                              "again") from error
     if bar is not None:
