@@ -47,7 +47,7 @@ def fit_run(run: Path, config: FitConfig) -> None:
     """Trains the run's adapter; one that is whole already is left as it is."""
     load_records(run)
     qlora.keep_config(run, config)
-    if (run / "adapter" / "run.json").is_file():
+    if qlora.is_done(run):
         print("fit: done already", flush=True)
         return
     model, base = load_base(config.base, config.base_revision, config.precision, training=True)
