@@ -106,3 +106,19 @@ def pair(tiny_base, adapter):
     from space.pair import load_pair
 
     return load_pair(str(tiny_base), str(adapter))
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A Hub of its own on loopback: the real client of this process takes it for the one, as ana; see Hub.environ for another."""
+    from huggingface_hub import constants
+
+    from tests.hub import Hub
+
+    with Hub() as running:
+        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, running.endpoint)
+        for name, value in {"HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True, "ENDPOINT": running.endpoint,
+                            "HUGGINGFACE_CO_URL_TEMPLATE": template}.items():
+            monkeypatch.setattr(constants, name, value)
+        monkeypatch.setenv("HF_TOKEN", running.token)
+        yield running
