@@ -93,6 +93,21 @@ class EvaluateConfig(Checked):
 
 
 @dataclass(frozen=True)
+class PushConfig(Checked):
+    """Where checkpoints go while training."""
+
+    to: str = option("", "the adapter's repository on the Hub, user/name")
+    private: bool = option(False, "nobody else may see any of it")
+    push_every: int = option(0, "send a checkpoint to the Hub every so many steps, and go on with the one that is there; "
+                             "0 sends none", low=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.push_every and not self.to:
+            raise ConfigError("--to is missing: --push-every needs the Hub repository, user/name")
+
+
+@dataclass(frozen=True)
 class PublishConfig(Checked):
     """Where a run goes on the Hub, and who may see it."""
 

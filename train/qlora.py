@@ -29,12 +29,13 @@ from transformers import (
 
 from space.base import Base
 from space.settings import VERSION
-from train import checkpoints
-from train.config import ConfigError, FitConfig
+from train import checkpoints, pushing
+from train.config import ConfigError, FitConfig, PushConfig
 from train.examples import Examples
 from train.lora import add_lora
 
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "accelerate", "tokenizers", "gradio")
+NOWHERE = PushConfig()
 
 
 class AnswerTrainer(Trainer):
@@ -88,8 +89,10 @@ class Progress(TrainerCallback):
         self.bar.close()
 
 
-def fit(run: Path, model, base: Base, examples: Examples) -> None:
+def fit(run: Path, model, base: Base, examples: Examples, push: PushConfig = NOWHERE) -> None:
     """Trains an adapter on `model` (as load_base(training=True) gives it) and writes run/adapter, or goes on with it.
+
+    With `push.push_every`, checkpoints go to the Hub meanwhile, and where there is none here the one there is gone on with.
 
     Raises ConfigError where the folder holds a run that was begun with other options.
     """
@@ -101,9 +104,13 @@ def fit(run: Path, model, base: Base, examples: Examples) -> None:
     dataset, left_out = tokenize(examples)
     peft_model = add_lora(model, base, config)
     trainer = build_trainer(run, peft_model, dataset, examples.tokenizer, config)
+    if push.push_every:
+        pushing.bring_back(run / "checkpoints", of, push)
     last, before = checkpoints.newest(run / "checkpoints", of)
     seal = checkpoints.Seal(trainer, of, before)
     trainer.add_callback(seal)
+    if push.push_every:
+        trainer.add_callback(pushing.Push(push))
     trainer.train(resume_from_checkpoint=last and str(last))
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     save_adapter(run, peft_model, examples, {
