@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from gradio_client import Client
+from gradio_client.utils import Status
 
 from tests.test_end_to_end import ROOT, SAMPLE, learned_title, serving
 
@@ -96,7 +97,7 @@ def test_the_client_asks_watches_and_stops(run, address, question, expected):
     assert tuned.startswith(stopped) and 3 <= len(stopped.split()) < len(tuned.split())
 
 
-def test_plain_http_and_curl_get_the_same(run, address, question, expected):
+def test_plain_http_gets_the_same(run, address, question, expected):
     base, tuned, records = expected
     done = run("call_with_http.py", address, question)
     assert done.returncode == 0, done.stderr
@@ -104,6 +105,10 @@ def test_plain_http_and_curl_get_the_same(run, address, question, expected):
     assert said[0] == tuned and said[1] == f"base: {base}" and records[0]["title"] in said[2]
     assert tuned.startswith(said[3].removeprefix("stopped half-way: ").removesuffix(" ..."))
     assert said[4].startswith(f"search: ['{records[0]['title']}', ")
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+def test_curl_gets_the_same(address, question, expected):
     done = subprocess.run(["sh", EXAMPLES / "call_with_curl.sh", address, question], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("event: generating") > 10
@@ -124,11 +129,14 @@ def test_the_mcp_tools_are_listed_and_called(run, address, question, expected):
     assert said[4].removeprefix("summary: ") and said[5] == "info: shelftalk-sample"
 
 
+# gradio watches a Space's files with a package that is not installed here, and says so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_the_mcp_tools_are_found_by_the_names_that_they_have_on_a_space(run, monkeypatch):
     from space.settings import Settings
     from space.ui import build_demo, launch_options
     from tests.fake_engine import TUNED, FakeEngine
 
+    monkeypatch.setenv("SYSTEM", "spaces")
     monkeypatch.setenv("SPACE_ID", "user/shop-talk")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -195,7 +203,7 @@ def crowd(address, question):
     thread = threading.Thread(target=stay)
     thread.start()
     try:
-        while not any(job.done() for job in jobs):  # one was turned away
+        while [job.status().code for job in jobs].count(Status.IN_QUEUE) < QUEUE:
             time.sleep(0.01)
         yield
     finally:
@@ -304,7 +312,7 @@ def evaluated(tmp_path_factory):
     for part in ("adapter", "catalogue"):
         shutil.copytree(SAMPLE / part, folder / part)
     fit = FitConfig(**json.loads((folder / "adapter/run.json").read_text())["config"] | {"base": str(SAMPLE / "base")})
-    pair, config = load_pair(fit.base, str(folder / "adapter")), EvaluateConfig(items=6)
+    pair, config = load_pair(fit.base, str(folder / "adapter")), EvaluateConfig(items=4)
     examples = load_examples(folder, fit, pair.tokenizer, pair.window, pair.wording)
     columns = {name: evaluate.score_column(folder, pair, examples, config, name) for name in ("base", "tuned")}
     lines = evaluate.samples(examples, config, columns)
