@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from gradio_client import Client
+from gradio_client.exceptions import AppError
 from gradio_client.utils import Status
 
 from tests.test_end_to_end import ROOT, SAMPLE, learned_title, serving
@@ -190,6 +191,49 @@ def test_a_refusal_is_in_the_spaces_words(run, address, name):
         assert done.returncode == 1 and done.stderr.endswith(f"The Space refused: {words}\n"), done.stderr
 
 
+def test_a_refusal_is_not_lost_while_watching(address):
+    watch = runpy.run_path(EXAMPLES / "call_with_client.py")["watch"]
+    with pytest.raises(AppError, match="The question is empty"):
+        list(watch(Client(address, verbose=False), ""))
+
+
+class Broken(BaseHTTPRequestHandler):
+    """A Space that goes away in the middle of an answer."""
+
+    def do_POST(self, said=b'{"event_id": "1"}'):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(said)
+
+    def do_GET(self):
+        self.do_POST(b'event: generating\ndata: ["a", "a", []]\n\n')
+
+    def log_message(self, *_):
+        """Keeps the tests' output clean."""
+
+
+def test_half_an_answer_is_not_taken_for_a_whole_one():
+    example = runpy.run_path(EXAMPLES / "call_with_http.py")
+    with listening(Broken) as address:
+        answers = example["call"](address, "answer", question="What is it?")
+        assert next(answers) == ["a", "a", []]
+        with pytest.raises(example["Refused"], match="broke off"):
+            next(answers)
+
+
+@contextmanager
+def listening(handler):
+    """Serves a handler's class on a free port and yields its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 @contextmanager
 def crowd(address, question):
     """One visitor is being answered and as many as may are waiting, until the block ends."""
@@ -271,10 +315,8 @@ class Door(BaseHTTPRequestHandler):
 def private(address):
     """The address at which the app is a private Space."""
     Door.app = urlsplit(address).netloc
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
+    with listening(Door) as outside:
+        yield outside
 
 
 @pytest.mark.parametrize("name", CALLERS)
