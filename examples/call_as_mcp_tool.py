@@ -1,6 +1,6 @@
 """Uses a Shelftalk Space as tools of the Model Context Protocol, as an assistant does: lists them and calls each.
 
-    pip install mcp httpx
+    pip install "mcp<2" httpx
     python call_as_mcp_tool.py http://127.0.0.1:7860 "What is Muvoson Tray?"
     HF_TOKEN=hf_... python call_as_mcp_tool.py https://user-private-space.hf.space "What is Muvoson Tray?"
 """

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from huggingface_hub import snapshot_download
-from peft import PeftModel
+from peft import PeftConfig, PeftModel
 from rouge_score.rouge_scorer import RougeScorer
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
@@ -26,11 +26,13 @@ MARGIN = 16  # tokens that an answer may go past the longest reference of its se
 
 
 def load(base, folder):
-    """Returns (model, tokenizer); the base in NF4 where bitsandbytes is installed, and else as it is, in bf16."""
+    """Returns (model, tokenizer); the base in NF4 where bitsandbytes is installed, and else in bf16."""
     nf4 = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
                              bnb_4bit_compute_dtype=torch.bfloat16) if find_spec("bitsandbytes") else None
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16, quantization_config=nf4, device_map=device)
+    revision = PeftConfig.from_pretrained(folder).revision  # the base's commit that the adapter was made for
+    model = AutoModelForCausalLM.from_pretrained(base, revision=revision, dtype=torch.bfloat16, quantization_config=nf4,
+                                                 device_map=device)
     return PeftModel.from_pretrained(model, folder).eval(), AutoTokenizer.from_pretrained(folder)
 
 
@@ -75,7 +77,7 @@ def report(name, source, items, answers):
 
 
 def main(base, adapter, count):
-    folder = Path(adapter if Path(adapter).is_dir() else snapshot_download(adapter))
+    folder = Path(adapter if Path(adapter).is_dir() else snapshot_download(adapter, ignore_patterns=["checkpoint*"]))
     sets, words = read_samples(folder), json.loads((folder / "prompt.json").read_text(encoding="utf-8"))
     model, tokenizer = load(base, folder)
     print(f"{'set':<9} {'answers':<10} items   base  tuned  difference [95%]")

@@ -10,16 +10,18 @@ import sys
 from importlib.util import find_spec
 
 import torch
-from peft import PeftModel
+from peft import PeftConfig, PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 
 def load(base, adapter):
-    """Returns (model, tokenizer); the base in NF4 where bitsandbytes is installed, and else as it is, in bf16."""
+    """Returns (model, tokenizer); the base in NF4 where bitsandbytes is installed, and else in bf16."""
     nf4 = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
                              bnb_4bit_compute_dtype=torch.bfloat16) if find_spec("bitsandbytes") else None
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16, quantization_config=nf4, device_map=device)
+    revision = PeftConfig.from_pretrained(adapter).revision  # the base's commit that the adapter was made for
+    model = AutoModelForCausalLM.from_pretrained(base, revision=revision, dtype=torch.bfloat16, quantization_config=nf4,
+                                                 device_map=device)
     return PeftModel.from_pretrained(model, adapter).eval(), AutoTokenizer.from_pretrained(adapter)
 
 

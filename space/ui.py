@@ -58,7 +58,7 @@ def answer_endpoint(engine, settings: Settings) -> Callable:
 
         Parameters:
             question: What to answer, in English or Portuguese; the answer comes in the same language.
-            use_sources: True: both models first read the records that match the question. False: they answer from memory.
+            use_sources: True: both models first read the records that match the question. False: from memory, perhaps invented.
             max_new_tokens: The longest answer, in tokens, 1 to 2048; it never takes more than half of the model's window.
             temperature: 0, the default, gives the most likely answer, the same every time; up to 2 gives more varied ones.
         Returns:
