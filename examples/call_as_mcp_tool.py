@@ -48,10 +48,10 @@ async def use(session, question):
     base, tuned, records = await call(session, tools["answer"], question=question, max_new_tokens=120)
     print(f"\nbase:  {base}\ntuned: {tuned}\nrecords: {[record['title'] for record in ast.literal_eval(records)]}")
     [found] = await call(session, tools["search"], query=question, k=1)
-    [best] = ast.literal_eval(found)
-    print(f"search: {best['title']} ({best['score']:.2f})")
-    _, summary = await call(session, tools["summarize"], text=best["content"])
-    print(f"summary: {summary}")
+    for best in ast.literal_eval(found):
+        print(f"search: {best['title']} ({best['score']:.2f})")
+        _base, summary = await call(session, tools["summarize"], text=best["content"])
+        print(f"summary: {summary}")
     [info] = await call(session, tools["info"])
     print(f"info: {ast.literal_eval(info)['base']}")
 

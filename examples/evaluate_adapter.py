@@ -48,9 +48,13 @@ def read_samples(folder):
     return sets
 
 
-def ask(model, tokenizer, words, items):
-    """Returns {"base": answers, "tuned": answers} to items of one set; `words` are prompt.json's."""
-    limit = max(len(tokenizer(item["reference"], add_special_tokens=False)["input_ids"]) for item in items) + 1 + MARGIN
+def longest(tokenizer, items):
+    """Returns how many tokens an answer to one of a set's items may take, its end included."""
+    return max(len(tokenizer(item["reference"], add_special_tokens=False)["input_ids"]) for item in items) + 1 + MARGIN
+
+
+def ask(model, tokenizer, words, items, limit):
+    """Returns {"base": answers, "tuned": answers} of up to `limit` tokens; `words` are prompt.json's."""
     answers = {"base": [], "tuned": []}
     for item in items:
         chat = [{"role": "user", "content": words[item["task"]].format(text=item["question"])}]
@@ -81,11 +85,11 @@ def main(base, adapter, count):
     sets, words = read_samples(folder), json.loads((folder / "prompt.json").read_text(encoding="utf-8"))
     model, tokenizer = load(base, folder)
     print(f"{'set':<9} {'answers':<10} items   base  tuned  difference [95%]")
-    for name, items in sets.items():
-        items = items[:count]
+    for name, whole in sets.items():
+        items = whole[:count]
         report(name, "published", items, {column: [item[column] for item in items] for column in ("base", "tuned")})
         if all(item["task"] in ("describe", "summarize") for item in items):
-            report(name, "asked here", items, ask(model, tokenizer, words, items))
+            report(name, "asked here", items, ask(model, tokenizer, words, items, longest(tokenizer, whole)))
 
 
 if __name__ == "__main__":
