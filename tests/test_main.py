@@ -84,9 +84,11 @@ def test_a_wrong_call_lists_every_problem(tmp_path, source, capsys):
     assert "--base is missing" in said(capsys, ["fit", "--run", tmp_path], 2)
 
 
-def test_publish_says_that_it_is_to_come(tmp_path, source, capsys):
-    assert "not in this version yet" in said(capsys, ["publish", "--run", tmp_path, "--to", "me/mine"], 2)
-    assert "not in this version yet" in said(capsys, ["all", source, "--run", tmp_path, "--base", "x", "--to", "a/b"], 2)
+def test_a_publish_that_cannot_be_is_refused_before_any_work(tmp_path, source, capsys):
+    assert "run `python -m train fit`" in said(capsys, ["publish", "--run", tmp_path, "--to", "me/mine"], 2)
+    assert "--to is 'mine'" in said(capsys, ["all", source, "--run", tmp_path / "run", "--base", "x", "--to", "mine"], 2)
+    assert "--to is missing" in said(capsys, ["all", source, "--run", tmp_path / "run", "--base", "x", "--private"], 2)
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unknown_base_and_a_run_without_a_catalogue(tmp_path, source, capsys):

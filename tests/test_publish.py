@@ -220,7 +220,7 @@ def _spoil(run, name, change):
 
 
 SPOILT = {
-    "no adapter": (lambda run: shutil.rmtree(run / "adapter"), "adapter/prompt.json, adapter/run.json are missing: run `python"),
+    "no adapter": (lambda run: shutil.rmtree(run / "adapter"), "adapter/run.json are missing: run `python -m train fit`"),
     "no card": (lambda run: (run / "adapter/README.md").unlink(), "README.md is missing: run `python -m train evaluate`"),
     "no scores": (lambda run: (run / "metrics.json").unlink(), "metrics.json is missing: run `python -m train evaluate`"),
     "no catalogue": (lambda run: shutil.rmtree(run / "catalogue"), "are missing: run `python -m train prepare`"),

@@ -86,10 +86,10 @@ def publish(run: Path, config: PublishConfig) -> None:
         try:
             sent = send(parcel.files, parcel.repo, parcel.kind, message=f"{parcel.name.capitalize()} of {run.resolve().name}",
                         private=parcel.private)
+            published[parcel.name] = asdict(sent)
+            keep(run, published)
         except (HubError, OSError) as error:
             raise PublishError(f"{error}; the run is whole in {run}, try again with: {command(run, config)}") from error
-        published[parcel.name] = asdict(sent)
-        keep(run, published)
         print(told(sent), flush=True)
 
 
