@@ -37,7 +37,8 @@ def problems(run: Path, files: Mapping[str, Path], catalogue: bool) -> list[str]
     for name, path in files.items():
         found += [f"{name} {words}" for words in faults(path, run)]
     if (run / "adapter" / "README.md").is_file():
-        found += [f"adapter/README.md {words}" for words in card_faults((run / "adapter" / "README.md").read_text("utf-8"))]
+        card = (run / "adapter" / "README.md").read_text("utf-8", errors="replace")
+        found += [f"adapter/README.md {words}" for words in card_faults(card)]
     if catalogue and (run / "catalogue" / "report.json").is_file():
         found += catalogue_faults(run / "catalogue")
     return found
