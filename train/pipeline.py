@@ -9,7 +9,7 @@ from space.base import load_base, load_tokenizer
 from space.pair import Pair, Rows, load_pair
 from space.sources import Catalogue
 from space.wording import Wording
-from train import evaluate, leaks, qlora, report
+from train import card, evaluate, leaks, qlora, report
 from train.catalogue import load_records
 from train.config import ConfigError, EvaluateConfig, FitConfig
 from train.examples import Examples
@@ -74,7 +74,6 @@ def evaluate_run(run: Path, config: EvaluateConfig) -> str:
     (run / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     report.plot_loss(run / "history.jsonl", run / "plots" / "loss.png")
     report.plot_before_after(metrics, config.shots, run / "plots" / "before_after.png")
-    record = json.loads((adapter / "run.json").read_text(encoding="utf-8"))
-    card = report.card(run, record, metrics, lines, config.shots, checked)
-    (adapter / "README.md").write_text(card, encoding="utf-8")
+    told = card.card(run, fit_config.base, metrics, lines, config.shots, checked)
+    (adapter / "README.md").write_text(told, encoding="utf-8")
     return report.as_text(report.table_rows(metrics, config.shots))
