@@ -132,7 +132,7 @@ def test_the_bases_licence_is_carried_on(tmp_path):
     (tmp_path / "README.md").write_text("---\nlicense: other\nlicense_name: shop-1\nlicense_link: https://x.example/l\n---\n")
     licence = base_licence(base, str(tmp_path))
     assert licence.metadata == {"license": "other", "license_name": "shop-1", "license_link": "https://x.example/l"}
-    assert "`shop-1` ([text](https://x.example/l))" in licence.words(base, on_hub=False)
+    assert "`shop-1` ([text](https://x.example/l))" in licence.words(base)
 
 
 @pytest.mark.parametrize("words", [None, "no metadata", "---\nlicense: [\n---\n", "---\ntags: [x]\n---\n"])
@@ -155,10 +155,10 @@ def test_the_licence_of_a_base_on_the_hub_comes_from_its_card(tmp_path):
     finally:
         shutil.rmtree(folder)
     assert licence.metadata == {"license": "llama3.1"}
-    words = licence.words(LLAMA, on_hub=True)
+    words = licence.words(LLAMA)
     assert "**Built with Llama.** Llama 3.1 is licensed under the Llama 3.1 Community License, Copyright ©" in words
     assert 'begins with "Llama"' in words and f"https://huggingface.co/{LLAMA.name}" in words
-    assert "Built with" not in Licence("apache-2.0").words(LLAMA, on_hub=True)
+    assert "Built with" not in Licence("apache-2.0").words(LLAMA)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The command line: python -m train prepare | fit | evaluate | publish | all | sample. Verbs only."""
+"""The command line: python -m train prepare | fit | evaluate | publish | merge | all | sample. Verbs only."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from train.config import ConfigError, EvaluateConfig, FitConfig, PrepareConfig
+from train.config import ConfigError, EvaluateConfig, FitConfig, MergeConfig, PrepareConfig
 
-VERBS = ("prepare", "fit", "evaluate", "publish", "all", "sample")
+VERBS = ("prepare", "fit", "evaluate", "publish", "merge", "all", "sample")
 
 
 class NotYet(Exception):
@@ -42,6 +42,14 @@ def evaluate(run: Path, config: EvaluateConfig) -> None:
     from train import pipeline
 
     print(pipeline.evaluate_run(run, config), flush=True)
+
+
+def merge(run: Path, out: Path, config: MergeConfig) -> None:
+    """Base and adapter become one model; how far its answers agree is printed."""
+    from train import merge as merging
+
+    told = merging.merge(run, out, config)
+    print(f"merge: {out}\n{merging.in_words(told)}", flush=True)
 
 
 def everything(run: Path, source: str, configs: dict) -> None:
@@ -88,7 +96,9 @@ def build_parser() -> argparse.ArgumentParser:
     for name in ("publish", "all"):
         made[name].add_argument("--to", required=name == "publish", help="the Hub repository, user/name")
         made[name].add_argument("--private", action="store_true", help="make the repository private")
-    for name in ("prepare", "fit", "evaluate", "publish", "all"):
+    made["merge"].add_argument("--out", type=Path, default=None, help="the merged model's folder (default RUN/merged)")
+    add_options(made["merge"], MergeConfig)
+    for name in ("prepare", "fit", "evaluate", "publish", "merge", "all"):
         made[name].add_argument("--run", type=Path, required=True, help="the run's folder")
     made["sample"].add_argument("--base", action="store_true", help="pre-train the sample's base (long)")
     made["sample"].add_argument("--adapter", action="store_true", help="rebuild its catalogue and adapter (short)")
@@ -109,6 +119,8 @@ def dispatch(call: argparse.Namespace) -> None:
 
         return sample.rebuild(call.run, base=call.base, adapter=call.adapter, out=call.out, max_steps=call.max_steps,
                               items=call.items)
+    if call.verb == "merge":
+        return merge(call.run, call.out or call.run / "merged", MergeConfig(items=call.items))
     made = {name: config(**{item.name: getattr(call, item.name) for item in fields(config)})
             for name, config in (("prepare", PrepareConfig), ("fit", FitConfig), ("evaluate", EvaluateConfig))
             if call.verb in (name, "all")}

@@ -45,22 +45,21 @@ def card(run: Path, source: str, metrics: dict, samples: Sequence[dict], shots: 
     record = json.loads((run / "adapter" / "run.json").read_text(encoding="utf-8"))
     report = json.loads((run / "catalogue" / "report.json").read_text(encoding="utf-8"))
     base, config = Base(**record["base"]), record["config"]
-    on_hub = not base.revision.startswith("sha256:")
     licence = base_licence(base, source)
     name = f"{base.name.split('/')[-1]}-{run.resolve().name}"
     return fill_card(CARD.read_text(encoding="utf-8"), {
         **{key: f"{record[key]:,}" for key in ("steps", "tokens", "seconds", "examples", "left_out", "adapter_parameters")},
         **_data(report), "learned": f"{config['learn'] or report['splits']['train']:,}",
-        "metadata": metadata(name, base if on_hub else None, licence, report, metrics), "name": name, "base": base.name,
-        "revision": base.revision, "pinned": f', revision="{base.revision}"' if on_hub else "",
-        "served": f"{base.name} --revision {base.revision}" if on_hub else base.name, "base_place": _place(base, on_hub),
+        "metadata": metadata(name, base, licence, report, metrics), "name": name, "base": base.name,
+        "revision": base.revision, "pinned": f', revision="{base.revision}"' if base.on_hub else "",
+        "served": f"{base.name} --revision {base.revision}" if base.on_hub else base.name, "base_place": _place(base),
         "precision": config["precision"], "rank": config["rank"], "answer_tokens": config["answer_tokens"],
         "hardware": record["hardware"], "few_shot_note": _few_shot_note(metrics, shots),
         "table": as_markdown(table_rows(metrics, shots)),
         "checked_items": f"{checked['items']:,}", "checked_records": f"{checked['records']:,}",
         "hyperparameters": as_markdown([["option", "value"], *([key, str(value)] for key, value in config.items())]),
         "libraries": ", ".join(f"{key} {value}" for key, value in record["libraries"].items()),
-        "python": record["python"], "version": record["version"], "licence": licence.words(base, on_hub),
+        "python": record["python"], "version": record["version"], "licence": licence.words(base),
         "samples": sample_pairs(samples), "question": json.dumps(samples[0]["question"], ensure_ascii=False),
         "wording": _wording(Wording.load(run / "adapter" / "prompt.json")),
     })
@@ -84,8 +83,8 @@ def for_repository(text: str, repository: str, catalogue: str | None = None) -> 
     return str(told)
 
 
-def metadata(name: str, base: Base | None, licence: Licence, report: dict, metrics: dict) -> str:
-    """Returns the card's YAML; a base that is a folder (None) is no Hub id and is left out."""
+def metadata(name: str, base: Base, licence: Licence, report: dict, metrics: dict) -> str:
+    """Returns the card's YAML; a base that is a folder is no Hub id and is left out."""
     dataset = report["source"].get("dataset")
     results = [EvalResult(task_type="text-generation", dataset_type=dataset or "catalogue", dataset_name=f"catalogue, {title}",
                           dataset_split=title, metric_type=metric, metric_value=value,
@@ -94,7 +93,7 @@ def metadata(name: str, base: Base | None, licence: Licence, report: dict, metri
     return ModelCardData(
         language=sorted(report["languages"]), library_name="peft", pipeline_tag="text-generation", model_name=name,
         tags=["lora", "qlora", "shelftalk"], datasets=[dataset] if dataset else None, eval_results=results,
-        base_model=base and base.name, base_model_relation="adapter", **licence.metadata).to_yaml()
+        base_model=base.name if base.on_hub else None, base_model_relation="adapter", **licence.metadata).to_yaml()
 
 
 def _with_interval(metric: str, change: dict) -> str:
@@ -116,8 +115,8 @@ def _data(report: dict) -> dict[str, object]:
     }
 
 
-def _place(base: Base, on_hub: bool) -> str:
-    if on_hub:
+def _place(base: Base) -> str:
+    if base.on_hub:
         return (f"The base comes from the Hub; where its page asks for it, accept its terms at https://huggingface.co/"
                 f"{base.name} and log in with `hf auth login`.")
     return (f"The base is not on the Hub: its folder, named `{base.name}`, must be where this is run, or be named in its "

@@ -90,3 +90,10 @@ class EvaluateConfig(Checked):
     items: int = option(200, "items in a set, at most", low=2)
     shots: int = option(3, "worked examples in the prompt of the few-shot base; 0 leaves it out", low=0, high=10)
     score_batch: int = option(64, "items scored in one batch", low=1)
+
+
+@dataclass(frozen=True)
+class MergeConfig(Checked):
+    """How a merged model is compared with base and adapter apart."""
+
+    items: int = option(8, "questions of each scored set whose answers are compared, at most", low=1)

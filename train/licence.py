@@ -27,12 +27,12 @@ class Licence:
         fields = {"license": self.id, "license_name": self.name, "license_link": self.link}
         return {field: value for field, value in fields.items() if value}
 
-    def words(self, base: Base, on_hub: bool) -> str:
+    def words(self, base: Base) -> str:
         """Returns what the card says of it."""
         if self.id == UNKNOWN:
             return ("The licence of the base is not known here: its own card could not be read, or names none. It holds for "
                     "what is made from the base, so look it up before you pass this adapter on.")
-        text = self.link or (f"https://huggingface.co/{base.name}" if on_hub else None)
+        text = self.link or (f"https://huggingface.co/{base.name}" if base.on_hub else None)
         named = f"`{self.name or self.id}`" + (f" ([text]({text}))" if text else "")
         said = f"The licence of the base is {named}. It is carried on: this adapter is made from that base."
         return f"{said} {self._llama()}" if self.id.startswith(("llama3", "llama4")) else said
