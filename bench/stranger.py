@@ -3,7 +3,7 @@
     python -I stranger.py ask.json said.json
 
 ask.json: {"adapter": a folder or Hub id, "base": likewise, "chats": [messages], "tokens": most in an answer}. said.json gets
-{"prompts": ids by apply_chat_template, precision: {way: the greedy answers' ids}, "modules": the packages imported, "versions"}.
+{"prompts": ids by apply_chat_template, precision: {way: the greedy answers' ids}, "modules": those imported, "versions"}.
 """
 
 import importlib.metadata

@@ -17,7 +17,7 @@ from space.pair import load_pair
 from space.prompt import prompt_ids
 from train.card import CardError, card, fill_card, for_repository, metadata, sample_pairs
 from train.fetching import hub_dataset
-from train.licence import Licence, base_licence
+from train.origin import Licence, base_licence
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LLAMA = Base("meta-llama/Llama-3.1-8B-Instruct", COMMIT)

@@ -98,6 +98,19 @@ def test_what_cannot_be_merged_is_said_in_words(tuned_run, merged, tmp_path, cap
     assert not (run / "merged").exists()
 
 
+def test_a_sentencepiece_model_comes_along_for_the_gguf(tuned_run, tiny_base, tmp_path):
+    from train.config import MergeConfig
+
+    base, run = tmp_path / "base", tmp_path / "run"
+    shutil.copytree(tiny_base, base)
+    (base / "tokenizer.model").write_bytes(b"pieces")
+    shutil.copytree(tuned_run, run, ignore=shutil.ignore_patterns("checkpoints"))
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"base": str(base)}))
+    merge(run, tmp_path / "out", MergeConfig(items=1))
+    assert (tmp_path / "out" / "tokenizer.model").read_bytes() == b"pieces"
+
+
 def test_a_full_disk_leaves_nothing_behind(tuned_run, tmp_path, monkeypatch):
     from transformers import PreTrainedModel
 

@@ -1,6 +1,7 @@
 """The Modelfile: what Ollama would put before the model is, sign for sign, what apply_chat_template puts there."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +95,11 @@ def test_what_a_modelfile_says(ours):
     text = modelfile(ours, ["</s>", "<|end|>"])
     assert text.startswith("FROM .\nTEMPLATE ") and 'PARAMETER stop "</s>"\nPARAMETER stop "<|end|>"\n' in text
     assert "PARAMETER temperature 0" in text and "Question: {{ .Content }}\nAnswer:{{ else" in template_of(text)
+
+
+def test_the_readme_shows_that_very_template(ours):
+    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+    assert template_of(readme) == template_of(modelfile(ours, []))
 
 
 @pytest.mark.parametrize("name", ["meta-llama-Llama-3.1-8B-Instruct", "meta-llama-Llama-3.2-3B-Instruct",

@@ -12,8 +12,8 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from space.base import Base
 from space.wording import Wording
 from train.cleaning import DROPS, RULES
-from train.licence import Licence, base_licence
 from train.measures import token_f1
+from train.origin import Licence, base_licence
 from train.report import as_markdown, table_rows
 
 CARD = Path(__file__).resolve().parent.parent / "model_card.md"

@@ -20,8 +20,8 @@ from space.decode import stream_tokens
 from space.pair import Pair, Rows, load_pair
 from train.card import fill_card
 from train.config import ConfigError, FitConfig, MergeConfig
-from train.licence import base_licence
 from train.modelfile import modelfile
+from train.origin import base_file, base_licence
 from train.pipeline import load_examples
 from train.qlora import stored_config
 
@@ -106,6 +106,9 @@ def _write(out: Path, run: Path, pair: Pair, fit_config: FitConfig, told: dict) 
     try:
         # The adapter's own tokenizer, chat template and wording.
         shutil.copytree(run / "adapter", unfinished, ignore=shutil.ignore_patterns("adapter_*", "README.md", "run.json"))
+        sentencepiece = base_file(pair.base, fit_config.base, "tokenizer.model")
+        if sentencepiece:  # transformers does without; a GGUF is not the same model without it
+            shutil.copyfile(sentencepiece, unfinished / sentencepiece.name)
         pair.model.generation_config = GenerationConfig(
             bos_token_id=pair.tokenizer.bos_token_id, eos_token_id=sorted(pair.stop_ids),
             pad_token_id=pair.tokenizer.pad_token_id, do_sample=False, max_new_tokens=fit_config.answer_tokens)

@@ -1,4 +1,4 @@
-"""A base's licence, from the base's own card, and what it asks of whoever passes on an adapter made from it."""
+"""What a base brings beside its weights: single files of it, and its licence, from its own card."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Licence:
         return {field: value for field, value in fields.items() if value}
 
     def words(self, base: Base) -> str:
-        """Returns what the card says of it."""
+        """Returns what a card says of it, and what it asks of whoever passes on what was made from the base."""
         if self.id == UNKNOWN:
             return ("The licence of the base is not known here: its own card could not be read, or names none. It holds for "
                     "what is made from the base, so look it up before you pass this adapter on.")
@@ -47,17 +47,29 @@ class Licence:
                 "acceptable use policy.")
 
 
-def base_licence(base: Base, source: str) -> Licence:
-    """Returns the licence in the base's own card: in its folder, or on the Hub or in the Hub's cache.
+def base_file(base: Base, source: str, name: str) -> Path | None:
+    """Returns one of the base's own files, or None where it is not there or cannot be reached.
 
-    `source` is the folder or the Hub id that the base was loaded from. A card that is not there, cannot be reached or
-    names no licence gives an unknown one: none is ever guessed.
+    `source` is the folder or the Hub id that the base was loaded from; of an id, the Hub is asked, or its cache.
     """
     folder = Path(source)
+    if folder.is_dir():
+        return folder / name if (folder / name).is_file() else None
     try:
-        card = folder / "README.md" if folder.is_dir() else hf_hub_download(base.name, "README.md", revision=base.revision)
-        told = metadata_load(card) or {}
-    except (OSError, ValueError, YAMLError):
+        return Path(hf_hub_download(base.name, name, revision=base.revision))
+    except (OSError, ValueError):
+        return None
+
+
+def base_licence(base: Base, source: str) -> Licence:
+    """Returns the licence in the base's own card, loaded like base_file().
+
+    A card that is not there, cannot be reached or names no licence gives an unknown one: none is ever guessed.
+    """
+    card = base_file(base, source, "README.md")
+    try:
+        told = (metadata_load(card) if card else None) or {}
+    except (ValueError, YAMLError):
         return Licence()
     return Licence(*(str(told[field]) if told.get(field) else default for field, default in (
         ("license", UNKNOWN), ("license_name", None), ("license_link", None))))
