@@ -100,10 +100,13 @@ def test_every_snippet_runs_as_it_stands_and_says_what_the_page_says(text, tuned
 
 
 @pytest.mark.slow
-def test_on_the_hub_every_snippet_loads_from_there(text):
+def test_on_the_hub_every_snippet_loads_from_there(text, tuned_run):
     there = for_repository(text, "me/shop", catalogue="me/shop-catalogue")
     assert len(re.findall(r'^adapter = "me/shop"$', there, re.MULTILINE)) == 3
     assert "ADAPTER=$(hf download --quiet me/shop)" in there and 'adapter = "adapter"' not in there
+    assert text.count("](../plots/") == there.count("](plots/") == 2 and "../plots" not in there
+    for place in re.findall(r"\]\((\.\./plots/.*?)\)", text):
+        assert (tuned_run / "adapter" / place).is_file()
     before, after = ModelCard(text), ModelCard(there)
     assert after.data.datasets == ["me/shop-catalogue"] and after.data.eval_results == before.data.eval_results
     assert for_repository(there, "me/shop", catalogue="me/shop-catalogue") == there

@@ -18,9 +18,10 @@ from train.report import as_markdown, table_rows
 
 CARD = Path(__file__).resolve().parent.parent / "model_card.md"
 PLACEHOLDER = re.compile(r"\{([a-z_0-9]+)\}")
-# Where the card says which adapter is loaded: in Python and in the shell, a line each.
+# Where the card says which adapter is loaded, in Python and in the shell, and where the plots are.
 ADDRESSES = {re.compile(r'^adapter = ".*"$', re.MULTILINE): 'adapter = "{}"',
-             re.compile(r"^ADAPTER=.*$", re.MULTILINE): "ADAPTER=$(hf download --quiet {})"}
+             re.compile(r"^ADAPTER=.*$", re.MULTILINE): "ADAPTER=$(hf download --quiet {})",
+             re.compile(r"\]\((?:\.\./)?plots/"): "](plots/"}
 SHOWN = 400  # characters of a sample's text
 
 
@@ -66,7 +67,7 @@ def card(run: Path, source: str, metrics: dict, samples: Sequence[dict], shots: 
 
 
 def for_repository(text: str, repository: str, catalogue: str | None = None) -> str:
-    """Returns a run's card as it stands in `repository` on the Hub: every snippet loads the adapter from there.
+    """Returns a run's card as it stands in `repository` on the Hub, with plots/ beside it: every snippet loads from there.
 
     `catalogue` is the dataset repository with its catalogue, if there is one. A card that was addressed before is
     addressed anew. Raises CardError where the card has no place for an address.

@@ -121,6 +121,6 @@ def rebuild(run: Path, base: bool = False, adapter: bool = False, out: Path | No
     scoring = EvaluateConfig(items=items, shots=0) if adapter else EvaluateConfig(items=items)
     everything(run, str(source), {"prepare": PrepareConfig(), "fit": fitting, "evaluate": scoring})
     if adapter:
-        for name in ("catalogue", "adapter"):
+        for name in ("catalogue", "adapter", "plots"):
             shutil.rmtree(out / name, ignore_errors=True)
             shutil.copytree(run / name, out / name)
