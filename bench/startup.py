@@ -103,7 +103,7 @@ def wait_for_page(url: str, process: subprocess.Popen, log) -> None:
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.05)
     log.seek(0)
-    raise RuntimeError("app.py did not start:\n" + log.read().decode(errors="replace")[-3000:])
+    raise RuntimeError(f"nothing answers at {url}:\n" + log.read().decode(errors="replace")[-3000:])
 
 
 def free_port() -> int:

@@ -36,6 +36,11 @@ class Base:
     name: str
     revision: str
 
+    @property
+    def on_hub(self) -> bool:
+        """Whether the name is a repository's on the Hub, and not a folder's."""
+        return not self.revision.startswith("sha256:")
+
     def __str__(self) -> str:
         return f"{self.name} at {self.revision[:15]}"
 

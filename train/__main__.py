@@ -1,4 +1,4 @@
-"""The command line: python -m train prepare | fit | evaluate | publish | all | sample. Verbs only."""
+"""The command line: python -m train prepare | fit | evaluate | publish | merge | all | sample. Verbs only."""
 
 from __future__ import annotations
 
@@ -13,12 +13,21 @@ from pathlib import Path
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from train.config import Checked, ConfigError, EvaluateConfig, FitConfig, PrepareConfig, PublishConfig, PushConfig
+from train.config import (
+    Checked,
+    ConfigError,
+    EvaluateConfig,
+    FitConfig,
+    MergeConfig,
+    PrepareConfig,
+    PublishConfig,
+    PushConfig,
+)
 
-VERBS = ("prepare", "fit", "evaluate", "publish", "all", "sample")
-CONFIGS = {"prepare": (PrepareConfig,), "fit": (FitConfig, PushConfig), "evaluate": (EvaluateConfig,),
-           "publish": (PublishConfig,)}
-CONFIGS["all"] = tuple(config for configs in CONFIGS.values() for config in configs)
+VERBS = ("prepare", "fit", "evaluate", "publish", "merge", "all", "sample")
+STEPS = {"prepare": (PrepareConfig,), "fit": (FitConfig, PushConfig), "evaluate": (EvaluateConfig,),
+         "publish": (PublishConfig,)}
+CONFIGS = {**STEPS, "merge": (MergeConfig,), "all": tuple(config for configs in STEPS.values() for config in configs)}
 
 
 def prepare(run: Path, source: str, config: PrepareConfig) -> None:
@@ -49,6 +58,14 @@ def publish(run: Path, config: PublishConfig) -> None:
     from train.publish import publish as publish_run
 
     publish_run(run, config)
+
+
+def merge(run: Path, out: Path, config: MergeConfig) -> None:
+    """Base and adapter become one model; how far its answers agree is printed."""
+    from train import merge as merging
+
+    told = merging.merge(run, out, config)
+    print(f"merge: {out}\n{merging.in_words(told)}", flush=True)
 
 
 def everything(run: Path, source: str, configs: dict[type, Checked]) -> None:
@@ -91,6 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name, configs in CONFIGS.items():
         add_options(made[name], configs)
     made["evaluate"].add_argument("--limit", dest="items", type=int, default=argparse.SUPPRESS, help="the same as --items")
+    made["merge"].add_argument("--out", type=Path, default=None, help="the merged model's folder (default RUN/merged)")
     for name in CONFIGS:
         made[name].add_argument("--run", type=Path, required=True, help="the run's folder")
     made["sample"].add_argument("--base", action="store_true", help="pre-train the sample's base (long)")
@@ -116,7 +134,9 @@ def dispatch(call: argparse.Namespace) -> None:
         raise ConfigError("--push-every is missing: --to says where checkpoints go; `publish` sends the adapter")
     if call.verb == "publish" and not call.to:
         raise ConfigError("--to is missing: give the Hub repository, user/name")
-    if call.verb == "prepare":
+    if call.verb == "merge":
+        merge(call.run, call.out or call.run / "merged", made[MergeConfig])
+    elif call.verb == "prepare":
         prepare(call.run, call.source, made[PrepareConfig])
     elif call.verb == "fit":
         fit(call.run, made[FitConfig], made[PushConfig])

@@ -144,3 +144,10 @@ class PublishConfig(Checked):
     def catalogue_repo(self) -> str:
         """The catalogue's repository; empty where it stays here."""
         return "" if self.no_catalogue or not self.to else self.catalogue or f"{self.to}-catalogue"
+
+
+@dataclass(frozen=True)
+class MergeConfig(Checked):
+    """How a merged model is compared with base and adapter apart."""
+
+    items: int = option(8, "questions of each scored set whose answers are compared, at most", low=1)
