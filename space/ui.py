@@ -28,11 +28,16 @@ def build_demo(engine, settings: Settings) -> gr.Blocks:
             _ask_tab(answer, info, engine.examples(), settings)
         with gr.Tab(TEXT["summarize_tab"]):
             _summarize_tab(summarize, info, settings)
-        gr.api(answer, api_name="answer", **MODEL)
-        gr.api(summarize, api_name="summarize", **MODEL)
-        gr.api(search_endpoint(engine, settings), api_name="search")
-        gr.api(info_endpoint(engine), api_name="info")
+        add_endpoints(engine, settings)
     return demo.queue(max_size=settings.queue_size, api_open=False)
+
+
+def add_endpoints(engine, settings: Settings) -> None:
+    """Gives the page that is being built its four public endpoints."""
+    gr.api(answer_endpoint(engine, settings), api_name="answer", **MODEL)
+    gr.api(summarize_endpoint(engine, settings), api_name="summarize", **MODEL)
+    gr.api(search_endpoint(engine, settings), api_name="search")
+    gr.api(info_endpoint(engine), api_name="info")
 
 
 def launch_options(settings: Settings) -> dict:
@@ -128,6 +133,8 @@ def _words_for_visitors() -> Iterator[None]:
         yield
     except InputError as error:
         raise _refusal(str(error)) from error
+    except gr.Error:  # ZeroGPU's own words: whose minutes are used up, for example
+        raise
     except Exception as error:
         log.exception("the engine failed")
         raise _refusal(TEXT["failed"]) from error
