@@ -106,3 +106,16 @@ def pair(tiny_base, adapter):
     from space.pair import load_pair
 
     return load_pair(str(tiny_base), str(adapter))
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A Hub of its own on loopback, for the real client in this process (by `HfApi(endpoint=...)`) or in another."""
+    from huggingface_hub import constants
+
+    from tests.hub import Hub
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    with Hub() as running:
+        yield running
