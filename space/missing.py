@@ -10,15 +10,15 @@ import gradio as gr
 from space import cards
 from space.base import address, kind_of
 from space.prompt import InputError
-from space.settings import SAMPLE, Settings, SettingsError
+from space.settings import Settings, SettingsError
 from space.ui import add_endpoints
 
 TOKEN = re.compile(r"hf_\w{8,}")
-WHERE = {"en": "Settings → Variables and secrets", "pt": "Settings → Variables and secrets (definições do Space)"}
+WHERE = "Settings → Variables and secrets"  # on the Hub, in either language
 # For each kind of problem (see space/base.py): what is missing, and what the Space's owner does about it.
 TEXT = {
     "en": {
-        "title": "This Space cannot answer yet", "mend": "How its owner mends it", "words": "In the program's own words",
+        "title": "This Space cannot answer yet", "mend": "How its owner mends it",
         "again": "The Space starts again by itself when a variable or a secret changes; else restart it under Settings.",
         "gated": ("{variable} is set to {value}, which is handed out only to those who accepted its licence.",
                   "Accept the licence at {url}. Make a token that may read it at https://huggingface.co/settings/tokens and "
@@ -35,7 +35,6 @@ TEXT = {
     },
     "pt": {
         "title": "Este Space ainda não pode responder", "mend": "Como quem o mantém resolve",
-        "words": "Nas palavras do programa, em inglês",
         "again": "O Space recomeça sozinho quando uma variável ou um segredo muda; se não, reinicie-o em Settings.",
         "gated": ("{variable} é {value}, que só é entregue a quem aceitou a licença.",
                   "Aceite a licença em {url}. Crie um token que possa lê-lo em https://huggingface.co/settings/tokens e "
@@ -47,12 +46,12 @@ TEXT = {
                    "segredo chamado HF_TOKEN."),
         "setting": ("Algumas das suas variáveis não podem ser usadas.", "Corrija-as em {where}."),
         "other": ("Não é possível servir o que {variable} indica.",
-                  "Corrija {variable} em {where}. Se estiver certo, o registo do Space tem os pormenores."),
+                  "Corrija {variable} em {where}. Se estiver certo, o log do Space tem os detalhes."),
         "all": "as variáveis",
     },
 }
 
-UNSET = "– (not set, sem valor)"
+OWN_WORDS = 'In the program’s own words <span lang="pt">· Nas palavras do programa</span>'
 
 
 class Missing:
@@ -94,18 +93,19 @@ def page(error: Exception, settings: Settings) -> str:
     guilty = next((name for name in models if named.get(name) and named[name] in str(error)), "")
     if not guilty and kind != "setting":
         kind = "other"
-    value = named.get(guilty) or ""
-    parts = []
+    value = TOKEN.sub("hf_…", named.get(guilty) or "")
+    columns = []
     for language, text in TEXT.items():
         what, mend = (sentence.format(
-            variable=_code(guilty) if guilty else text["all"], value=_code(value), where=f"<b>{escape(WHERE[language])}</b>",
+            variable=_code(guilty) if guilty else text["all"], value=_code(value), where=f"<b>{WHERE}</b>",
             revision=_code(guilty.replace("_MODEL", "") + "_REVISION"),
             url=address("catalogue" if guilty == "CATALOGUE" else "", escape(value))) for sentence in text[kind])
-        parts.append(f'<article class="card" lang="{language}"><h2>{text["title"]}</h2><p>{what}</p><h3>{text["mend"]}</h3>'
-                     f'<p>{_linked(mend)} {text["again"]}</p><h3>{text["words"]}</h3><p>{_code(words)}</p></article>')
-    rows = "".join(f'<tr><th scope="row">{_code(name)}</th><td>{_code(set_to) if set_to and str(SAMPLE) not in set_to else UNSET}</td></tr>'
-                   for name, set_to in named.items())
-    return f'<section class="missing">{"".join(parts)}{rows and f"<table>{rows}</table>"}</section>'
+        columns.append(f'<article class="card" lang="{language}"><h2>{text["title"]}</h2><p>{what}</p>'
+                      f'<h3>{text["mend"]}</h3><p>{_linked(mend)} {text["again"]}</p></article>')
+    rows = "".join(f'<tr><th scope="row">{_code(name)}</th><td>{_code(given) if given else "–"}</td></tr>'
+                   for name, given in named.items())
+    return (f'<section class="missing">{"".join(columns)}<div class="own"><h3>{OWN_WORDS}</h3><p lang="en">{_code(words)}</p>'
+            f'</div>{rows and f"<table>{rows}</table>"}</section>')
 
 
 def _code(text: str) -> str:
