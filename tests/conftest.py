@@ -110,12 +110,15 @@ def pair(tiny_base, adapter):
 
 @pytest.fixture
 def hub(monkeypatch):
-    """A Hub of its own on loopback, for the real client in this process (by `HfApi(endpoint=...)`) or in another."""
+    """A Hub of its own on loopback: the real client of this process takes it for the one, as ana; see Hub.environ for another."""
     from huggingface_hub import constants
 
     from tests.hub import Hub
 
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     with Hub() as running:
+        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, running.endpoint)
+        for name, value in {"HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True, "ENDPOINT": running.endpoint,
+                            "HUGGINGFACE_CO_URL_TEMPLATE": template}.items():
+            monkeypatch.setattr(constants, name, value)
+        monkeypatch.setenv("HF_TOKEN", running.token)
         yield running

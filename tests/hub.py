@@ -335,7 +335,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Says which files are large, and what each is now."""
         self.needs(repo.may_write(self.user), 403, words="you may not write to this repository")
         return self.json({"files": [
-            {"path": each["path"], "uploadMode": "lfs" if each["path"].endswith(LARGE) else "regular", "shouldIgnore": False,
+            {"path": each["path"], "shouldIgnore": False,
+             "uploadMode": "lfs" if large(each["path"], each["size"]) else "regular",
              "oid": oid(each["path"], repo.files[each["path"]]) if each["path"] in repo.files else None}
             for each in asked["files"]]})
 
@@ -383,7 +384,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.needs(path in commit.files, 404, "EntryNotFound", "Entry not found", {"X-Repo-Commit": commit.oid})
         content = commit.files[path]
         headers = {"X-Repo-Commit": commit.oid, "ETag": f'"{oid(path, content)}"', "Accept-Ranges": "bytes"}
-        if path.endswith(LARGE):
+        if large(path, len(content)):
             headers |= {"X-Linked-Etag": headers["ETag"], "X-Linked-Size": str(len(content))}
         if found := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
             first, last = int(found[1]), min(int(found[2] or len(content) - 1), len(content) - 1)
@@ -434,9 +435,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return [each for each in shown if recursive or "/" not in each["path"].removeprefix(start)]
 
 
+def large(path: str, size: int) -> bool:
+    """Whether a file is kept as a large one."""
+    return size > 0 and path.endswith(LARGE)
+
+
 def oid(path: str, content: bytes) -> str:
     """Returns a file's id: a large one's sha256, another's git blob id."""
-    if path.endswith(LARGE):
+    if large(path, len(content)):
         return hashlib.sha256(content).hexdigest()
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
@@ -445,4 +451,4 @@ def entry(path: str, content: bytes) -> dict:
     """Returns a file's line in a tree."""
     shown = {"type": "file", "path": path, "size": len(content), "oid": oid(path, content)}
     return shown | ({"lfs": {"oid": oid(path, content), "size": len(content), "pointerSize": 130}}
-                    if path.endswith(LARGE) else {})
+                    if large(path, len(content)) else {})

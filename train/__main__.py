@@ -12,13 +12,9 @@ from pathlib import Path
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from train.config import ConfigError, EvaluateConfig, FitConfig, PrepareConfig
+from train.config import ConfigError, EvaluateConfig, FitConfig, PrepareConfig, PublishConfig
 
 VERBS = ("prepare", "fit", "evaluate", "publish", "all", "sample")
-
-
-class NotYet(Exception):
-    """A verb that this version does not have."""
 
 
 def prepare(run: Path, source: str, config: PrepareConfig) -> None:
@@ -44,6 +40,13 @@ def evaluate(run: Path, config: EvaluateConfig) -> None:
     print(pipeline.evaluate_run(run, config), flush=True)
 
 
+def publish(run: Path, config: PublishConfig) -> None:
+    """Adapter and catalogue go to the Hub."""
+    from train.publish import publish as publish_run
+
+    publish_run(run, config)
+
+
 def everything(run: Path, source: str, configs: dict) -> None:
     """Every verb in order; the base is scored before it is tuned."""
     from train import pipeline
@@ -52,6 +55,8 @@ def everything(run: Path, source: str, configs: dict) -> None:
     pipeline.score_base(run, configs["fit"], configs["evaluate"])
     fit(run, configs["fit"])
     evaluate(run, configs["evaluate"])
+    if configs["publish"].to:
+        publish(run, configs["publish"])
 
 
 # --- the call --------------------------------------------------------------------------------------------------------
@@ -86,8 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_options(made[name], EvaluateConfig)
     made["evaluate"].add_argument("--limit", dest="items", type=int, default=argparse.SUPPRESS, help="the same as --items")
     for name in ("publish", "all"):
-        made[name].add_argument("--to", required=name == "publish", help="the Hub repository, user/name")
-        made[name].add_argument("--private", action="store_true", help="make the repository private")
+        add_options(made[name], PublishConfig)
     for name in ("prepare", "fit", "evaluate", "publish", "all"):
         made[name].add_argument("--run", type=Path, required=True, help="the run's folder")
     made["sample"].add_argument("--base", action="store_true", help="pre-train the sample's base (long)")
@@ -101,25 +105,27 @@ def build_parser() -> argparse.ArgumentParser:
 
 def dispatch(call: argparse.Namespace) -> None:
     """Does what was asked."""
-    if getattr(call, "to", None):
-        raise NotYet("publish and --to are not in this version yet; the adapter is whole in RUN/adapter, and "
-                     "`hf upload user/name RUN/adapter` sends it")
     if call.verb == "sample":
         from train import sample
 
         return sample.rebuild(call.run, base=call.base, adapter=call.adapter, out=call.out, max_steps=call.max_steps,
                               items=call.items)
     made = {name: config(**{item.name: getattr(call, item.name) for item in fields(config)})
-            for name, config in (("prepare", PrepareConfig), ("fit", FitConfig), ("evaluate", EvaluateConfig))
+            for name, config in (("prepare", PrepareConfig), ("fit", FitConfig), ("evaluate", EvaluateConfig),
+                                 ("publish", PublishConfig))
             if call.verb in (name, "all")}
     if "fit" in made and not made["fit"].base:
         raise ConfigError("--base is missing: give a Hub id such as mistralai/Mistral-7B-Instruct-v0.3, or a folder")
+    if call.verb == "publish" and not made["publish"].to:
+        raise ConfigError("--to is missing: give the Hub repository, user/name")
     if call.verb == "prepare":
         prepare(call.run, call.source, made["prepare"])
     elif call.verb == "fit":
         fit(call.run, made["fit"])
     elif call.verb == "evaluate":
         evaluate(call.run, made["evaluate"])
+    elif call.verb == "publish":
+        publish(call.run, made["publish"])
     else:
         everything(call.run, call.source, made)
 
@@ -132,7 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
     call = build_parser().parse_args(arguments)
     try:
         dispatch(call)
-    except (ConfigError, NotYet) as error:
+    except ConfigError as error:
         return _stop(str(error), 2)
     except OSError as error:
         return _stop(f"{error.strerror or error}: {Path(error.filename).name}" if error.filename else str(error), 1)

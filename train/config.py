@@ -90,3 +90,42 @@ class EvaluateConfig(Checked):
     items: int = option(200, "items in a set, at most", low=2)
     shots: int = option(3, "worked examples in the prompt of the few-shot base; 0 leaves it out", low=0, high=10)
     score_batch: int = option(64, "items scored in one batch", low=1)
+
+
+@dataclass(frozen=True)
+class PublishConfig(Checked):
+    """Where a run goes on the Hub, and who may see it."""
+
+    to: str = option("", "the adapter's repository on the Hub, user/name")
+    private: bool = option(False, "nobody else may see any of it")
+    catalogue: str = option("", "the catalogue's repository, a data set; TO-catalogue if not set")
+    public_catalogue: bool = option(False, "everyone may read the catalogue; a new repository for it is private otherwise")
+    no_catalogue: bool = option(False, "the catalogue stays here")
+    dry_run: bool = option(False, "only list what would go, without any network")
+
+    def __post_init__(self) -> None:
+        from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+        super().__post_init__()
+        chosen = [f"--{item.name.replace('_', '-')}" for item in fields(self) if getattr(self, item.name)]
+        if chosen and not self.to:
+            raise ConfigError(f"--to is missing: {chosen[0]} needs the Hub repository, user/name")
+        problems = [f"{first} and {second} contradict each other" for first, second in (
+            ("--private", "--public-catalogue"), ("--catalogue", "--no-catalogue"),
+            ("--public-catalogue", "--no-catalogue")) if {first, second} <= set(chosen)]
+        for name, value in (("--to", self.to), ("--catalogue", self.catalogue_repo)):
+            try:
+                validate_repo_id(value or "user/name")
+                if value and value.count("/") != 1:
+                    raise HFValidationError("it has no user")
+            except HFValidationError:
+                problems.append(f"{name} is {value!r}, which is no repository: give user/name, of letters, digits, -, _ and .")
+        if self.to and self.to == self.catalogue:
+            problems.append("--to and --catalogue are the same")
+        if problems:
+            raise ConfigError("; ".join(problems))
+
+    @property
+    def catalogue_repo(self) -> str:
+        """The catalogue's repository; empty where it stays here."""
+        return "" if self.no_catalogue or not self.to else self.catalogue or f"{self.to}-catalogue"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 from space.base import load_base, load_tokenizer
@@ -69,12 +71,26 @@ def evaluate_run(run: Path, config: EvaluateConfig) -> str:
     columns["tuned"] = evaluate.score_column(run, pair, examples, config, "tuned")
     lines = evaluate.samples(examples, config, columns)
     metrics = evaluate.metrics(lines, list(columns), pair.wording)
-    (run / "samples.jsonl").write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines),
-                                       encoding="utf-8")
-    (run / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-    report.plot_loss(run / "history.jsonl", run / "plots" / "loss.png")
-    report.plot_before_after(metrics, config.shots, run / "plots" / "before_after.png")
+    unfinished = run / "evaluation.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    (unfinished / "plots").mkdir(parents=True)
+    (unfinished / "samples.jsonl").write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines),
+                                              encoding="utf-8")
+    (unfinished / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    report.plot_loss(run / "history.jsonl", unfinished / "plots" / "loss.png")
+    report.plot_before_after(metrics, config.shots, unfinished / "plots" / "before_after.png")
     record = json.loads((adapter / "run.json").read_text(encoding="utf-8"))
     card = report.card(run, record, metrics, lines, config.shots, checked)
-    (adapter / "README.md").write_text(card, encoding="utf-8")
+    (unfinished / "README.md").write_text(card, encoding="utf-8")
+    keep_evaluation(run, unfinished)
     return report.as_text(report.table_rows(metrics, config.shots))
+
+
+def keep_evaluation(run: Path, unfinished: Path) -> None:
+    """Moves an evaluation that is whole into the run, its card last: a run with a card has all that the card speaks of."""
+    (run / "adapter" / "README.md").unlink(missing_ok=True)
+    (run / "plots").mkdir(exist_ok=True)
+    for name in ("samples.jsonl", "metrics.json", "plots/loss.png", "plots/before_after.png"):
+        os.replace(unfinished / name, run / name)
+    os.replace(unfinished / "README.md", run / "adapter" / "README.md")
+    shutil.rmtree(unfinished)

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from datasets import Dataset
 from peft import PeftModel
+from safetensors import SafetensorError
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 from transformers import (
@@ -149,7 +150,10 @@ def save_adapter(run: Path, model: PeftModel, examples: Examples, record: dict) 
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(torch.bfloat16)  # half the download; it is these weights that are scored
-    model.save_pretrained(unfinished)
+    try:
+        model.save_pretrained(unfinished)
+    except SafetensorError as error:  # its only kind, for a full disk too
+        raise OSError(f"the adapter cannot be written to {unfinished}: {error}") from error
     for how_it_was_loaded in ("is_local", "local_files_only"):
         examples.tokenizer.init_kwargs.pop(how_it_was_loaded, None)
     examples.tokenizer.save_pretrained(unfinished)
