@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils import logging as transformers_logging
@@ -92,12 +93,12 @@ def digest(folder: Path) -> str:
     return "sha256:" + total.hexdigest()
 
 
-def identify(base: str, config) -> Base:
-    """Returns which base this is: never a path. `config` is the loaded transformers config."""
-    folder = Path(base)
-    if folder.is_dir():
+def identify(base: str, commit: str | None, config) -> Base:
+    """Returns which base this is: never a path. `config` is the loaded transformers config; a folder has no commit."""
+    if commit is None:
+        folder = Path(base)
         return Base(getattr(config, "model_name", folder.resolve().name), digest(folder))
-    return Base(base, config._commit_hash or "unknown")
+    return Base(base, commit)
 
 
 def load_tokenizer(source: str, revision: str | None = None):
@@ -123,11 +124,13 @@ def load_base(base: str, revision: str | None = None, precision: str = "nf4", tr
                                    bnb_4bit_compute_dtype=torch.bfloat16) if precision == "nf4" else None
     device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     with named("base", base):
-        config = AutoConfig.from_pretrained(base, revision=revision)
+        # The commit that a branch has now, so that config and weights are of one.
+        commit = None if folder.is_dir() else Path(hf_hub_download(base, "config.json", revision=revision)).parent.name
+        config = AutoConfig.from_pretrained(base, revision=commit)
         # Weights are quantized on the GPU. Others are moved there when they are whole: on ZeroGPU there is only a stand-in
         # for CUDA, which the threads that read weights do not know.
         model = AutoModelForCausalLM.from_pretrained(
-            base, revision=revision, dtype=torch.bfloat16, quantization_config=four_bits,
+            base, revision=commit, dtype=torch.bfloat16, quantization_config=four_bits,
             device_map={"": device if four_bits else "cpu"})
         model = model if four_bits else model.to(device)
     for layer in model.modules():
@@ -135,4 +138,4 @@ def load_base(base: str, revision: str | None = None, precision: str = "nf4", tr
             # bitsandbytes repacks weights for a CPU kernel that has no backward pass and wants these multiples.
             fits = layer.out_features % 32 == 0 and layer.in_features % 64 == 0
             layer.support_avx512bf16_for_cpu &= fits and not training
-    return model.eval(), identify(base, config)
+    return model.eval(), identify(base, commit, config)

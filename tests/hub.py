@@ -65,7 +65,9 @@ class Repo:
         files = dict(self.commits[-1].files) if self.commits else {}
         for path, content in changes.items():
             files.pop(path, None) if content is None else files.update({path: content})
-        oid = hashlib.sha1(f"{self.kind}/{self.name}/{len(self.commits)}/{title}".encode()).hexdigest()
+        # Of the content too: clients keep what they downloaded, by its commit, from one Hub to the next.
+        content = [(path, hashlib.sha1(files[path]).hexdigest()) for path in sorted(files)]
+        oid = hashlib.sha1(f"{self.kind}/{self.name}/{len(self.commits)}/{title}/{content}".encode()).hexdigest()
         self.commits.append(Commit(oid, title, author, files))
         return oid
 
@@ -326,7 +328,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         url = f"{self.hub.endpoint}/{KINDS[kind]}{name}"
         if (kind, name) in self.hub.repos:
             return 409, {}, json.dumps({"error": "You already created this repo", "url": url}).encode()
-        repo = self.hub.create(name, kind, private=asked.get("visibility") == "private", sdk=asked.get("sdk"))
+        repo = self.hub.create(name, kind, private=asked.get("visibility") == "private", sdk=asked.get("sdk"),
+                               hardware=asked.get("hardware"))
         repo.variables = {each["key"]: each for each in asked.get("variables", [])}
         repo.secrets = {each["key"]: each["value"] for each in asked.get("secrets", [])}
         return self.json({"url": url, "name": name, "id": name})

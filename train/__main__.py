@@ -1,4 +1,4 @@
-"""The command line: python -m train prepare | fit | evaluate | publish | all | sample. Verbs only."""
+"""The command line: python -m train prepare | fit | evaluate | publish | deploy | all | sample. Verbs only."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from train.config import ConfigError, EvaluateConfig, FitConfig, PrepareConfig, PublishConfig
+from train.config import ConfigError, DeployConfig, EvaluateConfig, FitConfig, PrepareConfig, PublishConfig
 
-VERBS = ("prepare", "fit", "evaluate", "publish", "all", "sample")
+VERBS = ("prepare", "fit", "evaluate", "publish", "deploy", "all", "sample")
 
 
 def prepare(run: Path, source: str, config: PrepareConfig) -> None:
@@ -45,6 +45,13 @@ def publish(run: Path, config: PublishConfig) -> None:
     from train.publish import publish as publish_run
 
     publish_run(run, config)
+
+
+def deploy(config: DeployConfig) -> None:
+    """The page goes to a Space."""
+    from train.deploy import deploy as deploy_space
+
+    deploy_space(config)
 
 
 def everything(run: Path, source: str, configs: dict) -> None:
@@ -92,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     made["evaluate"].add_argument("--limit", dest="items", type=int, default=argparse.SUPPRESS, help="the same as --items")
     for name in ("publish", "all"):
         add_options(made[name], PublishConfig)
+    add_options(made["deploy"], DeployConfig)
     for name in ("prepare", "fit", "evaluate", "publish", "all"):
         made[name].add_argument("--run", type=Path, required=True, help="the run's folder")
     made["sample"].add_argument("--base", action="store_true", help="pre-train the sample's base (long)")
@@ -112,8 +120,8 @@ def dispatch(call: argparse.Namespace) -> None:
                               items=call.items)
     made = {name: config(**{item.name: getattr(call, item.name) for item in fields(config)})
             for name, config in (("prepare", PrepareConfig), ("fit", FitConfig), ("evaluate", EvaluateConfig),
-                                 ("publish", PublishConfig))
-            if call.verb in (name, "all")}
+                                 ("publish", PublishConfig), ("deploy", DeployConfig))
+            if call.verb == name or (call.verb == "all" and name != "deploy")}
     if "fit" in made and not made["fit"].base:
         raise ConfigError("--base is missing: give a Hub id such as mistralai/Mistral-7B-Instruct-v0.3, or a folder")
     if call.verb == "publish" and not made["publish"].to:
@@ -126,6 +134,8 @@ def dispatch(call: argparse.Namespace) -> None:
         evaluate(call.run, made["evaluate"])
     elif call.verb == "publish":
         publish(call.run, made["publish"])
+    elif call.verb == "deploy":
+        deploy(made["deploy"])
     else:
         everything(call.run, call.source, made)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
-from huggingface_hub import CommitOperationAdd, HfApi, get_session, set_client_factory
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_session, set_client_factory
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
 from huggingface_hub.utils import (
     are_progress_bars_disabled,
@@ -83,13 +83,13 @@ class Sent:
     new: bool
 
 
-def send(files: Mapping[str, Path | bytes], repo: str, kind: str = "model", *, message: str, private: bool = False,
+def send(files: Mapping[str, Path | bytes | None], repo: str, kind: str = "model", *, message: str, private: bool = False,
          progress: bool = True) -> Sent:
     """Makes {path in the repository: file} one commit on top of what the repository holds, and makes the repository first.
 
-    `kind` is "model", "dataset" or "space" (Gradio). Other files there stay; unchanged content makes no commit, so that a
-    second call is safe; two calls at once both end, one on top of the other. With `private` nothing goes to a public
-    repository. Raises HubError, without a token in it.
+    `kind` is "model", "dataset" or "space" (Gradio). A file that is None is removed, others there stay; unchanged content
+    makes no commit, so that a second call is safe; two calls at once both end, one on top of the other. With `private`
+    nothing goes to a public repository. Raises HubError, without a token in it.
     """
     use_client()
     before: list[str] = []
@@ -115,7 +115,7 @@ def use_client() -> None:
     set_client_factory(lambda: Client(event_hooks=hooks, follow_redirects=True))
 
 
-def _try(files: Mapping[str, Path | bytes], repo: str, kind: str, message: str, private: bool, progress: bool,
+def _try(files: Mapping[str, Path | bytes | None], repo: str, kind: str, message: str, private: bool, progress: bool,
          before: list[str]) -> Sent:
     """Sends once. `before` keeps the commit at the first try: a later try may find what an earlier one brought there."""
     api = HfApi(library_name=LIBRARY, library_version=VERSION)
@@ -128,7 +128,8 @@ def _try(files: Mapping[str, Path | bytes], repo: str, kind: str, message: str, 
         raise HubError(f"{repo} on the Hub: it is public, and this is to stay private: make it private in its settings, or "
                        "say that this may be public")
     before.append(info.sha)
-    operations = [CommitOperationAdd(path, content) for path, content in files.items()]
+    operations = [CommitOperationDelete(path) if content is None else CommitOperationAdd(path, content)
+                  for path, content in files.items()]
     with quiet(progress):
         # On its parent alone: a commit that came between would mix its files with ours.
         made = api.create_commit(repo, operations, commit_message=message, repo_type=kind, parent_commit=info.sha)
