@@ -107,20 +107,27 @@ def open_index(folder: Path) -> tantivy.Index:
 
 def _write(records: Iterable[tuple[str, str, str]], folder: Path) -> int:
     count = 0
-    shape = schema()
     # One thread: among records that fit a question equally well, the order stays the catalogue's.
-    writer = tantivy.Index(shape, path=str(folder)).writer(WRITER_MEMORY, num_threads=1)
+    writer = tantivy.Index(schema(), path=str(folder)).writer(WRITER_MEMORY, num_threads=1)
     for uid, title, content in records:
-        words = spelled(title)
-        fields = {"uid": encoded(uid), "title": encoded(title), "content": encoded(content), "title_words": words,
-                  "content_words": spelled(content[:BEGINNING]), "key": key(uid), "position": count}
-        if says_nothing(words):
-            fields["whole"] = " ".join(words.split())
-        writer.add_document(tantivy.Document.from_dict(fields, shape))
+        writer.add_document(_document(count, uid, title, content))
         count += 1
     writer.commit()
     writer.wait_merging_threads()
     return count
+
+
+def _document(position: int, uid: str, title: str, content: str) -> tantivy.Document:
+    document, words = tantivy.Document(), spelled(title)
+    for name, text in (("uid", uid), ("title", title), ("content", content)):
+        document.add_bytes(name, encoded(text))
+    document.add_text("title_words", words)
+    document.add_text("content_words", spelled(content[:BEGINNING]))
+    if says_nothing(words):
+        document.add_text("whole", " ".join(words.split()))
+    document.add_unsigned("key", key(uid))
+    document.add_unsigned("position", position)
+    return document
 
 
 def _check(folder: Path, path: Path) -> None:

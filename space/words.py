@@ -18,6 +18,8 @@ SLIP_LENGTHS = range(2, 25)  # letters; a shorter word is one slip away from too
 
 _PLAIN = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
 _MARKS = re.compile("[" + "".join(filter(unicodedata.combining, map(chr, range(0x300, 0x1f000)))) + "]+")
+_PART = re.compile(r"[\W_]+")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _SYMBOLS = re.compile(r"(?<!\S)[^\w\s]+(?!\S)")
 
 
@@ -26,21 +28,39 @@ def normalise(title: str) -> str:
 
     A title of symbols alone keeps them, casefolded and stripped.
     """
-    folded = title.casefold()
-    if not folded.isascii():
-        sound = folded.encode("utf-8", "ignore").decode()  # without lone surrogates
-        bare = _MARKS.sub("", unicodedata.normalize("NFKD", sound))
-        folded = unicodedata.normalize("NFC", bare).casefold()
-    return " ".join(re.sub(r"[\W_]+", " ", folded).split()) or folded.strip()
+    return " ".join(spelled(title).split()) or title.casefold().strip()
 
 
 def spelled(text: str) -> str:
-    """Returns `text` with the words of normalise(), any number of blanks apart; several times as fast on plain ASCII."""
-    if text.isascii():
-        plain = text.translate(_PLAIN)
-        if not plain.isspace():
-            return plain
-    return normalise(text)
+    """Returns `text` with the words of normalise(), any number of blanks apart."""
+    latin = text if text.isascii() else _BEYOND_ASCII.sub(_latin, text)
+    plain = latin.translate(_PLAIN) if latin.isascii() else _PART.sub(" ", _folded(text))
+    return _folded(text) if plain.isspace() else plain
+
+
+def _folded(text: str) -> str:
+    folded = text.casefold()
+    if folded.isascii():
+        return folded
+    sound = folded.encode("utf-8", "ignore").decode()  # without lone surrogates
+    bare = _MARKS.sub("", unicodedata.normalize("NFKD", sound))
+    return unicodedata.normalize("NFC", bare).casefold()
+
+
+def _ascii_letters() -> dict[str, str]:
+    """The letters and signs of European languages that ASCII can spell, and how: most texts have no others.
+
+    Letter by letter this is what _folded() does: nothing that becomes ASCII joins with its neighbours.
+    """
+    spellings = {letter: _PART.sub(" ", _folded(letter)) for letter in map(chr, (*range(0x80, 0x250), *range(0x2000, 0x2150)))}
+    return {letter: spelling for letter, spelling in spellings.items() if spelling.isascii()}
+
+
+_ASCII = _ascii_letters()
+
+
+def _latin(found: re.Match) -> str:
+    return _ASCII.get(found[0], found[0])
 
 
 def symbols(text: str) -> list[str]:

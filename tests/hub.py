@@ -118,6 +118,7 @@ class Hub:
         self.repos: dict[tuple[str, str], Repo] = {}
         self.objects: dict[str, bytes] = {}  # large files by their sha256, committed or not yet
         self.requests: list[tuple[str, str]] = []
+        self.jobs: list[dict] = []  # machines that were rented: what each was asked to run
         self.faults: list[Fault] = []
         self.lock, self.released = threading.RLock(), threading.Event()
 
@@ -258,6 +259,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.create(json.loads(body))
             if path == "/api/validate-yaml":
                 return self.json({"errors": [], "warnings": []})
+            if found := re.fullmatch(r"/api/jobs/([^/]+)", path):
+                return self.rent(found[1], json.loads(body))
             if found := re.fullmatch(r"/lfs/([0-9a-f]{64})", path):
                 return self.store(found[1], body)
             if found := re.fullmatch(r"/api/(models|datasets|spaces)/([^/]+/[^/]+)(?:/([a-z-]+)(?:/(.*))?)?", path):
@@ -277,6 +280,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             settings = json.loads(body)
             repo.private = settings.get("visibility", "private" if settings.get("private") else "public") == "private"
             return self.json({"visibility": "private" if repo.private else "public"})
+        if what == "auth-check":
+            self.needs(repo.may_download(self.user), 403, "GatedRepo", f"Access to {repo.name} is restricted.")
+            return self.json({})
         revision, _, below = rest.partition("/")
         commit = repo.at(revision)
         self.needs(commit, 404, "RevisionNotFound", f"Invalid rev id: {revision}")
@@ -333,6 +339,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         repo.variables = {each["key"]: each for each in asked.get("variables", [])}
         repo.secrets = {each["key"]: each["value"] for each in asked.get("secrets", [])}
         return self.json({"url": url, "name": name, "id": name})
+
+    def rent(self, namespace: str, asked: dict) -> tuple[int, dict[str, str], bytes]:
+        """Takes a job and says that it runs; nothing is run here."""
+        self.needs(namespace == self.user, 403, words="you may not run jobs there")
+        self.hub.jobs.append(asked)
+        return self.json({"id": f"job{len(self.hub.jobs)}", "createdAt": "2026-01-01T00:00:00.000Z",
+                          "command": asked["command"], "dockerImage": asked["dockerImage"], "flavor": asked["flavor"],
+                          "status": {"stage": "RUNNING"},
+                          "owner": {"id": "1", "name": namespace, "type": "user"}})
 
     def preupload(self, repo: Repo, asked: dict) -> tuple[int, dict[str, str], bytes]:
         """Says which files are large, and what each is now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import html
 import json
 import os
 import re
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from space.sources import Catalogue, normalise
 from train import catalogue, shards
@@ -359,6 +362,18 @@ def test_in_parallel_it_is_the_same(tmp_path, monkeypatch):
 
 
 # --- what was repaired, other columns, the source's own unseen set ---------------------------------------------------
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from([*"&#;xX19aé< \n", "amp", "lt", "notit", "AElig", "&#0", "quot;", "long" * 9])).map("".join))
+def test_entities_are_undone_as_html_says(text):
+    wanted = text
+    for _ in range(3):
+        wanted = html.unescape(wanted)
+    unescaped = next(rule for rule in RULES if rule.name == "entities").apply
+    given = pl.Series([text, "R&amp;B"])
+    assert unescaped(given).to_list() == [wanted, "R&B"]
+    assert given.to_list() == [text, "R&amp;B"], "a repair leaves what it was given as it was"
 
 
 def test_every_repair_is_counted_with_examples(tmp_path):

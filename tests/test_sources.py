@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from space.index import MARKER
 from space.sources import THRESHOLD, Catalogue, SourceError, build_index, normalise, relevant
@@ -239,6 +243,17 @@ def test_a_slip_of_a_word():
     assert {"kitens", "kitttens", "kittems", "ikttens", "kittensa"} <= slips("kittens")
     assert "kittens" not in slips("kittens") and "kiens" not in slips("kittens")
     assert slips("1984") == slips("a") == slips("x" * 100_000) == set()
+
+
+@settings(max_examples=400, deadline=None)
+@example("ºªß½²™ﬁ İıſ Kelvin\u212a \u0301e\u0301 \u1e9b\u0323")
+@given(st.text(st.one_of(st.characters(), st.sampled_from("aÉçã’…“ß½İſ_-\u0301\u0323 ")), max_size=30))
+def test_normalise_spells_letter_by_letter_what_unicode_says_of_the_whole(text):
+    sound = text.casefold().encode("utf-8", "ignore").decode()
+    bare = "".join(letter for letter in unicodedata.normalize("NFKD", sound) if not unicodedata.combining(letter))
+    words = re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", bare).casefold()).split()
+    assert not words or normalise(text) == " ".join(words)
+    assert not words or spelled(text).split() == words
 
 
 @pytest.mark.parametrize("text", ["".join(map(chr, range(128))), "Mog's  Kittens!", "ação_à-toa", "!!!", "", " ", "_", "_a_",

@@ -1,4 +1,4 @@
-"""The command line: python -m train prepare | fit | evaluate | publish | deploy | all | sample. Verbs only."""
+"""The command line: python -m train prepare | fit | evaluate | publish | all | deploy | rent | sample. Verbs only."""
 
 from __future__ import annotations
 
@@ -7,14 +7,29 @@ import os
 import sys
 import types
 import typing
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from train.config import ConfigError, DeployConfig, EvaluateConfig, FitConfig, PrepareConfig, PublishConfig
+from train.config import (
+    Checked,
+    ConfigError,
+    DeployConfig,
+    EvaluateConfig,
+    FitConfig,
+    PrepareConfig,
+    PublishConfig,
+    PushConfig,
+    RentConfig,
+)
 
-VERBS = ("prepare", "fit", "evaluate", "publish", "deploy", "all", "sample")
+VERBS = ("prepare", "fit", "evaluate", "publish", "all", "deploy", "rent", "sample")
+CONFIGS = {"prepare": (PrepareConfig,), "fit": (FitConfig, PushConfig), "evaluate": (EvaluateConfig,),
+           "publish": (PublishConfig,)}
+CONFIGS["all"] = tuple(config for configs in CONFIGS.values() for config in configs)
+CONFIGS |= {"deploy": (DeployConfig,), "rent": (*CONFIGS["all"], RentConfig)}
 
 
 def prepare(run: Path, source: str, config: PrepareConfig) -> None:
@@ -26,11 +41,11 @@ def prepare(run: Path, source: str, config: PrepareConfig) -> None:
     print(f"prepare: {report['read']:,} lines read, {report['kept']:,} records kept; dropped: {dropped}", flush=True)
 
 
-def fit(run: Path, config: FitConfig) -> None:
+def fit(run: Path, config: FitConfig, push: PushConfig) -> None:
     """The base gets its adapter."""
     from train import pipeline
 
-    pipeline.fit_run(run, config)
+    pipeline.fit_run(run, config, push)
 
 
 def evaluate(run: Path, config: EvaluateConfig) -> None:
@@ -54,25 +69,32 @@ def deploy(config: DeployConfig) -> None:
     deploy_space(config)
 
 
-def everything(run: Path, source: str, configs: dict) -> None:
+def rent(source: str, configs: dict[type, Checked]) -> None:
+    """Every verb in order, on a machine of the Hub's."""
+    from train.rent import rent as rent_machine
+
+    rent_machine(source, configs)
+
+
+def everything(run: Path, source: str, configs: dict[type, Checked]) -> None:
     """Every verb in order; the base is scored before it is tuned."""
     from train import pipeline
 
-    prepare(run, source, configs["prepare"])
-    pipeline.score_base(run, configs["fit"], configs["evaluate"])
-    fit(run, configs["fit"])
-    evaluate(run, configs["evaluate"])
-    if configs["publish"].to:
-        publish(run, configs["publish"])
+    prepare(run, source, configs[PrepareConfig])
+    pipeline.score_base(run, configs[FitConfig], configs[EvaluateConfig])
+    fit(run, configs[FitConfig], configs[PushConfig])
+    evaluate(run, configs[EvaluateConfig])
+    if configs[PublishConfig].to:
+        publish(run, configs[PublishConfig])
 
 
 # --- the call --------------------------------------------------------------------------------------------------------
 
 
-def add_options(parser: argparse.ArgumentParser, config: type) -> None:
-    """Gives the parser one option for each field of a config."""
-    for item in fields(config):
-        kind = typing.get_type_hints(config)[item.name]
+def add_options(parser: argparse.ArgumentParser, configs: Sequence[type]) -> None:
+    """Gives the parser one option for each field of the configs; one that two of them have is one option."""
+    for owner, item in {item.name: (config, item) for config in configs for item in fields(config)}.values():
+        kind = typing.get_type_hints(owner)[item.name]
         if isinstance(kind, types.UnionType):
             kind = typing.get_args(kind)[0]
         if kind is bool:
@@ -88,18 +110,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="{" + ",".join(VERBS) + "}")
     made = {name: verbs.add_parser(name) for name in VERBS}
-    for name in ("prepare", "all"):
+    for name in ("prepare", "all", "rent"):
         made[name].add_argument("source", help="a .json, .jsonl, .csv, .parquet, .gz or .zip file, a folder of "
                                 "them, a URL, gdrive:ID, or a Hub dataset's user/name[:split]")
-        add_options(made[name], PrepareConfig)
-    for name in ("fit", "all"):
-        add_options(made[name], FitConfig)
-    for name in ("evaluate", "all"):
-        add_options(made[name], EvaluateConfig)
+    for name, configs in CONFIGS.items():
+        add_options(made[name], configs)
     made["evaluate"].add_argument("--limit", dest="items", type=int, default=argparse.SUPPRESS, help="the same as --items")
-    for name in ("publish", "all"):
-        add_options(made[name], PublishConfig)
-    add_options(made["deploy"], DeployConfig)
     for name in ("prepare", "fit", "evaluate", "publish", "all"):
         made[name].add_argument("--run", type=Path, required=True, help="the run's folder")
     made["sample"].add_argument("--base", action="store_true", help="pre-train the sample's base (long)")
@@ -118,24 +134,25 @@ def dispatch(call: argparse.Namespace) -> None:
 
         return sample.rebuild(call.run, base=call.base, adapter=call.adapter, out=call.out, max_steps=call.max_steps,
                               items=call.items)
-    made = {name: config(**{item.name: getattr(call, item.name) for item in fields(config)})
-            for name, config in (("prepare", PrepareConfig), ("fit", FitConfig), ("evaluate", EvaluateConfig),
-                                 ("publish", PublishConfig), ("deploy", DeployConfig))
-            if call.verb == name or (call.verb == "all" and name != "deploy")}
-    if "fit" in made and not made["fit"].base:
+    made = {config: config(**{item.name: getattr(call, item.name) for item in fields(config)}) for config in CONFIGS[call.verb]}
+    if FitConfig in made and not made[FitConfig].base:
         raise ConfigError("--base is missing: give a Hub id such as mistralai/Mistral-7B-Instruct-v0.3, or a folder")
-    if call.verb == "publish" and not made["publish"].to:
+    if call.verb == "fit" and call.to and not call.push_every:
+        raise ConfigError("--push-every is missing: --to says where checkpoints go; `publish` sends the adapter")
+    if call.verb in ("publish", "rent") and not call.to:
         raise ConfigError("--to is missing: give the Hub repository, user/name")
     if call.verb == "prepare":
-        prepare(call.run, call.source, made["prepare"])
+        prepare(call.run, call.source, made[PrepareConfig])
     elif call.verb == "fit":
-        fit(call.run, made["fit"])
+        fit(call.run, made[FitConfig], made[PushConfig])
     elif call.verb == "evaluate":
-        evaluate(call.run, made["evaluate"])
+        evaluate(call.run, made[EvaluateConfig])
     elif call.verb == "publish":
-        publish(call.run, made["publish"])
+        publish(call.run, made[PublishConfig])
     elif call.verb == "deploy":
-        deploy(made["deploy"])
+        deploy(made[DeployConfig])
+    elif call.verb == "rent":
+        rent(call.source, made)
     else:
         everything(call.run, call.source, made)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -153,7 +154,8 @@ def _in_order(found: Iterator[Block], folder: Path, columns: Columns,
         return
     waiting: list[tuple[bool, Future]] = []
     # A process of its own that never held our threads: what a fork would copy of them is broken.
-    with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
+    # One thread of polars in each: with one a core in every process they wait for one another, half as long as they work.
+    with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn"), os.putenv, ("POLARS_MAX_THREADS", "1")) as pool:
         for number, block in enumerate(found):
             waiting.append((block.part.unseen, pool.submit(_one, block, columns, folder / f"{number:06}.arrow")))
             if len(waiting) > 2 * WORKERS:

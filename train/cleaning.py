@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import re
 import string
@@ -21,11 +22,11 @@ PARTING = "address|article|blockquote|br|d[dlt]|div|h[1-6r]|li|[ou]l|p|pre|secti
 OTHER = ("a|abbr|b|big|body|center|cite|code|em|font|head|html|i|iframe|img|input|ins|link|meta|object|param|s|small"
          "|span|strike|strong|su[bp]|tt|u")
 END = r"(?:\s[^<>=]*=[^<>]*|\s*/?)>"
+ENTITY = re.compile(r"&(?:#|[^\t\n\f <&#;])[^\t\n\f <&#;]{0,31};?")  # what html.unescape() looks at, or more
 SENTENCE_END = re.compile(r"[.!?\u2026][\"'\u201d\u2019)\]]*(?=\s)")
 
 PUNCTUATION = string.punctuation.encode()
-TYPOGRAPHIC = {first: [sign.encode() for sign in signs] for first, signs in (
-    (b"\xe2\x80", "\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u2022"), (b"\xc2", "\u00ab\u00bb\u00b4"))}  # by first bytes
+TYPOGRAPHIC = re.compile("[\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u2022\u00ab\u00bb\u00b4]")
 
 
 class Rule(NamedTuple):
@@ -48,10 +49,11 @@ def where(needs: Callable[[pl.Series], pl.Series],
         places = needs(texts).arg_true()
         if not len(places):
             return texts
-        whole = texts.to_list()
-        for place, text in zip(places.to_list(), repair(texts[places].to_list()), strict=True):
-            whole[place] = text
-        return pl.Series(texts.name, whole, pl.String)
+        given = texts[places].to_list()
+        after = repair(given)
+        changed = [at for at, (old, new) in enumerate(zip(given, after, strict=True)) if old != new]
+        # scatter() changes the series that it is called on.
+        return texts.clone().scatter(places[changed], [after[at] for at in changed]) if changed else texts
     return apply
 
 
@@ -60,11 +62,16 @@ def has(pattern: str, literal: bool = False) -> Callable[[pl.Series], pl.Series]
     return lambda texts: texts.str.contains(pattern, literal=literal)
 
 
+@functools.lru_cache(4096)
+def _entity(written: str) -> str:
+    return html.unescape(written)
+
+
 def _unescape(text: str) -> str:
     for _ in range(3):
         if "&" not in text:
             break
-        text = html.unescape(text)
+        text = ENTITY.sub(lambda found: _entity(found[0]), text)
     return text
 
 
@@ -149,12 +156,7 @@ def bare(content: str) -> bytes:
     """Returns a content without case and punctuation, as UTF-8: two with the same are one; one of symbols alone is itself."""
     if content.isascii():
         return content.encode().lower().translate(None, PUNCTUATION) or content.encode()
-    folded = content.casefold().encode().translate(None, PUNCTUATION)
-    for first, signs in TYPOGRAPHIC.items():
-        if first in folded:
-            for sign in signs:
-                folded = folded.replace(sign, b"")
-    return folded or content.encode()
+    return TYPOGRAPHIC.sub("", content.casefold()).encode().translate(None, PUNCTUATION) or content.encode()
 
 
 def fault(title: str, content: str, body: bytes) -> str | None:

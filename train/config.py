@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 
 
@@ -108,6 +109,21 @@ def no_repositories(named: dict[str, str]) -> list[str]:
 
 
 @dataclass(frozen=True)
+class PushConfig(Checked):
+    """Where checkpoints go while training."""
+
+    to: str = option("", "the adapter's repository on the Hub, user/name")
+    private: bool = option(False, "nobody else may see any of it")
+    push_every: int = option(0, "send a checkpoint to the Hub every so many steps, and go on with the one that is there; "
+                             "0 sends none", low=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.push_every and not self.to:
+            raise ConfigError("--to is missing: --push-every needs the Hub repository, user/name")
+
+
+@dataclass(frozen=True)
 class PublishConfig(Checked):
     """Where a run goes on the Hub, and who may see it."""
 
@@ -160,5 +176,22 @@ class DeployConfig(Checked):
                      if getattr(self, name) and not (self.adapter or self.run)]
         problems += no_repositories({"--to": self.to, "--adapter": self.adapter, "--catalogue": self.catalogue,
                                      "--base": self.base})
+        if problems:
+            raise ConfigError("; ".join(problems))
+
+
+@dataclass(frozen=True)
+class RentConfig(Checked):
+    """The machine that is rented, and how what is here gets there."""
+
+    flavor: str = option("a100-large", "the machine, as `hf jobs hardware` lists them")
+    timeout: str = option("12h", "when it is given back at the latest, done or not: 90m, 12h, 2d")
+    code: str = option("", "the private repository that takes what is run there; TO-code if not set")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        problems = no_repositories({"--code": self.code})
+        if not re.fullmatch(r"[1-9]\d*[smhd]", self.timeout):
+            problems.append(f"--timeout is {self.timeout!r}: give a number and s, m, h or d, such as 12h")
         if problems:
             raise ConfigError("; ".join(problems))

@@ -13,7 +13,7 @@ from space.sources import Catalogue
 from space.wording import Wording
 from train import evaluate, leaks, qlora, report
 from train.catalogue import load_records
-from train.config import ConfigError, EvaluateConfig, FitConfig
+from train.config import ConfigError, EvaluateConfig, FitConfig, PushConfig
 from train.examples import Examples
 
 
@@ -45,17 +45,17 @@ def _score_base(run: Path, pair: Pair, examples: Examples, config: EvaluateConfi
     return {column: evaluate.score_column(run, pair, examples, config, column) for column in columns}
 
 
-def fit_run(run: Path, config: FitConfig) -> None:
-    """Trains the run's adapter; one that is whole already is left as it is."""
+def fit_run(run: Path, config: FitConfig, push: PushConfig) -> None:
+    """Trains the run's adapter; one that is whole already is left as it is. `push` is where checkpoints go meanwhile."""
     load_records(run)
     qlora.keep_config(run, config)
-    if (run / "adapter" / "run.json").is_file():
+    if qlora.is_done(run):
         print("fit: done already", flush=True)
         return
     model, base = load_base(config.base, config.base_revision, config.precision, training=True)
     tokenizer = load_tokenizer(config.base, config.base_revision)
     examples = load_examples(run, config, tokenizer, model.config.max_position_embeddings)
-    qlora.fit(run, model, base, examples)
+    qlora.fit(run, model, base, examples, push)
 
 
 def evaluate_run(run: Path, config: EvaluateConfig) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from train.config import ConfigError, PublishConfig
 from train.inspection import problems
-from train.sending import HubError, Sent, send
+from train.sending import CHECKPOINT, HubError, Sent, send
 
 PUBLISHED = "published.json"  # in the run: which commit of which repository holds it
 DATA_CARD = """---
@@ -85,7 +85,7 @@ def publish(run: Path, config: PublishConfig) -> None:
         print(f"publish: {parcel}", flush=True)
         try:
             sent = send(parcel.files, parcel.repo, parcel.kind, message=f"{parcel.name.capitalize()} of {run.resolve().name}",
-                        private=parcel.private)
+                        private=parcel.private, without=[CHECKPOINT] if parcel.kind == "model" else [])
         except (HubError, OSError) as error:
             raise PublishError(f"{error}; the run is whole in {run}, try again with: {command(run, config)}") from error
         published[parcel.name] = asdict(sent)

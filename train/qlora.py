@@ -26,15 +26,16 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from transformers.trainer_utils import get_last_checkpoint
 
 from space.base import Base
 from space.settings import VERSION
-from train.config import ConfigError, FitConfig
+from train import checkpoints, pushing
+from train.config import ConfigError, FitConfig, PushConfig
 from train.examples import Examples
 from train.lora import add_lora
 
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "accelerate", "tokenizers", "gradio")
+NOWHERE = PushConfig()
 
 
 class AnswerTrainer(Trainer):
@@ -80,37 +81,44 @@ class Progress(TrainerCallback):
         rate = (self.trainer.tokens_seen - self.tokens) / (time.monotonic() - self.begun)
         state.log_history[-1]["tokens_per_second"] = round(rate, 1)
         self.bar.set_postfix_str(f"loss {float(logs['loss']):.3f}, {rate:,.0f} tokens/s")
-        lines = [json.dumps(entry) for entry in state.log_history if "loss" in entry]
-        self.history.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        lines = [json.dumps(entry, sort_keys=True) for entry in state.log_history if "loss" in entry]
+        checkpoints.write_whole(self.history, "\n".join(lines) + "\n")
 
     def on_train_end(self, args, state, control, **kwargs):
         """Closes the bar."""
         self.bar.close()
 
 
-def fit(run: Path, model, base: Base, examples: Examples) -> None:
+def fit(run: Path, model, base: Base, examples: Examples, push: PushConfig = NOWHERE) -> None:
     """Trains an adapter on `model` (as load_base(training=True) gives it) and writes run/adapter, or goes on with it.
+
+    With `push.push_every`, checkpoints go to the Hub meanwhile, and where there is none here the one there is gone on with.
 
     Raises ConfigError where the folder holds a run that was begun with other options.
     """
     config = examples.config
     keep_config(run, config)
-    begun = time.time()
+    told = {"base": asdict(base), "config": {**asdict(config), "base": base.name}, "data": data_digest(run)}
+    of = checkpoints.identity(**told, wording=asdict(examples.wording))
     set_seed(config.seed)
     dataset, left_out = tokenize(examples)
     peft_model = add_lora(model, base, config)
     trainer = build_trainer(run, peft_model, dataset, examples.tokenizer, config)
-    last = get_last_checkpoint(run / "checkpoints") if (run / "checkpoints").is_dir() else None
-    result = trainer.train(resume_from_checkpoint=last)
-    record = {
-        "base": asdict(base), "config": {**asdict(config), "base": base.name}, "version": VERSION,
-        "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES}, "python": platform.python_version(),
-        "data": data_digest(run), "seed": config.seed, "hardware": hardware(),
-        "seconds": round(time.time() - begun, 1), "steps": trainer.state.global_step, "tokens": trainer.tokens_seen,
-        "examples": len(dataset), "left_out": left_out, "train_loss": round(result.training_loss, 4),
-        "adapter_parameters": sum(p.numel() for p in peft_model.parameters() if p.requires_grad),
-    }
-    save_adapter(run, peft_model, examples, record)
+    if push.push_every:
+        pushing.bring_back(run / "checkpoints", of, push)
+    last, before = checkpoints.newest(run / "checkpoints", of)
+    seal = checkpoints.Seal(trainer, of, before)
+    trainer.add_callback(seal)
+    if push.push_every:
+        trainer.add_callback(pushing.Push(push))
+    trainer.train(resume_from_checkpoint=last and str(last))
+    losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
+    save_adapter(run, peft_model, examples, {
+        **told, "version": VERSION, "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        "python": platform.python_version(), "seed": config.seed, "hardware": hardware(), "seconds": seal.seconds,
+        "steps": trainer.state.global_step, "tokens": trainer.tokens_seen, "examples": len(dataset), "left_out": left_out,
+        "train_loss": round(sum(losses) / len(losses), 4),
+        "adapter_parameters": sum(p.numel() for p in peft_model.parameters() if p.requires_grad)})
 
 
 def tokenize(examples: Examples) -> tuple[Dataset, int]:
@@ -164,6 +172,17 @@ def save_adapter(run: Path, model: PeftModel, examples: Examples, record: dict) 
     unfinished.rename(folder)
 
 
+def is_done(run: Path) -> bool:
+    """Whether the run has its adapter; raises ConfigError where that one learned another catalogue than there is now."""
+    made = run / "adapter" / "run.json"
+    if not made.is_file():
+        return False
+    if json.loads(made.read_text(encoding="utf-8"))["data"] != data_digest(run):
+        raise ConfigError(f"{run.name} has an adapter of another catalogue than it has now: choose another --run, or remove "
+                          "its adapter/ and checkpoints/ to train anew")
+    return True
+
+
 def keep_config(run: Path, config: FitConfig) -> None:
     """Writes run/config.json, or raises ConfigError where another config is there already."""
     if (run / "config.json").is_file():
@@ -175,7 +194,7 @@ def keep_config(run: Path, config: FitConfig) -> None:
                               "repeat them, or choose another --run")
         return
     run.mkdir(parents=True, exist_ok=True)
-    (run / "config.json").write_text(json.dumps(asdict(config), indent=1) + "\n", encoding="utf-8")
+    checkpoints.write_whole(run / "config.json", json.dumps(asdict(config), indent=1) + "\n")
 
 
 def stored_config(run: Path) -> FitConfig:
@@ -187,9 +206,9 @@ def stored_config(run: Path) -> FitConfig:
 
 
 def data_digest(run: Path) -> dict:
-    """Returns the source's name and digest and how many records were kept, from the preparation's report."""
+    """Returns the source's name and digest, how it was prepared and how many records were kept."""
     report = json.loads((run / "catalogue" / "report.json").read_text(encoding="utf-8"))
-    return {name: report[name] for name in ("source", "read", "kept", "splits")}
+    return {name: report[name] for name in ("source", "options", "read", "kept", "splits")}
 
 
 def hardware() -> str:

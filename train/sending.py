@@ -6,7 +6,7 @@ import contextlib
 import functools
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from huggingface_hub.utils import (
 from space.settings import VERSION
 
 TRIES, PAUSE, LONGEST_PAUSE = 6, 1.0, 300.0  # seconds before the second try, twice as many before each after it; the most
+CHECKPOINT = "checkpoint"  # the folder of a model's repository that holds the newest checkpoint while it is trained
 LIBRARY = "shelftalk"  # who asks, as the Hub is told
 SILENCE = 60.0  # seconds without a byte after which a connection is given up
 # What may be over soon: a busy Hub, and another's commit or repository that came first.
@@ -84,18 +85,18 @@ class Sent:
 
 
 def send(files: Mapping[str, Path | bytes | None], repo: str, kind: str = "model", *, message: str, private: bool = False,
-         progress: bool = True) -> Sent:
+         progress: bool = True, without: Sequence[str] = ()) -> Sent:
     """Makes {path in the repository: file} one commit on top of what the repository holds, and makes the repository first.
 
-    `kind` is "model", "dataset" or "space" (Gradio). A file that is None is removed, others there stay; unchanged content
-    makes no commit, so that a second call is safe; two calls at once both end, one on top of the other. With `private`
-    nothing goes to a public repository. Raises HubError, without a token in it.
+    `kind` is "model", "dataset" or "space" (Gradio). A file that is None is removed; others there stay, but for the folders
+    `without`; unchanged content makes no commit, so that a second call is safe; two calls at once both end, one on top of
+    the other. With `private` nothing goes to a public repository. Raises HubError, without a token in it.
     """
     use_client()
     before: list[str] = []
     for attempt in range(TRIES):
         try:
-            return _try(files, repo, kind, message, private, progress, before)
+            return _try(files, repo, kind, message, private, progress, without, before)
         except (httpx2.HTTPError, ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
             again = passing(error)
             if again is None:
@@ -116,7 +117,7 @@ def use_client() -> None:
 
 
 def _try(files: Mapping[str, Path | bytes | None], repo: str, kind: str, message: str, private: bool, progress: bool,
-         before: list[str]) -> Sent:
+         without: Sequence[str], before: list[str]) -> Sent:
     """Sends once. `before` keeps the commit at the first try: a later try may find what an earlier one brought there."""
     api = HfApi(library_name=LIBRARY, library_version=VERSION)
     try:
@@ -130,6 +131,9 @@ def _try(files: Mapping[str, Path | bytes | None], repo: str, kind: str, message
     before.append(info.sha)
     operations = [CommitOperationDelete(path) if content is None else CommitOperationAdd(path, content)
                   for path, content in files.items()]
+    there = [file.rfilename for file in info.siblings or ()]
+    operations += [CommitOperationDelete(f"{folder}/") for folder in without if any(
+        name.startswith(f"{folder}/") for name in there)]
     with quiet(progress):
         # On its parent alone: a commit that came between would mix its files with ours.
         made = api.create_commit(repo, operations, commit_message=message, repo_type=kind, parent_commit=info.sha)

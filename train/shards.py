@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -25,22 +26,28 @@ def write_records(files: list[Path], folder: Path, stay: np.ndarray, split: np.n
     `stay` speaks of the blocks' records, `split` and `own` (it gets a uid of ours) of those that stay. `told` gets the
     contents of up to LANGUAGES_OF records, evenly spread.
     """
-    waiting, start, kept, shard = [], 0, 0, 0
+    waiting, start, kept, shards = [], 0, 0, []
     every = max(1, len(split) // LANGUAGES_OF)
-    for file in files:
-        frame = pl.read_ipc(file, columns=["uid", "title", "content"])
-        mask, start = stay[start:start + len(frame)], start + len(frame)
-        frame = frame.filter(pl.Series(mask))
-        place, kept = slice(kept, kept + len(frame)), kept + len(frame)
-        frame = _record_columns(frame, split[place], own[place])
-        told += frame["content"].to_list()[-place.start % every::every]
-        waiting.append(frame)
-        while sum(map(len, waiting)) >= PART or (file == files[-1] and any(map(len, waiting))):
-            whole = pl.concat(waiting)
-            whole[:PART].write_parquet(folder / f"part-{shard:05}.parquet", compression_level=1)
-            waiting, shard = [whole[PART:]], shard + 1
-        yield from zip(frame["uid"].to_list(), frame["title"].to_list(), frame["content"].to_list(), strict=True)
-        bar.update(len(frame))
+    # A shard is written while the records after it are indexed; polars needs no more of Python for that.
+    with ThreadPoolExecutor(1) as writer:
+        for file in files:
+            frame = pl.read_ipc(file, columns=["uid", "title", "content"])
+            mask, start = stay[start:start + len(frame)], start + len(frame)
+            frame = frame.filter(pl.Series(mask))
+            place, kept = slice(kept, kept + len(frame)), kept + len(frame)
+            frame = _record_columns(frame, split[place], own[place])
+            told += frame["content"].to_list()[-place.start % every::every]
+            waiting.append(frame)
+            while sum(map(len, waiting)) >= PART or (file == files[-1] and any(map(len, waiting))):
+                whole = pl.concat(waiting)
+                if shards:
+                    shards[-1].result()
+                path, waiting = folder / f"part-{len(shards):05}.parquet", [whole[PART:]]
+                shards.append(writer.submit(whole[:PART].write_parquet, path, compression_level=1))
+            yield from zip(frame["uid"].to_list(), frame["title"].to_list(), frame["content"].to_list(), strict=True)
+            bar.update(len(frame))
+    if shards:
+        shards[-1].result()
 
 
 def _record_columns(frame: pl.DataFrame, split: np.ndarray, own: np.ndarray) -> pl.DataFrame:

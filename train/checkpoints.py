@@ -1,0 +1,69 @@
+"""Checkpoints of a training run: which is whole, what it belongs to, and going on from it exactly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from train.config import ConfigError
+
+WHOLE = "whole.json"  # written last: a checkpoint without it was cut off while it was written
+
+
+def identity(**what) -> str:
+    """Returns a digest of what a checkpoint belongs to: JSON values that decide which adapter comes out."""
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+class Seal(TrainerCallback):
+    """Marks each checkpoint as whole when it is, with the tokens seen and the seconds spent on the run so far."""
+
+    def __init__(self, trainer: Trainer, of: str, before: dict) -> None:
+        self.trainer, self.of, self.before, self.begun = trainer, of, before["seconds"], time.monotonic()
+        trainer.tokens_seen = before["tokens"]
+
+    @property
+    def seconds(self) -> float:
+        """The seconds spent on the run, those before it was cut off included."""
+        return round(self.before + time.monotonic() - self.begun, 1)
+
+    def on_save(self, args, state, control, **kwargs):
+        """Writes the mark."""
+        mark = {"of": self.of, "tokens": self.trainer.tokens_seen, "seconds": self.seconds}
+        write_whole(Path(args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}", WHOLE), json.dumps(mark) + "\n")
+
+
+def newest(folder: Path, of: str) -> tuple[Path | None, dict]:
+    """Returns the newest whole checkpoint in `folder` with what it was marked with, and removes all others.
+
+    (None, no tokens and no seconds) where there is none. Raises ConfigError where it belongs to something else.
+    """
+    found = sorted((path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if path.is_dir()), key=step)
+    last = next((path for path in reversed(found) if (path / WHOLE).is_file()), None)
+    mark = json.loads((last / WHOLE).read_text(encoding="utf-8")) if last else {"tokens": 0, "seconds": 0.0}
+    if last and mark["of"] != of:
+        raise ConfigError(f"{folder.parent.name} was begun with another catalogue, base or wording than it has now: "
+                          f"choose another --run, or remove its {folder.name}/ to begin anew")
+    for path in found:
+        if path != last:
+            shutil.rmtree(path)
+    return last, mark
+
+
+def step(checkpoint: Path) -> int:
+    """Returns the optimizer step after which a checkpoint was written."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file that is whole or not there, or still the older one, whenever the program ends."""
+    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, path)
