@@ -30,6 +30,8 @@ def add_lora(model, base: Base, config: FitConfig) -> PeftModel:
     lora = LoraConfig(r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules="all-linear",
                       task_type="CAUSAL_LM", revision=None if base.revision.startswith("sha256:") else base.revision)
     adapted = get_peft_model(model, lora)
+    # PEFT holds them as a set, whose order, and so the saved config, would be another one in every process.
+    adapted.peft_config["default"].target_modules = sorted(adapted.peft_config["default"].target_modules)
     # The embeddings are the base's own; left to itself, PEFT asks the Hub about them at every checkpoint.
     adapted.save_pretrained = functools.partial(adapted.save_pretrained, save_embedding_layers=False)
     for layer in adapted.modules():
