@@ -74,7 +74,7 @@ def kind_of(error: BaseException) -> str:
         causes.append(cause)
         cause = cause.__cause__ or cause.__context__
     # A gated repository's error is also one of an absent one, so it comes first.
-    for kind, errors, words in (("gated", GatedRepoError, "gated repo"), ("revision", RevisionNotFoundError, None),
+    for kind, errors, words in (("gated", GatedRepoError, "access a gated repo"), ("revision", RevisionNotFoundError, None),
                                 ("absent", RepositoryNotFoundError, "valid model identifier")):
         if any(isinstance(cause, errors) or (words and words in str(cause)) for cause in causes):
             return kind
