@@ -30,12 +30,17 @@ def answer_both(pair: Pair, base_prompt: Sequence[int], tuned_prompt: Sequence[i
 
 def complete(pair: Pair, prompts: Sequence[Sequence[int]], max_new_tokens: int, tuned: bool) -> list[str]:
     """Returns the greedy answers of one of the two models to every prompt (token ids), all in one batch."""
+    return [text_of(pair, answer) for answer in completions(pair, prompts, max_new_tokens, tuned)]
+
+
+def completions(pair: Pair, prompts: Sequence[Sequence[int]], max_new_tokens: int, tuned: bool) -> list[list[int]]:
+    """Returns the same answers as token ids, without their ends; one of fewer than `max_new_tokens` came to its end."""
     answers: list[list[int]] = [[] for _ in prompts]
     for tokens in stream_tokens(pair, prompts, 0 if tuned else len(prompts), max_new_tokens):
         for answer, token in zip(answers, tokens, strict=True):
             if token is not None:
                 answer.append(token)
-    return [text_of(pair, answer) for answer in answers]
+    return answers
 
 
 def text_of(pair: Pair, ids: list[int]) -> str:

@@ -57,17 +57,19 @@ def answer_endpoint(engine, settings: Settings) -> Callable:
     """Returns the function behind /answer."""
     def answer(question: str, use_sources: bool = True, max_new_tokens: int = settings.max_new_tokens,
                temperature: float = settings.temperature) -> tuple[str, str, list[dict]]:
-        """Answer a question about a shop's products twice, side by side: with the untuned base model, and with the
-        same model after it was fine-tuned on the shop's catalogue. Streams both answers as they grow.
+        """Answer a question about a shop's products twice: with a base model, and with the same model fine-tuned on the
+        shop's catalogue. The tuned answer is the one to use: it cites records, like [1], or says that the catalogue does
+        not have what was asked for. The base's shows what the fine-tuning changed. Both stream as they grow.
 
         Parameters:
             question: What to answer, in English or Portuguese; the answer comes in the same language.
-            use_sources: Whether both models first read the catalogue's records that match the question.
-            max_new_tokens: The longest answer, in tokens, 1 to 2048.
-            temperature: 0 gives the most likely answer, the same every time; up to 2 gives more varied ones.
+            use_sources: True: both models first read the records that match the question. False: from memory, perhaps invented.
+            max_new_tokens: The longest answer, in tokens, 1 to 2048; it never takes more than half of the model's window.
+            temperature: 0, the default, gives the most likely answer, the same every time; up to 2 gives more varied ones.
         Returns:
-            The base model's answer so far; the tuned model's answer so far; the records that both read, in the order
-            in which an answer cites them ([1] is the first), each with uid, title, content and score.
+            the base's answer
+            the tuned answer
+            the list of records that both models read, [1] first, each with uid, title, content and score (0 to 1)
         """
         _check_text(question, "question")
         if not isinstance(use_sources, bool):
@@ -82,15 +84,16 @@ def summarize_endpoint(engine, settings: Settings) -> Callable:
     """Returns the function behind /summarize."""
     def summarize(text: str, max_new_tokens: int = settings.summary_tokens,
                   temperature: float = settings.temperature) -> tuple[str, str]:
-        """Summarize a text twice, side by side: with the untuned base model, and with the same model after it was
-        fine-tuned on a shop's catalogue. Streams both summaries as they grow.
+        """Summarize a text about a product twice: with a base model, and with the same model fine-tuned on a shop's
+        catalogue. The tuned summary is the one to use; the base's shows what the fine-tuning changed.
 
         Parameters:
             text: The text to shorten, in English or Portuguese.
-            max_new_tokens: The longest summary, in tokens, 1 to 2048.
-            temperature: 0 gives the most likely summary, the same every time; up to 2 gives more varied ones.
+            max_new_tokens: The longest summary, in tokens, 1 to 2048; it never takes more than half of the model's window.
+            temperature: 0, the default, gives the most likely summary, the same every time; up to 2 more varied ones.
         Returns:
-            The base model's summary so far; the tuned model's summary so far.
+            the base's summary
+            the tuned one
         """
         _check_text(text, "text")
         length, heat = _whole(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens"), _temperature(temperature)
@@ -102,13 +105,13 @@ def summarize_endpoint(engine, settings: Settings) -> Callable:
 def search_endpoint(engine, settings: Settings) -> Callable:
     """Returns the function behind /search."""
     def search(query: str, k: int = settings.search_k) -> list[dict]:
-        """Find the records of the shop's catalogue that match a query, best first.
+        """Find the records of the shop's catalogue that match a query, best first; the list is empty where none does.
 
         Parameters:
-            query: Words to look for, such as a product's name.
+            query: Words to look for, such as a product's name, or a whole question; slips of spelling are forgiven.
             k: How many records to return at most, 1 to 50.
         Returns:
-            The records, each with uid, title, content and score (higher matches better).
+            the list of records, each with uid, title, content and score (0 to 1, higher matches better)
         """
         _check_text(query, "query")
         count = _whole(k, 1, RESULT_LIMIT, "k")
@@ -120,7 +123,7 @@ def search_endpoint(engine, settings: Settings) -> Callable:
 def info_endpoint(engine) -> Callable:
     """Returns the function behind /info."""
     def info() -> dict:
-        """Tell which models answer here: the base, the adapter and their revisions, precision, device and version."""
+        """Tell which models answer here: base, adapter, the revision of each, precision, device and version, by name."""
         with _words_for_visitors():
             return engine.info()
     return info

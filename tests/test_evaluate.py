@@ -1,16 +1,14 @@
 """Scores: worked by hand, recomputed from the samples, kept, and never flattering."""
 
 import json
-import math
 
-import numpy as np
 import pytest
 import torch
 from rouge_score.rouge_scorer import RougeScorer
 
 from space.base import load_base
 from space.wording import Wording
-from train import evaluate, report
+from train import evaluate, report, statistics
 from train.measures import Rouge, SaysAbsent, SourceRight, TokenF1, UnicodeRouge, says_absent, token_f1
 
 
@@ -82,11 +80,12 @@ def line(name, base, tuned, reference="the kettle is blue", **more):
 def test_metrics_can_be_recomputed_from_the_samples():
     lines = [line("seen", "a lamp", "the kettle is blue"), line("seen", "the kettle", "the kettle is blue"),
              line("unseen", "a lamp", "a lamp", reference="o relógio é de aço e não para")]
-    metrics = evaluate.metrics(lines, ["base", "tuned"])
+    metrics = statistics.metrics(lines, ["base", "tuned"])
     assert metrics["seen"]["n"] == 2
     assert metrics["seen"]["tuned"]["rougeL"] == 1.0
     assert metrics["seen"]["base"]["token_f1"] == round((0 + 2 * 2 / 6) / 2, 4)
-    assert metrics["seen"]["difference"]["loss"] == {"mean": -1.0, "low": -1.0, "high": -1.0}
+    assert metrics["seen"]["difference"]["loss"] == {"mean": -1.0, "low": -1.0, "high": -1.0, "wins": 2, "ties": 0,
+                                                     "losses": 0, "needed": 2}
     assert "rougeL_unicode" in metrics["unseen"]["tuned"] and "rougeL_unicode" not in metrics["seen"]["tuned"]
 
 
@@ -96,29 +95,20 @@ def test_only_questions_with_records_have_sources_to_be_right():
              line("grounded", "It is blue. [2]", "The catalogue has nothing by that name.", **records),
              line("absent", "It is blue. [1]", "The catalogue has nothing by that name.", **records | {"title": "Red Kettle"}),
              line("seen", "It is blue.", "It is blue.")]
-    metrics = evaluate.metrics(lines, ["base", "tuned"])
+    metrics = statistics.metrics(lines, ["base", "tuned"])
     assert metrics["grounded"]["base"]["source_right"] == metrics["grounded"]["tuned"]["source_right"] == 0.5
     assert metrics["grounded"]["tuned"]["says_absent"] == 0.5 and metrics["grounded"]["base"]["says_absent"] == 0
-    assert metrics["absent"]["difference"]["says_absent"] == {"mean": 1.0, "low": 1.0, "high": 1.0}
+    assert metrics["absent"]["difference"]["says_absent"]["mean"] == 1.0
     assert "source_right" not in metrics["absent"]["tuned"] and "says_absent" not in metrics["seen"]["tuned"]
-    other = evaluate.metrics(lines, ["base", "tuned"], Wording(absent={"en": "We lack {title}."}))
+    other = statistics.metrics(lines, ["base", "tuned"], Wording(absent={"en": "We lack {title}."}))
     assert other["absent"]["tuned"]["says_absent"] == 0
     text = report.as_text(report.table_rows(metrics, 3))
     assert "source_right" in text and "says_absent" in text
 
 
-def test_the_interval_is_the_paired_bootstraps():
-    values = np.array([0.1, 0.2, 0.3, 0.4, math.nan])
-    interval = evaluate.interval(values)
-    assert interval["mean"] == 0.25
-    assert 0.1 <= interval["low"] < 0.25 < interval["high"] <= 0.4
-    spread = 1.96 * values[:4].std() / 2
-    assert interval["high"] - interval["low"] == pytest.approx(2 * spread, abs=0.05)
-
-
 def test_a_difference_that_may_be_nothing_is_called_that():
     lines = [line("seen", "the kettle", "a lamp"), line("seen", "a lamp", "the kettle")]
-    text = report.as_text(report.table_rows(evaluate.metrics(lines, ["base", "tuned"]), 3))
+    text = report.as_text(report.table_rows(statistics.metrics(lines, ["base", "tuned"]), 3))
     assert "no difference shown" in text and "seen" in text
     loss = next(row for row in text.splitlines() if "loss" in row)
     assert "no difference shown" not in loss and "-1.000" in loss

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import snapshot_download
 
-from train import evaluate, pipeline, report, sending
+from train import pipeline, report, sending, statistics
 from train.__main__ import main
 from train.config import ConfigError, PublishConfig
 from train.sending import HubError, send
@@ -35,7 +35,7 @@ def finished(tmp_path_factory):
         shutil.copytree(SAMPLE / name, run / name)
     line = {"task": "describe", "set": "seen", "question": "What is it?", "reference": "the lamp is blue", "base": "a vase",
             "tuned": "the lamp is blue", "sources": [], "base_loss": 2.0, "tuned_loss": 1.0}
-    metrics = evaluate.metrics([line, line], ["base", "tuned"])
+    metrics = statistics.metrics([line, line], ["base", "tuned"])
     (run / "metrics.json").write_text(json.dumps(metrics))
     (run / "samples.jsonl").write_text(f"{json.dumps(line)}\n" * 2)
     (run / "history.jsonl").write_text('{"step": 1, "loss": 3.0}\n{"step": 2, "loss": 1.0}\n')

@@ -78,6 +78,8 @@ def test_mcp_tools_say_what_they_do(served):
         tools = {tool["name"]: tool for tool in json.load(answer)}
     assert set(tools) == {"answer", "summarize", "search", "info"}
     assert "fine-tuned" in tools["answer"]["description"]
+    # gradio joins the lines of "Returns:" with commas: each is one output.
+    assert tools["summarize"]["description"].endswith(". Returns: the base's summary, the tuned one")
     assert all(schema["description"] for schema in tools["answer"]["inputSchema"]["properties"].values())
 
 

@@ -1,27 +1,32 @@
-"""Base against tuned on the same prompts: the sets, the scores, their intervals and every answer behind them."""
+"""Base against tuned on the same prompts: the sets, what is said to them, and every answer behind a score."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from space.decode import complete
+from space.decode import completions, text_of
 from space.pair import Pair
 from space.prompt import language
-from space.wording import CITATION, Wording
+from space.sources import relevant
+from space.wording import CITATION
 from train.config import EvaluateConfig
-from train.examples import Examples
-from train.measures import Rouge, SaysAbsent, SourceRight, TokenF1, UnicodeRouge
+from train.examples import Example, Examples
+from train.summaries import sentences
 
-RESAMPLES = 10_000  # of the paired bootstrap
+FORMAT = 2  # of a scored line; one of another is scored again
 MARGIN = 16  # tokens that an answer may go past the longest reference of its set
+
+
+class EvaluationError(Exception):
+    """Two columns cannot be compared; one line that says why."""
 
 
 def score_column(run: Path, pair: Pair, examples: Examples, config: EvaluateConfig, column: str) -> dict[tuple, dict]:
@@ -41,7 +46,7 @@ def score_column(run: Path, pair: Pair, examples: Examples, config: EvaluateConf
         fitting = [(item, row) for item, row in zip(shown, rows, strict=True) if row]
         longest = max((sum(label >= 0 for label in row["labels"]) for _, row in fitting), default=0)
         for item, row in fitting:
-            mark = hashlib.sha256(json.dumps([model, pair.precision, longest, row["input_ids"]]).encode()).hexdigest()
+            mark = digest([FORMAT, model, pair.precision, longest, row["input_ids"]])
             wanted[name, item.uid] = old = kept.get((name, item.uid), {})
             if old.get("fingerprint") != mark:
                 todo.append({"set": name, "uid": item.uid, "fingerprint": mark, "row": row, "longest": longest})
@@ -56,6 +61,11 @@ def score_column(run: Path, pair: Pair, examples: Examples, config: EvaluateConf
             file.flush()
             bar.update(len(batch))
     return wanted
+
+
+def digest(what) -> str:
+    """Returns the fingerprint of what JSON can say."""
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
 def _kept(path: Path) -> dict[tuple, dict]:
@@ -74,10 +84,14 @@ def _score(pair: Pair, batch: Sequence[dict], tuned: bool) -> list[dict]:
     rows = [job["row"] for job in batch]
     prompts = [[i for i, label in zip(row["input_ids"], row["labels"], strict=True) if label < 0] for row in rows]
     limit = min(batch[0]["longest"] + MARGIN, pair.window - max(map(len, prompts)))
-    answers = complete(pair, prompts, limit, tuned)
+    begun = time.perf_counter()
+    answers = completions(pair, prompts, limit, tuned)
+    share = (time.perf_counter() - begun) / len(batch)
     losses = reference_losses(pair, rows, tuned)
-    return [{"set": job["set"], "uid": job["uid"], "said": said, "loss": round(loss, 6),
-             "fingerprint": job["fingerprint"]} for job, said, loss in zip(batch, answers, losses, strict=True)]
+    return [{"set": job["set"], "uid": job["uid"], "said": text_of(pair, answer), "loss": round(loss, 6),
+             "tokens": len(answer), "ended": len(answer) < limit, "seconds": round(share, 4),
+             "prompt": digest(prompt), "fingerprint": job["fingerprint"]}
+            for job, prompt, answer, loss in zip(batch, prompts, answers, losses, strict=True)]
 
 
 @torch.inference_mode()
@@ -101,83 +115,64 @@ def reference_losses(pair: Pair, rows: Sequence[dict], tuned: bool) -> list[floa
     return [part.mean().item() for part in each.split(counts)]
 
 
-# --- from answers to numbers -----------------------------------------------------------------------------------------
+# --- every answer, side by side ---------------------------------------------------------------------------------------
+
+
+def retrieved(examples: Examples, config: EvaluateConfig) -> dict[tuple, dict]:
+    """Returns what no model says: the first record that the search finds, cited, or that there is none; of a text its lead.
+
+    What a shop has without any model, and what a tuned one must be seen beside. Shaped as what score_column() returns.
+    """
+    said = {}
+    for name, items in examples.sets(config.items).items():
+        for item in items:
+            said[name, item.uid] = {"said": first_record(examples, item)}
+    return said
+
+
+def first_record(examples: Examples, item: Example) -> str:
+    """Returns the beginning of the first record that a question finds, as an answer may quote it."""
+    if item.task == "summarize":
+        return " ".join(sentences(item.text)[:max(1, len(sentences(item.answer)))])
+    found = relevant(examples.catalogue.search(item.text, 1))
+    if not found:
+        return examples.wording.absent[language(item.text)].format(title=item.title)
+    cite = examples.wording.citation.format(position=1) if item.task == "answer" else ""
+    return examples.told(found[0]) + cite
 
 
 def samples(examples: Examples, config: EvaluateConfig, columns: dict[str, dict[tuple, dict]]) -> list[dict]:
-    """Returns the lines of samples.jsonl: every item that all columns have, with its answers and losses."""
+    """Returns the lines of samples.jsonl: every item that all columns have, with its answers and all they are measured by.
+
+    "evidence" is what an answer may rest on. Raises EvaluationError where base and tuned were not asked the same.
+    """
+    contents = {record["uid"]: record for record in (*examples.train, *examples.unseen)}
     lines = []
     for name, items in examples.sets(config.items).items():
         for item in items:
             answers = {column: scores.get((name, item.uid)) for column, scores in columns.items()}
             if not all(answers.values()):
                 continue
+            if answers["base"]["prompt"] != answers["tuned"]["prompt"]:
+                raise EvaluationError(f"base and tuned were asked {item.text[:80]!r} in different words: score them again")
             line = {"task": item.task, "set": name, "question": item.text, "reference": item.answer}
             line |= {column: answer["said"] for column, answer in answers.items()}
-            line |= {"sources": item.sources, "uid": item.uid, "title": item.title}
+            line |= {"sources": item.sources, "uid": item.uid, "title": item.title, "evidence": evidence(item, contents)}
             line |= {f"{column}_cited": cited(answer["said"], item.sources) for column, answer in answers.items()}
-            lines.append(line | {f"{column}_loss": answer["loss"] for column, answer in answers.items()})
+            lines.append(line | {f"{column}_{what}": answer[what] for column, answer in answers.items()
+                                 for what in ("loss", "tokens", "ended", "seconds") if what in answer})
     return lines
+
+
+def evidence(item: Example, records: Mapping[str, dict]) -> str:
+    """Returns what an answer may rest on: the text to summarize, the records in the prompt, or the record asked about."""
+    if item.task == "summarize":
+        return item.text
+    shown = item.context or ([records[item.uid]] if item.uid in records else [])
+    return "\n".join(f"{record['title']}: {record['content']}" for record in shown)
 
 
 def cited(said: str, sources: Sequence[str]) -> list[str | None]:
     """Returns the uids that an answer cites, in its order; None for a position at which there is no record."""
     positions = [int(position) for position in CITATION.findall(said)]
     return [sources[position - 1] if 1 <= position <= len(sources) else None for position in positions]
-
-
-def metrics(lines: Sequence[dict], columns: Sequence[str], wording: Wording | None = None) -> dict:
-    """Returns metrics.json from samples.jsonl: {set: {"n", column: {metric: mean}, "difference": {metric: ...}}}.
-
-    `wording` is the adapter's, for what says that something is absent. A difference is tuned less base over the same
-    items, with the 95% interval of a paired bootstrap (Efron 1979).
-    """
-    result = {}
-    for name in dict.fromkeys(line["set"] for line in lines):
-        items = [line for line in lines if line["set"] == name]
-        scores = {column: item_scores(items, column) | grounding(items, column, wording or Wording())
-                  for column in columns}
-        result[name] = {"n": len(items)}
-        for column in columns:
-            result[name][column] = {metric: round(float(np.nanmean(values)), 4)
-                                    for metric, values in scores[column].items()}
-        result[name]["difference"] = {metric: interval(scores["tuned"][metric] - scores["base"][metric])
-                                      for metric in scores["tuned"]}
-    return result
-
-
-def item_scores(items: Sequence[dict], column: str) -> dict[str, np.ndarray]:
-    """Returns {metric: one value an item}; rougeL_unicode is there for Portuguese items alone, NaN for the others."""
-    said, references = [item[column] for item in items], [item["reference"] for item in items]
-    scores: dict[str, np.ndarray] = {}
-    for measure in (Rouge(), TokenF1()):
-        scores |= {name: np.array(values) for name, values in
-                   measure.compute(predictions=said, references=references).items()}
-    portuguese = [place for place, item in enumerate(items) if language(item["reference"]) == "pt"]
-    if portuguese:
-        values = UnicodeRouge().compute(predictions=[said[i] for i in portuguese],
-                                        references=[references[i] for i in portuguese])["rougeL_unicode"]
-        scores["rougeL_unicode"] = np.full(len(items), np.nan)
-        scores["rougeL_unicode"][portuguese] = values
-    scores["loss"] = np.array([item[f"{column}_loss"] for item in items])
-    return scores
-
-
-def grounding(items: Sequence[dict], column: str, wording: Wording) -> dict[str, np.ndarray]:
-    """Returns what only questions with records are measured by, one value an item; nothing for another set."""
-    name, said, scores = items[0]["set"], [item[column] for item in items], {}
-    if name == "grounded":
-        right = [item["sources"].index(item["uid"]) + 1 for item in items]
-        scores |= SourceRight().compute(predictions=said, references=right)
-    if name in ("grounded", "absent"):
-        titles = [item["title"] for item in items]
-        scores |= SaysAbsent().compute(predictions=said, references=titles, absent=wording.absent)
-    return {metric: np.array(values) for metric, values in scores.items()}
-
-
-def interval(differences: np.ndarray) -> dict[str, float]:
-    """Returns the mean of paired differences and its 95% bootstrap interval; NaN items are left out."""
-    values = differences[~np.isnan(differences)]
-    draws = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
-    low, high = np.percentile(values[draws].mean(1), (2.5, 97.5))
-    return {"mean": round(float(values.mean()), 4), "low": round(float(low), 4), "high": round(float(high), 4)}

@@ -11,6 +11,7 @@ import datasets
 import evaluate
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import Tokenizer
+from sacrebleu import sentence_bleu, sentence_chrf
 
 from space.sources import normalise
 from space.wording import CITATION
@@ -67,6 +68,28 @@ def token_f1(said: str, reference: str) -> float:
     ours, theirs = normalise(said).split(), normalise(reference).split()
     shared = sum((Counter(ours) & Counter(theirs)).values())
     return 2 * shared / (len(ours) + len(theirs)) if shared else 0.0
+
+
+class Bleu(evaluate.Metric):
+    """BLEU of each answer by itself, 0 to 1 (Papineni et al. 2002): sacrebleu's sentence score and its own tokenizer."""
+
+    def _info(self):
+        return evaluate.MetricInfo(description=self.__doc__, citation="Papineni et al. 2002; Post 2018", features=FEATURES)
+
+    def _compute(self, predictions, references):
+        return {"bleu": [sentence_bleu(said, [reference]).score / 100
+                         for said, reference in zip(predictions, references, strict=True)]}
+
+
+class ChrF(evaluate.Metric):
+    """chrF of each answer by itself, 0 to 1 (Popovic 2015): character n-grams, so that an ending does not cost a word."""
+
+    def _info(self):
+        return evaluate.MetricInfo(description=self.__doc__, citation="Popovic 2015; Post 2018", features=FEATURES)
+
+    def _compute(self, predictions, references):
+        return {"chrf": [sentence_chrf(said, [reference]).score / 100
+                         for said, reference in zip(predictions, references, strict=True)]}
 
 
 class SourceRight(evaluate.Metric):

@@ -11,7 +11,7 @@ from space.base import load_base, load_tokenizer
 from space.pair import Pair, Rows, load_pair
 from space.sources import Catalogue
 from space.wording import Wording
-from train import evaluate, leaks, qlora, report
+from train import evaluate, leaks, qlora, report, statistics
 from train.catalogue import load_records
 from train.config import ConfigError, EvaluateConfig, FitConfig, PushConfig
 from train.examples import Examples
@@ -68,9 +68,10 @@ def evaluate_run(run: Path, config: EvaluateConfig) -> str:
     examples = load_examples(run, fit_config, pair.tokenizer, pair.window, pair.wording)
     checked = check_leaks(examples, config)
     columns = _score_base(run, pair, examples, config)
+    columns["retrieved"] = evaluate.retrieved(examples, config)
     columns["tuned"] = evaluate.score_column(run, pair, examples, config, "tuned")
     lines = evaluate.samples(examples, config, columns)
-    metrics = evaluate.metrics(lines, list(columns), pair.wording)
+    metrics = statistics.metrics(lines, list(columns), pair.wording)
     unfinished = run / "evaluation.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     (unfinished / "plots").mkdir(parents=True)

@@ -13,10 +13,15 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from huggingface_hub import EvalResult, ModelCardData
 
+from train.statistics import shown
+
 CARD = Path(__file__).resolve().parent.parent / "model_card.md"
-COLUMNS = {"base": "base", "few_shot": "base, {shots} examples", "tuned": "tuned"}
+COLUMNS = {"base": "base", "few_shot": "base, {shots} examples", "retrieved": "first record", "tuned": "tuned"}
+# What the table shows; metrics.json has every metric.
+HEADLINE = ("rougeL", "rougeL_unicode", "token_f1", "loss", "supported", "invented_numbers", "invented_names", "source_right",
+            "says_absent")
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-INK = {"base": "#8a8178", "few_shot": "#c9b79c", "tuned": "#b4532a"}
+INK = {"base": "#8a8178", "few_shot": "#c9b79c", "retrieved": "#6f8f9c", "tuned": "#b4532a"}
 
 
 class CardError(ValueError):
@@ -26,15 +31,33 @@ class CardError(ValueError):
 def table_rows(metrics: dict, shots: int) -> list[list[str]]:
     """Returns the before/after table as rows of words, the heading first."""
     present = [name for name in COLUMNS if all(name in scores for scores in metrics.values())]
-    rows = [["set", "n", "metric", *(COLUMNS[name].format(shots=shots) for name in present), "difference [95%]"]]
+    rows = [["set", "n", "metric", *(COLUMNS[name].format(shots=shots) for name in present), "difference [95%]",
+             "won-tied-lost"]]
     for name, scores in metrics.items():
-        for place, (metric, change) in enumerate(scores["difference"].items()):
-            shows = f"{change['mean']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]"
-            if change["low"] <= 0 <= change["high"]:
-                shows += " no difference shown"
-            first = [name, str(scores["n"])] if place == 0 else ["", ""]
-            rows.append([*first, metric, *(f"{scores[column][metric]:.3f}" for column in present), shows])
+        first = [name, str(scores["n"])]
+        for metric, change in scores["difference"].items():
+            if metric in HEADLINE:
+                cells = [_number(scores[column].get(metric)) for column in present]
+                rows.append([*first, metric, *cells, difference_words(change), _tally(change)])
+                first = ["", ""]
     return rows
+
+
+def difference_words(change: dict) -> str:
+    """Returns a difference with its interval, and whether it is one."""
+    if change["low"] is None:
+        return f"{change['mean']:+.3f} (one item: no interval)"
+    words = f"{change['mean']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]"
+    return words if shown(change) else f"{words} no difference shown"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _tally(change: dict) -> str:
+    # An older metrics.json has none.
+    return f"{change['wins']}-{change['ties']}-{change['losses']}" if change.get("wins") is not None else ""
 
 
 def as_text(rows: Sequence[Sequence[str]]) -> str:
@@ -44,7 +67,7 @@ def as_text(rows: Sequence[Sequence[str]]) -> str:
     for place, row in enumerate(rows):
         if row[0] and place:
             lines.append("")
-        cells = [cell.rjust(width) if 2 < column < len(row) - 1 else cell.ljust(width)
+        cells = [cell.rjust(width) if 2 < column < len(row) - 2 else cell.ljust(width)
                  for column, (cell, width) in enumerate(zip(row, widths, strict=True))]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)

@@ -1,0 +1,74 @@
+"""Uses a Shelftalk Space as tools of the Model Context Protocol, as an assistant does: lists them and calls each.
+
+    pip install "mcp<2" httpx
+    python call_as_mcp_tool.py http://127.0.0.1:7860 "What is Muvoson Tray?"
+    HF_TOKEN=hf_... python call_as_mcp_tool.py https://user-private-space.hf.space "What is Muvoson Tray?"
+"""
+
+import ast
+import asyncio
+import os
+import sys
+
+import httpx
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
+
+
+class Refused(Exception):
+    """Why there is no result, in the Space's words."""
+
+
+async def call(session, tool, **arguments):
+    """Returns the texts that a tool answers with, one an output; raises Refused.
+
+    Text that stands for records is Python's, not JSON: ast.literal_eval reads it.
+    """
+    result = await session.call_tool(tool, arguments, progress_callback=ignore)
+    texts = [part.text for part in result.content]
+    if result.isError:
+        raise Refused(texts[0].removeprefix("Error: "))
+    return texts
+
+
+async def ignore(progress, total, message):
+    """Hears how far a call is. Somebody must: gradio puts all outputs in one text where nobody asks for progress."""
+
+
+async def use(session, question):
+    """Lists the tools and calls each."""
+    tools = {}
+    for tool in (await session.list_tools()).tools:
+        # On a Space, gradio puts the Space's name before each tool's: `shelftalk_answer`.
+        tools[tool.name.rpartition("_")[2]] = tool.name
+        parameters = "".join(f"\n    {name}: {schema['description']}"
+                             for name, schema in tool.inputSchema["properties"].items())
+        print(f"{tool.name}: {tool.description}{parameters}")
+
+    base, tuned, records = await call(session, tools["answer"], question=question, max_new_tokens=120)
+    print(f"\nbase:  {base}\ntuned: {tuned}\nrecords: {[record['title'] for record in ast.literal_eval(records)]}")
+    [found] = await call(session, tools["search"], query=question, k=1)
+    for best in ast.literal_eval(found):
+        print(f"search: {best['title']} ({best['score']:.2f})")
+        _base, summary = await call(session, tools["summarize"], text=best["content"])
+        print(f"summary: {summary}")
+    [info] = await call(session, tools["info"])
+    print(f"info: {ast.literal_eval(info)['base']}")
+
+
+async def main(space, question):
+    """Returns what went wrong, or None."""
+    token = os.environ.get("HF_TOKEN")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with (httpx.AsyncClient(headers=headers, timeout=httpx.Timeout(30, read=300)) as http,
+                streamable_http_client(f"{space.rstrip('/')}/gradio_api/mcp/", http_client=http) as (read, write, _),
+                ClientSession(read, write) as session):
+        await session.initialize()
+        try:
+            return await use(session, question)
+        except Refused as error:  # outside of the sessions it would come in groups of groups
+            return f"The Space refused: {error}"
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(*sys.argv[1:])))

@@ -1,0 +1,66 @@
+"""Asks a Shelftalk Space from Python: in one call, while the answers grow, and stopped half-way.
+
+    pip install gradio_client
+    python call_with_client.py http://127.0.0.1:7860 "What is Muvoson Tray?"
+    HF_TOKEN=hf_... python call_with_client.py user/private-space "What is Muvoson Tray?"
+"""
+
+import os
+import sys
+
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from gradio_client.utils import QueueError
+
+
+def ask(client, question, **options):
+    """Returns (base answer, tuned answer, records); `[1]` in an answer is the first record.
+
+    Options are the endpoint's: use_sources, max_new_tokens, temperature.
+    """
+    return client.predict(question, api_name="/answer", **options)
+
+
+def watch(client, question, **options):
+    """Yields the tuned answer as it grows."""
+    job = client.submit(question, api_name="/answer", **options)
+    for _base, tuned, _records in job:
+        yield tuned
+    job.result()  # where the Space refused, the loop ends without a word, and this raises its reason
+
+
+def stop_half_way(client, question, words, **options):
+    """Returns the first words of the tuned answer; the Space stops writing and answers the next in its queue."""
+    job = client.submit(question, api_name="/answer", **options)
+    for _base, tuned, _records in job:
+        if len(tuned.split()) >= words:
+            job.cancel()
+            return tuned
+    return job.result()[1]
+
+
+def main(space, question):
+    client = Client(space, token=os.environ.get("HF_TOKEN"), verbose=False)
+    info = client.predict(api_name="/info")
+    print(f"{info['base']} with {info['adapter']}, {info['precision']} on {info['device']}")
+
+    base, tuned, records = ask(client, question, max_new_tokens=120)
+    print(f"base:  {base}\ntuned: {tuned}")
+    for position, record in enumerate(records, start=1):
+        print(f"  [{position}] {record['title']} ({record['score']:.2f})")
+
+    print("as it grows: ", end="")
+    shown = ""
+    for tuned in watch(client, question):
+        print(tuned[len(shown):], end="", flush=True)
+        shown = tuned
+    print(f"\nstopped half-way: {stop_half_way(client, question, words=3)} ...")
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except AppError as error:
+        sys.exit(f"The Space refused: {error}")
+    except QueueError:
+        sys.exit("The Space has as many visitors as it takes. Try again in a moment.")

@@ -1,0 +1,38 @@
+"""Loads a Shelftalk adapter on its base and asks it something, with nothing of Shelftalk's own.
+
+    pip install torch transformers peft         # and bitsandbytes, to load the base in 4 bits as it was trained
+    python load_adapter.py mistralai/Mistral-7B-Instruct-v0.3 user/adapter "What is Muvoson Tray?"
+
+Base and adapter are Hub ids or folders. The tokenizer and the chat template come with the adapter.
+"""
+
+import sys
+from importlib.util import find_spec
+
+import torch
+from peft import PeftConfig, PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+
+def load(base, adapter):
+    """Returns (model, tokenizer); the base in NF4 where bitsandbytes is installed, and else in bf16."""
+    nf4 = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+                             bnb_4bit_compute_dtype=torch.bfloat16) if find_spec("bitsandbytes") else None
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    revision = PeftConfig.from_pretrained(adapter).revision  # the base's commit that the adapter was made for
+    model = AutoModelForCausalLM.from_pretrained(base, revision=revision, dtype=torch.bfloat16, quantization_config=nf4,
+                                                 device_map=device)
+    return PeftModel.from_pretrained(model, adapter).eval(), AutoTokenizer.from_pretrained(adapter)
+
+
+def answer(model, tokenizer, question, max_new_tokens=200):
+    """Returns the most likely answer to a question asked without catalogue records."""
+    chat = [{"role": "user", "content": question}]
+    prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    ids = model.generate(**prompt.to(model.device), max_new_tokens=max_new_tokens, do_sample=False)
+    return tokenizer.decode(ids[0, prompt["input_ids"].shape[1]:], skip_special_tokens=True).strip()
+
+
+if __name__ == "__main__":
+    model, tokenizer = load(*sys.argv[1:3])
+    print(answer(model, tokenizer, sys.argv[3]))
