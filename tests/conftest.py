@@ -110,7 +110,7 @@ def pair(tiny_base, adapter):
 
 @pytest.fixture
 def hub(monkeypatch):
-    """A Hub of its own on loopback: the real client of this process takes it for the one, as ana; see Hub.environ for another."""
+    """A Hub of its own on loopback, and this process is ana's on it; Hub.environ() is for another process."""
     from huggingface_hub import constants
 
     from tests.hub import Hub

@@ -84,9 +84,11 @@ def test_a_wrong_call_lists_every_problem(tmp_path, source, capsys):
     assert "--base is missing" in said(capsys, ["fit", "--run", tmp_path], 2)
 
 
-def test_publish_says_that_it_is_to_come(tmp_path, source, capsys):
-    assert "not in this version yet" in said(capsys, ["publish", "--run", tmp_path, "--to", "me/mine"], 2)
-    assert "not in this version yet" in said(capsys, ["all", source, "--run", tmp_path, "--base", "x", "--to", "a/b"], 2)
+def test_a_publish_that_cannot_be_is_refused_before_any_work(tmp_path, source, capsys):
+    assert "run `python -m train fit`" in said(capsys, ["publish", "--run", tmp_path, "--to", "me/mine"], 2)
+    assert "--to is 'mine'" in said(capsys, ["all", source, "--run", tmp_path / "run", "--base", "x", "--to", "mine"], 2)
+    assert "--to is missing" in said(capsys, ["all", source, "--run", tmp_path / "run", "--base", "x", "--private"], 2)
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unknown_base_and_a_run_without_a_catalogue(tmp_path, source, capsys):
@@ -132,7 +134,7 @@ def test_a_base_that_needs_a_token_over_http(tmp_path, source, base, words):
 
 
 @pytest.mark.slow
-def test_all_verbs_in_order_then_nothing_is_done_twice(tmp_path, source, tiny_base, capsys):
+def test_all_verbs_in_order_then_nothing_is_done_twice(tmp_path, source, tiny_base, capsys, hub):
     run = tmp_path / "run"
     call = ["all", str(source), "--run", str(run), "--base", str(tiny_base), *QUICK]
     assert main(call) == 0
@@ -155,8 +157,10 @@ def test_all_verbs_in_order_then_nothing_is_done_twice(tmp_path, source, tiny_ba
     before = {path: path.stat().st_mtime_ns for path in (run / "scores").iterdir()}
     weights = (run / "adapter/adapter_model.safetensors").stat().st_mtime_ns
     scored = {path.name: path.read_text() for path in (run / "scores").iterdir()}
-    assert main(call) == 0
-    assert "fit: done already" in capsys.readouterr().out
+    assert hub.requests == []
+    assert main([*call, "--to", "ana/lamps"]) == 0
+    out = capsys.readouterr().out
+    assert "fit: done already" in out and f"publish: ana/lamps is at {hub.endpoint}/ana/lamps/commit/" in out
     assert (run / "adapter/adapter_model.safetensors").stat().st_mtime_ns == weights
     assert scored == {path.name: path.read_text() for path in (run / "scores").iterdir()} and before
     assert main(["evaluate", "--run", str(run), "--limit", "2", "--shots", "0"]) == 0

@@ -93,6 +93,7 @@ def test_one_commit_each_with_exactly_what_belongs_there(hub, run, tmp_path, cap
     assert {name: (each["repo"], each["commit"]) for name, each in published.items()} == {
         "adapter": ("ana/lamps", model.head), "catalogue": ("ana/lamps-catalogue", data.head)}
     out = capsys.readouterr().out
+    assert "publish: the base shelftalk-sample is a folder and not on the Hub" in out
     assert f"/ana/lamps/commit/{model.head}" in out and f"/datasets/ana/lamps-catalogue/commit/{data.head}" in out
     back = tmp_path / "back"
     snapshot_download("ana/lamps", revision=model.head, local_dir=back, endpoint=hub.endpoint, token=hub.token)
@@ -127,7 +128,9 @@ def test_who_may_see_it(hub, run, options, seen):
 @pytest.mark.parametrize(("name", "kind"), [("ana/lamps", "models"), ("ana/lamps-catalogue", "datasets")])
 def test_nothing_private_goes_to_a_public_repository(hub, run, capsys, name, kind):
     repo = hub.create(name, kind)
-    assert "it is public, and this is to stay private" in refused(capsys, call(run, "--private"), 1)
+    line = refused(capsys, call(run, "--private"), 1)
+    assert line.endswith(f"error: {name} on the Hub is public, and this was to stay private: make it private in its settings, "
+                         f"or {'leave --private out' if kind == 'models' else 'say --public-catalogue'}")
     assert len(repo.commits) == 1
     repo.private = True
     assert main(call(run, "--private")) == 0
@@ -220,7 +223,7 @@ def _spoil(run, name, change):
 
 
 SPOILT = {
-    "no adapter": (lambda run: shutil.rmtree(run / "adapter"), "adapter/prompt.json, adapter/run.json are missing: run `python"),
+    "no adapter": (lambda run: shutil.rmtree(run / "adapter"), "adapter/run.json are missing: run `python -m train fit`"),
     "no card": (lambda run: (run / "adapter/README.md").unlink(), "README.md is missing: run `python -m train evaluate`"),
     "no scores": (lambda run: (run / "metrics.json").unlink(), "metrics.json is missing: run `python -m train evaluate`"),
     "no catalogue": (lambda run: shutil.rmtree(run / "catalogue"), "are missing: run `python -m train prepare`"),
@@ -274,10 +277,13 @@ def test_every_problem_is_named_at_once(hub, run, capsys):
 
 COMMIT, PUT, BATCH, INFO = r"/api/models/.*/commit/", r"^/lfs/", r"info/lfs", r"/api/models/ana/lamps$"
 LASTING = {
+    "400 of the card": (("POST", "validate-yaml", 400), "Invalid metadata in README.md", "ana/lamps on the Hub"),
     "401": (("POST", COMMIT, 401), "HTTP 401", "hf auth login"),
     "401 at once": (("GET", INFO, 401), "HTTP 401", "hf auth login"),
     "403": (("POST", COMMIT, 403), "HTTP 403", "take a token with write access"),
     "403 gated": (("POST", "/preupload/", 403, {"X-Error-Code": "GatedRepo"}), "it is gated", "ask for access at"),
+    "403 with the token in it": (("POST", COMMIT, 403, {"X-Error-Message": "no right for hf_" + "abc" * 9}), "HTTP 403 (no right",
+                                 "hf_..."),
     "403 of the weights": (("PUT", PUT, 403), "HTTP 403", "write access"),
     "404": (("POST", "/repos/create", 404), "HTTP 404", "check the name"),
     "409": (("POST", COMMIT, 409), "HTTP 409 Conflict", "tried 6 times"),
@@ -320,13 +326,13 @@ def test_a_fault_that_lasts_loses_nothing_and_the_same_command_succeeds_later(hu
     ("POST", "/repos/create", 409), ("POST", "validate-yaml", 504), ("POST", "/preupload/", 408), ("POST", BATCH, 429),
     ("PUT", PUT, 503), ("PUT", PUT, "cut"), ("PUT", PUT, "deaf"), ("PUT", PUT, "hang"), ("POST", COMMIT, "cut"),
     ("POST", COMMIT, "deaf"), ("POST", COMMIT, "hang"), ("POST", "/repos/create", "deaf")])
-def test_a_fault_that_passes_is_got_over_with_one_commit(hub, run, method, pattern, action):
+def test_a_fault_that_passes_is_got_over_with_one_commit(hub, run, capsys, method, pattern, action):
     hub.fail(method, pattern, action, times=2)
     assert main(call(run)) == 0
     assert [each.title for each in hub.repo("ana/lamps").commits] == ["initial commit", "Adapter of lamps"]
     assert set(hub.repo("ana/lamps").files) == ADAPTER | {".gitattributes"}
-    assert json.loads((run / "published.json").read_text())["adapter"] | {"url": ""} == {
-        "repo": "ana/lamps", "commit": hub.repo("ana/lamps").head, "new": True, "url": ""}
+    assert json.loads((run / "published.json").read_text())["adapter"]["commit"] == hub.repo("ana/lamps").head
+    assert "publish: ana/lamps is at http" in capsys.readouterr().out
 
 
 def test_it_waits_as_long_as_it_is_asked_to(hub, run):

@@ -15,7 +15,7 @@ from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 
 from train.config import ConfigError, DeployConfig
 from train.publish import PUBLISHED, Parcel, listing
-from train.sending import LIBRARY, HubError, send, use_client, words
+from train.sending import LIBRARY, HubError, IsPublic, send, words
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = "space/"  # the folder of a Space's repository in which a file that is not sent has no business
@@ -43,7 +43,6 @@ def deploy(config: DeployConfig) -> None:
 
     Raises ConfigError for what a Space cannot serve, and HubError where the Hub does not take it.
     """
-    use_client()
     api = HfApi(library_name=LIBRARY)
     served = pinned(api, config)
     parcel = Parcel("space", config.to, "space", config.private, space_files(served.variables))
@@ -165,7 +164,7 @@ def prepare_space(api: HfApi, config: DeployConfig, served: Served) -> list[str]
         if config.hardware and api.get_space_runtime(config.to).requested_hardware != config.hardware:
             api.request_space_hardware(config.to, config.hardware)
     if config.private and not info.private:
-        raise HubError(f"{config.to} on the Hub: it is public: make it private in its settings, or leave --private out")
+        raise IsPublic(f"{config.to} on the Hub is public: make it private in its settings, or leave --private out")
     before = {name: variable.value for name, variable in api.get_space_variables(config.to).items()}
     for name in VARIABLES:
         if name in served.variables and before.get(name) != served.variables[name]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
-import yaml
 from huggingface_hub import ModelCard, get_token
 from safetensors import SafetensorError, safe_open
 
@@ -38,7 +37,8 @@ def problems(run: Path, files: Mapping[str, Path], catalogue: bool) -> list[str]
     for name, path in files.items():
         found += [f"{name} {words}" for words in faults(path, run)]
     if (run / "adapter" / "README.md").is_file():
-        found += [f"adapter/README.md {words}" for words in card_faults((run / "adapter" / "README.md").read_text("utf-8"))]
+        card = (run / "adapter" / "README.md").read_text("utf-8", errors="replace")
+        found += [f"adapter/README.md {words}" for words in card_faults(card)]
     if catalogue and (run / "catalogue" / "report.json").is_file():
         found += catalogue_faults(run / "catalogue")
     return found
@@ -98,7 +98,7 @@ def card_faults(card: str) -> Iterator[str]:
         yield f"has nothing filled in for {', '.join(f'{{{name}}}' for name in left)}: run `python -m train evaluate`"
     try:
         said = ModelCard(card).data.to_dict()
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+    except Exception as error:  # whatever the parser of YAML and the reader of what it gives raise
         yield f"has metadata that cannot be read ({str(error).partition(chr(10))[0][:100]}): run `python -m train evaluate`"
         return
     lacks = [name for name in ("library_name", "pipeline_tag", "model-index") if not said.get(name)]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from train.config import ConfigError, PublishConfig
 from train.inspection import problems
-from train.sending import CHECKPOINT, HubError, Sent, send
+from train.sending import CHECKPOINT, HubError, IsPublic, Sent, send
 
 PUBLISHED = "published.json"  # in the run: which commit of which repository holds it
 DATA_CARD = """---
@@ -27,8 +28,9 @@ configs:
 # {name}
 
 The catalogue that the adapter [{adapter}](https://huggingface.co/{adapter}) was taught, as Shelftalk prepared it: {kept}
-records from {read} lines of {source} (sha256 {sha256}). A record has a `uid`, a `title`, a `content` and a `split`: those of
-`train` may have been shown in training, those of `unseen` never were.
+records from {read} lines of {source} (sha256 {sha256}).
+A record has a `uid`, a `title`, a `content` and a `split`: those of `train` may have been shown in training, those of
+`unseen` never were.
 
 ```python
 from datasets import load_dataset
@@ -55,6 +57,7 @@ class Parcel:
     kind: str
     private: bool
     files: dict[str, Path | bytes]
+    opened_by: str  # what to say in the call for others to see it
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -80,27 +83,34 @@ def publish(run: Path, config: PublishConfig) -> None:
     parcels = pack(run, config)
     if config.dry_run:
         return print("\n".join(map(listing, parcels)), flush=True)
+    base = json.loads((run / "adapter" / "run.json").read_text("utf-8"))["base"]
+    if base["revision"].startswith("sha256:"):
+        print(f"publish: the base {base['name']} is a folder and not on the Hub: the adapter is of use to those who have it")
     published = {}
     for parcel in parcels:
         print(f"publish: {parcel}", flush=True)
         try:
             sent = send(parcel.files, parcel.repo, parcel.kind, message=f"{parcel.name.capitalize()} of {run.resolve().name}",
-                        private=parcel.private, without=[CHECKPOINT] if parcel.kind == "model" else [])
+                        private=parcel.private, progress=sys.stderr.isatty(),
+                        without=[CHECKPOINT] if parcel.kind == "model" else [])
+            published[parcel.name] = {"repo": sent.repo, "commit": sent.commit, "url": sent.url}
+            keep(run, published)
+        except IsPublic as error:
+            raise PublishError(f"{error}, or {parcel.opened_by}") from error
         except (HubError, OSError) as error:
             raise PublishError(f"{error}; the run is whole in {run}, try again with: {command(run, config)}") from error
-        published[parcel.name] = asdict(sent)
-        keep(run, published)
         print(told(sent), flush=True)
 
 
 def pack(run: Path, config: PublishConfig) -> list[Parcel]:
     """Returns what goes where."""
-    parcels = [Parcel("adapter", config.to, "model", config.private, adapter_files(run))]
+    parcels = [Parcel("adapter", config.to, "model", config.private, adapter_files(run),
+                      "leave --private out")]
     repo = config.catalogue_repo
     if repo:
         card = data_card(run, config.to, repo).encode()
         parcels.append(Parcel("catalogue", repo, "dataset", not config.public_catalogue,
-                              {"README.md": card, **catalogue_files(run)}))
+                              {"README.md": card, **catalogue_files(run)}, "say --public-catalogue"))
     return parcels
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import os
 import platform
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -158,13 +160,11 @@ def save_adapter(run: Path, model: PeftModel, examples: Examples, record: dict) 
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(torch.bfloat16)  # half the download; it is these weights that are scored
-    try:
-        model.save_pretrained(unfinished)
-    except SafetensorError as error:  # its only kind, for a full disk too
-        raise OSError(f"the adapter cannot be written to {unfinished}: {error}") from error
     for how_it_was_loaded in ("is_local", "local_files_only"):
         examples.tokenizer.init_kwargs.pop(how_it_was_loaded, None)
-    examples.tokenizer.save_pretrained(unfinished)
+    with one_kind_of_error(unfinished):
+        model.save_pretrained(unfinished)
+        examples.tokenizer.save_pretrained(unfinished)
     examples.wording.save(unfinished / "prompt.json")
     (unfinished / "run.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (unfinished / "README.md").unlink(missing_ok=True)  # peft's card; evaluate writes ours
@@ -181,6 +181,17 @@ def is_done(run: Path) -> bool:
         raise ConfigError(f"{run.name} has an adapter of another catalogue than it has now: choose another --run, or remove "
                           "its adapter/ and checkpoints/ to train anew")
     return True
+
+
+@contextlib.contextmanager
+def one_kind_of_error(folder: Path) -> Iterator[None]:
+    """Raises OSError where weights or tokenizer cannot be written; their libraries have other names for a full disk."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, SafetensorError) or type(error) is Exception:
+            raise OSError(f"{folder} cannot be written: {error}") from error
+        raise
 
 
 def keep_config(run: Path, config: FitConfig) -> None:

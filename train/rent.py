@@ -14,7 +14,7 @@ from huggingface_hub import HfApi, get_token
 from train.config import Checked, ConfigError, FitConfig, PublishConfig, RentConfig
 from train.deploy import ROOT, SUFFIXES, told
 from train.publish import Parcel, listing
-from train.sending import LIBRARY, send, use_client
+from train.sending import LIBRARY, send
 
 IMAGE = "ghcr.io/astral-sh/uv:python3.12-bookworm"  # what `hf jobs uv run` takes
 HERE = ("flavor", "timeout", "code", "dry_run")  # options of rent that are not of `all`
@@ -26,7 +26,6 @@ def rent(source: str, configs: Mapping[type, Checked]) -> None:
     Raises ConfigError for what a rented machine cannot reach, and HubError where the Hub does not take it: both before
     anything is rented.
     """
-    use_client()
     to, base, config = configs[PublishConfig].to, configs[FitConfig].base, configs[RentConfig]
     problems = [f"{what} {value} is here, where the rented machine cannot reach it: {remedy}" for what, value, remedy in (
         ("the source", source, "give a URL, gdrive:ID or a Hub dataset's user/name, or upload it first"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,6 +41,10 @@ class HubError(Exception):
     """What was to be sent is not on the Hub; one line that says why and what to do. What is on disk is untouched."""
 
 
+class IsPublic(HubError):
+    """Everyone could read what was to stay private; nothing was sent."""
+
+
 class Again(httpx2.TransportError):
     """A try broke off in a way that may pass; `wait` is how long the Hub asks to wait, in seconds."""
 
@@ -74,6 +77,10 @@ class Client(httpx2.Client):
         return response
 
 
+HOOKS = get_session().event_hooks  # the library's own
+set_client_factory(lambda: Client(event_hooks=HOOKS, follow_redirects=True))
+
+
 @dataclass(frozen=True)
 class Sent:
     """A repository and the commit at which it holds what was sent; `new` is False where it held it before."""
@@ -92,7 +99,6 @@ def send(files: Mapping[str, Path | bytes | None], repo: str, kind: str = "model
     `without`; unchanged content makes no commit, so that a second call is safe; two calls at once both end, one on top of
     the other. With `private` nothing goes to a public repository. Raises HubError, without a token in it.
     """
-    use_client()
     before: list[str] = []
     for attempt in range(TRIES):
         try:
@@ -109,13 +115,6 @@ def send(files: Mapping[str, Path | bytes | None], repo: str, kind: str = "model
     raise AssertionError("unreachable")
 
 
-@functools.cache
-def use_client() -> None:
-    """Gives the Hub's library our client, once."""
-    hooks = get_session().event_hooks
-    set_client_factory(lambda: Client(event_hooks=hooks, follow_redirects=True))
-
-
 def _try(files: Mapping[str, Path | bytes | None], repo: str, kind: str, message: str, private: bool, progress: bool,
          without: Sequence[str], before: list[str]) -> Sent:
     """Sends once. `before` keeps the commit at the first try: a later try may find what an earlier one brought there."""
@@ -126,8 +125,7 @@ def _try(files: Mapping[str, Path | bytes | None], repo: str, kind: str, message
         api.create_repo(repo, repo_type=kind, private=private or None, space_sdk="gradio" if kind == "space" else None)
         info = api.repo_info(repo, repo_type=kind)
     if private and not info.private:
-        raise HubError(f"{repo} on the Hub: it is public, and this is to stay private: make it private in its settings, or "
-                       "say that this may be public")
+        raise IsPublic(f"{repo} on the Hub is public, and this was to stay private: make it private in its settings")
     before.append(info.sha)
     operations = [CommitOperationDelete(path) if content is None else CommitOperationAdd(path, content)
                   for path, content in files.items()]
