@@ -91,13 +91,13 @@ class Sent:
     new: bool
 
 
-def send(files: Mapping[str, Path | bytes], repo: str, kind: str = "model", *, message: str, private: bool = False,
+def send(files: Mapping[str, Path | bytes | None], repo: str, kind: str = "model", *, message: str, private: bool = False,
          progress: bool = True, without: Sequence[str] = ()) -> Sent:
     """Makes {path in the repository: file} one commit on top of what the repository holds, and makes the repository first.
 
-    `kind` is "model", "dataset" or "space" (Gradio). Other files there stay, but for the folders `without`; unchanged
-    content makes no commit, so that a second call is safe; two calls at once both end, one on top of the other. With
-    `private` nothing goes to a public repository. Raises HubError, without a token in it.
+    `kind` is "model", "dataset" or "space" (Gradio). A file that is None is removed; others there stay, but for the folders
+    `without`; unchanged content makes no commit, so that a second call is safe; two calls at once both end, one on top of
+    the other. With `private` nothing goes to a public repository. Raises HubError, without a token in it.
     """
     before: list[str] = []
     for attempt in range(TRIES):
@@ -115,7 +115,7 @@ def send(files: Mapping[str, Path | bytes], repo: str, kind: str = "model", *, m
     raise AssertionError("unreachable")
 
 
-def _try(files: Mapping[str, Path | bytes], repo: str, kind: str, message: str, private: bool, progress: bool,
+def _try(files: Mapping[str, Path | bytes | None], repo: str, kind: str, message: str, private: bool, progress: bool,
          without: Sequence[str], before: list[str]) -> Sent:
     """Sends once. `before` keeps the commit at the first try: a later try may find what an earlier one brought there."""
     api = HfApi(library_name=LIBRARY, library_version=VERSION)
@@ -127,7 +127,8 @@ def _try(files: Mapping[str, Path | bytes], repo: str, kind: str, message: str, 
     if private and not info.private:
         raise IsPublic(f"{repo} on the Hub is public, and this was to stay private: make it private in its settings")
     before.append(info.sha)
-    operations = [CommitOperationAdd(path, content) for path, content in files.items()]
+    operations = [CommitOperationDelete(path) if content is None else CommitOperationAdd(path, content)
+                  for path, content in files.items()]
     there = [file.rfilename for file in info.siblings or ()]
     operations += [CommitOperationDelete(f"{folder}/") for folder in without if any(
         name.startswith(f"{folder}/") for name in there)]
