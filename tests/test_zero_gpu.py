@@ -36,7 +36,7 @@ def GPU(task, *, duration):
 """
 # The real `spaces` on a machine that looks to it like ZeroGPU: who lends is on loopback, and the CPU takes the card's place.
 MACHINE = """
-import bitsandbytes, http.server, json, os, pathlib, sys, threading, urllib.parse
+import bitsandbytes, http.server, json, multiprocessing, os, pathlib, sys, threading, urllib.parse
 import torch
 asked = []
 class Lender(http.server.BaseHTTPRequestHandler):
@@ -79,6 +79,8 @@ job.cancel()
 again = list(client.submit("What is it?", False, 40, 0.0, api_name="/answer"))
 same = again[-1] == answer[-1]
 print(json.dumps(dict(info=info, steps=len(answer), same=same, tuned=answer[-1][1], asked=asked)), flush=True)
+for child in multiprocessing.active_children():
+    child.kill()
 os._exit(0)
 """
 

@@ -45,7 +45,8 @@ def deploy(config: DeployConfig) -> None:
     """
     api = HfApi(library_name=LIBRARY)
     served = pinned(api, config)
-    parcel = Parcel("space", config.to, "space", config.private, space_files(served.variables))
+    parcel = Parcel("space", config.to, "space", config.private, space_files(served.variables),
+                    "leave --private out")
     print(listing(parcel) if config.dry_run else f"deploy: {parcel}", flush=True)
     for name, value in served.variables.items():
         print(f"  {name}={value}", flush=True)

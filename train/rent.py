@@ -32,7 +32,7 @@ def rent(source: str, configs: Mapping[type, Checked]) -> None:
         ("--base", base, "give its id on the Hub")) if os.path.exists(value)]
     if problems:
         raise ConfigError("; ".join(problems))
-    parcel = Parcel("code", config.code or f"{to}-code", "model", True, code_files())
+    parcel = Parcel("code", config.code or f"{to}-code", "model", True, code_files(), "name another with --code")
     verb = command(source, f"runs/{to.split('/')[1]}", configs)
     if configs[PublishConfig].dry_run:
         return print(f"{listing(parcel)}\nrent: {config.flavor} for up to {config.timeout}: {verb}", flush=True)
