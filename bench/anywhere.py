@@ -38,15 +38,21 @@ def measure(options: Options) -> Outcome:
         python = Path(sys.executable) if options.tiny else environment(folder / "venv", *PACKAGES)
         said = elsewhere(folder, python, [messages(pair.wording, *question) for question in asked])
     found = [Figure("prompts equal to apply_chat_template's", agreement(prompts, said["prompts"])["equal"], low=1.0)]
-    samples = {"questions": [question[1] for question in asked], "page": page, "elsewhere": said}
+    samples = {"questions": [question[1] for question in asked], "page": texts(pair, page), "versions": said["versions"]}
     for precision in ("nf4", "bf16", "fp32"):
         for way, answers in said[precision].items():
+            samples[f"{precision}, {way}"] = texts(pair, answers)
             agreed, name = agreement(page, answers), f"{precision}, {way}"
             exact = precision == "nf4" and way in SAME
             found.append(Figure(f"{name}: answers equal to the page's", agreed["equal"], low=1.0 if exact else None))
             if not exact:
                 found.append(Figure(f"{name}: before the first difference", agreed["common_prefix"]))
     return Outcome(found, samples)
+
+
+def texts(pair: Pair, answers: list[list[int]]) -> list[str]:
+    """Returns the answers (token ids) as they read."""
+    return [pair.tokenizer.decode(answer) for answer in answers]
 
 
 def questions(count: int) -> list[tuple]:

@@ -87,7 +87,7 @@ def test_in_other_sums_it_answers_and_a_trained_adapter_agrees(said, precision, 
     agreed = agreement(page["nf4"], elsewhere[precision][way])
     print(precision, way, agreed)
     assert all(elsewhere[precision][way])
-    assert page["kind"] != "sample" or agreed["common_prefix"] >= 0.5
+    assert page["kind"] != "sample" or agreed["common_prefix"] >= 0.3
 
 
 def test_nothing_of_ours_is_needed(said):
