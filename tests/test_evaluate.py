@@ -127,7 +127,8 @@ def test_reference_loss_is_the_models_own(pair, tiny_base):
     assert evaluate.reference_losses(pair, rows, tuned=True) != losses
 
 
-def test_a_line_cut_by_a_kill_is_scored_again(tmp_path):
+@pytest.mark.parametrize("torn", [b'{"set": "se', '{"set": "seen", "said": "é'.encode()[:-1], b""])
+def test_a_line_cut_by_a_kill_is_scored_again(tmp_path, torn):
     path = tmp_path / "base.jsonl"
-    path.write_text(json.dumps({"set": "seen", "uid": "1", "said": "x"}) + '\n{"set": "se')
+    path.write_bytes(json.dumps({"set": "seen", "uid": "1", "said": "x"}).encode() + b"\n" + torn)
     assert list(evaluate._kept(path)) == [("seen", "1")]

@@ -89,7 +89,7 @@ def metadata(name: str, base: Base, licence: Licence, report: dict, metrics: dic
     dataset = report["source"].get("dataset")
     results = [EvalResult(task_type="text-generation", dataset_type=dataset or "catalogue", dataset_name=f"catalogue, {title}",
                           dataset_split=title, metric_type=metric, metric_value=value,
-                          metric_name=f"{metric} ({difference_words(scores['difference'][metric])} over the base)")
+                          metric_name=f"{metric} (over the base {difference_words(scores['difference'][metric])})")
                for title, scores in metrics.items() for metric, value in scores["tuned"].items()
                if metric in HEADLINE and metric in scores["difference"]]
     return ModelCardData(
