@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import snapshot_download
 
-from train import pipeline, report, sending, statistics
+from train import evaluation, pipeline, report, sending, statistics
 from train.__main__ import main
-from train.config import ConfigError, PublishConfig
+from train.config import ConfigError, EvaluateConfig, PublishConfig
 from train.sending import HubError, send
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,6 +37,8 @@ def finished(tmp_path_factory):
             "tuned": "the lamp is blue", "sources": [], "base_loss": 2.0, "tuned_loss": 1.0}
     metrics = statistics.metrics([line, line], ["base", "tuned"])
     (run / "metrics.json").write_text(json.dumps(metrics))
+    about = evaluation.record(run, EvaluateConfig(), [line | {"uid": "1"}] * 2, {"items": 1, "records": 1})
+    (run / "evaluation.json").write_text(json.dumps(about))
     (run / "samples.jsonl").write_text(f"{json.dumps(line)}\n" * 2)
     (run / "history.jsonl").write_text('{"step": 1, "loss": 3.0}\n{"step": 2, "loss": 1.0}\n')
     report.plot_loss(run / "history.jsonl", run / "plots" / "loss.png")
@@ -282,8 +284,8 @@ LASTING = {
     "401 at once": (("GET", INFO, 401), "HTTP 401", "hf auth login"),
     "403": (("POST", COMMIT, 403), "HTTP 403", "take a token with write access"),
     "403 gated": (("POST", "/preupload/", 403, {"X-Error-Code": "GatedRepo"}), "it is gated", "ask for access at"),
-    "403 with the token in it": (("POST", COMMIT, 403, {"X-Error-Message": "no right for hf_" + "abc" * 9}), "HTTP 403 (no right",
-                                 "hf_..."),
+    "403 with the token in it": (("POST", COMMIT, 403, {"X-Error-Message": "no right for hf_" + "abc" * 9}),
+                                 "HTTP 403 (no right", "hf_..."),
     "403 of the weights": (("PUT", PUT, 403), "HTTP 403", "write access"),
     "404": (("POST", "/repos/create", 404), "HTTP 404", "check the name"),
     "409": (("POST", COMMIT, 409), "HTTP 409 Conflict", "tried 6 times"),

@@ -1,4 +1,4 @@
-"""The command line: python -m train prepare | fit | evaluate | publish | all | sample. Verbs only."""
+"""The command line: python -m train prepare | fit | evaluate | compare | publish | all | sample. Verbs only."""
 
 from __future__ import annotations
 
@@ -13,9 +13,18 @@ from pathlib import Path
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from train.config import Checked, ConfigError, EvaluateConfig, FitConfig, PrepareConfig, PublishConfig, PushConfig
+from train.config import (
+    Checked,
+    CompareConfig,
+    ConfigError,
+    EvaluateConfig,
+    FitConfig,
+    PrepareConfig,
+    PublishConfig,
+    PushConfig,
+)
 
-VERBS = ("prepare", "fit", "evaluate", "publish", "all", "sample")
+VERBS = ("prepare", "fit", "evaluate", "compare", "publish", "all", "sample")
 CONFIGS = {"prepare": (PrepareConfig,), "fit": (FitConfig, PushConfig), "evaluate": (EvaluateConfig,),
            "publish": (PublishConfig,)}
 CONFIGS["all"] = tuple(config for configs in CONFIGS.values() for config in configs)
@@ -42,6 +51,13 @@ def evaluate(run: Path, config: EvaluateConfig) -> None:
     from train import pipeline
 
     print(pipeline.evaluate_run(run, config), flush=True)
+
+
+def compare(runs: list[Path], config: CompareConfig) -> None:
+    """Two or more runs are compared on the items that all of them answered."""
+    from train.compare import compare_runs
+
+    print(compare_runs(runs, config), flush=True)
 
 
 def publish(run: Path, config: PublishConfig) -> None:
@@ -93,6 +109,8 @@ def build_parser() -> argparse.ArgumentParser:
     made["evaluate"].add_argument("--limit", dest="items", type=int, default=argparse.SUPPRESS, help="the same as --items")
     for name in CONFIGS:
         made[name].add_argument("--run", type=Path, required=True, help="the run's folder")
+    add_options(made["compare"], (CompareConfig,))
+    made["compare"].add_argument("runs", type=Path, nargs="+", metavar="RUN", help="two or more; the first is the reference")
     made["sample"].add_argument("--base", action="store_true", help="pre-train the sample's base (long)")
     made["sample"].add_argument("--adapter", action="store_true", help="rebuild its catalogue and adapter (short)")
     made["sample"].add_argument("--run", type=Path, default=Path("runs/sample"), help="where it is trained")
@@ -109,6 +127,8 @@ def dispatch(call: argparse.Namespace) -> None:
 
         return sample.rebuild(call.run, base=call.base, adapter=call.adapter, out=call.out, max_steps=call.max_steps,
                               items=call.items)
+    if call.verb == "compare":
+        return compare(call.runs, CompareConfig(call.gate, call.out))
     made = {config: config(**{item.name: getattr(call, item.name) for item in fields(config)}) for config in CONFIGS[call.verb]}
     if FitConfig in made and not made[FitConfig].base:
         raise ConfigError("--base is missing: give a Hub id such as mistralai/Mistral-7B-Instruct-v0.3, or a folder")

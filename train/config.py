@@ -93,6 +93,14 @@ class EvaluateConfig(Checked):
 
 
 @dataclass(frozen=True)
+class CompareConfig(Checked):
+    """How runs are compared."""
+
+    gate: bool = option(False, "end with 1 where a later run is worse than the first beyond its interval")
+    out: str = option("", "where the page goes; compare.html beside the last run if not set")
+
+
+@dataclass(frozen=True)
 class PushConfig(Checked):
     """Where checkpoints go while training."""
 

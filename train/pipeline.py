@@ -11,7 +11,7 @@ from space.base import load_base, load_tokenizer
 from space.pair import Pair, Rows, load_pair
 from space.sources import Catalogue
 from space.wording import Wording
-from train import evaluate, leaks, qlora, report, statistics
+from train import evaluate, evaluation, leaks, page, qlora, report, statistics
 from train.catalogue import load_records
 from train.config import ConfigError, EvaluateConfig, FitConfig, PushConfig
 from train.examples import Examples
@@ -59,7 +59,7 @@ def fit_run(run: Path, config: FitConfig, push: PushConfig) -> None:
 
 
 def evaluate_run(run: Path, config: EvaluateConfig) -> str:
-    """Scores what is not scored yet and writes metrics, samples, plots and card; returns the table."""
+    """Scores what is not scored yet and writes metrics, samples, report, plots and card; returns the table."""
     adapter = run / "adapter"
     if not (adapter / "run.json").is_file():
         raise ConfigError(f"{run.name} has no adapter yet: run fit first")
@@ -72,17 +72,21 @@ def evaluate_run(run: Path, config: EvaluateConfig) -> str:
     columns["tuned"] = evaluate.score_column(run, pair, examples, config, "tuned")
     lines = evaluate.samples(examples, config, columns)
     metrics = statistics.metrics(lines, list(columns), pair.wording)
+    about = evaluation.record(run, config, lines, checked)
+    record = json.loads((adapter / "run.json").read_text(encoding="utf-8"))
     unfinished = run / "evaluation.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     (unfinished / "plots").mkdir(parents=True)
-    (unfinished / "samples.jsonl").write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines),
-                                              encoding="utf-8")
-    (unfinished / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    for name, text in {
+        "samples.jsonl": "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines),
+        "metrics.json": json.dumps(metrics, indent=1) + "\n",
+        evaluation.EVALUATION: json.dumps(about, indent=1) + "\n",
+        "report.html": page.report(run, record, about, metrics, lines, pair.wording),
+        "README.md": report.card(run, record, metrics, lines, config.shots, checked),
+    }.items():
+        (unfinished / name).write_text(text, encoding="utf-8")
     report.plot_loss(run / "history.jsonl", unfinished / "plots" / "loss.png")
     report.plot_before_after(metrics, config.shots, unfinished / "plots" / "before_after.png")
-    record = json.loads((adapter / "run.json").read_text(encoding="utf-8"))
-    card = report.card(run, record, metrics, lines, config.shots, checked)
-    (unfinished / "README.md").write_text(card, encoding="utf-8")
     keep_evaluation(run, unfinished)
     return report.as_text(report.table_rows(metrics, config.shots))
 
@@ -91,7 +95,8 @@ def keep_evaluation(run: Path, unfinished: Path) -> None:
     """Moves an evaluation that is whole into the run, its card last: a run with a card has all that the card speaks of."""
     (run / "adapter" / "README.md").unlink(missing_ok=True)
     (run / "plots").mkdir(exist_ok=True)
-    for name in ("samples.jsonl", "metrics.json", "plots/loss.png", "plots/before_after.png"):
+    for name in ("samples.jsonl", "metrics.json", evaluation.EVALUATION, "report.html", "plots/loss.png",
+                 "plots/before_after.png"):
         os.replace(unfinished / name, run / name)
     os.replace(unfinished / "README.md", run / "adapter" / "README.md")
     shutil.rmtree(unfinished)

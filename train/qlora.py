@@ -7,7 +7,9 @@ import importlib.metadata
 import json
 import os
 import platform
+import resource
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -118,6 +120,7 @@ def fit(run: Path, model, base: Base, examples: Examples, push: PushConfig = NOW
     save_adapter(run, peft_model, examples, {
         **told, "version": VERSION, "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "python": platform.python_version(), "seed": config.seed, "hardware": hardware(), "seconds": seal.seconds,
+        "memory": peak_memory(),
         "steps": trainer.state.global_step, "tokens": trainer.tokens_seen, "examples": len(dataset), "left_out": left_out,
         "train_loss": round(sum(losses) / len(losses), 4),
         "adapter_parameters": sum(p.numel() for p in peft_model.parameters() if p.requires_grad)})
@@ -220,6 +223,13 @@ def data_digest(run: Path) -> dict:
     """Returns the source's name and digest, how it was prepared and how many records were kept."""
     report = json.loads((run / "catalogue" / "report.json").read_text(encoding="utf-8"))
     return {name: report[name] for name in ("source", "options", "read", "kept", "splits")}
+
+
+def peak_memory() -> int:
+    """Returns the most bytes that were held at once: of the GPU's memory, or of this process's on a CPU."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def hardware() -> str:
