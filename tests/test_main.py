@@ -16,7 +16,7 @@ from train.sample import write_catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN_FILES = {"catalogue", "checkpoints", "adapter", "metrics.json", "samples.jsonl", "history.jsonl", "plots", "config.json",
-             "scores"}
+             "scores", "evaluation.json", "report.html"}
 QUICK = ["--learn", "8", "--max-steps", "2", "--rank", "4", "--batch-size", "4", "--items", "3", "--shots", "1",
          "--answer-tokens", "60", "--max-length", "400"]
 
@@ -145,7 +145,7 @@ def test_all_verbs_in_order_then_nothing_is_done_twice(tmp_path, source, tiny_ba
     assert {"seen", "unseen", "grounded", "absent"} <= set(metrics)
     assert {"source_right", "says_absent"} <= set(metrics["grounded"]["tuned"])
     for scores in metrics.values():
-        assert {"n", "base", "few_shot", "tuned", "difference"} == set(scores)
+        assert {"n", "base", "few_shot", "retrieved", "tuned", "difference", "against"} == set(scores)
         assert {"rouge1", "rouge2", "rougeL", "token_f1", "loss"} <= set(scores["tuned"])
     lines = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
     assert {"task", "set", "question", "reference", "base", "tuned", "sources", "title", "base_cited"} <= set(lines[0])

@@ -22,11 +22,12 @@ from train.config import (
     PrepareConfig,
     PublishConfig,
     PushConfig,
+    TrackConfig,
 )
 
 VERBS = ("prepare", "fit", "evaluate", "compare", "publish", "all", "sample")
-CONFIGS = {"prepare": (PrepareConfig,), "fit": (FitConfig, PushConfig), "evaluate": (EvaluateConfig,),
-           "publish": (PublishConfig,)}
+CONFIGS = {"prepare": (PrepareConfig,), "fit": (FitConfig, PushConfig, TrackConfig),
+           "evaluate": (EvaluateConfig, TrackConfig), "publish": (PublishConfig,)}
 CONFIGS["all"] = tuple(config for configs in CONFIGS.values() for config in configs)
 
 
@@ -39,18 +40,18 @@ def prepare(run: Path, source: str, config: PrepareConfig) -> None:
     print(f"prepare: {report['read']:,} lines read, {report['kept']:,} records kept; dropped: {dropped}", flush=True)
 
 
-def fit(run: Path, config: FitConfig, push: PushConfig) -> None:
+def fit(run: Path, config: FitConfig, push: PushConfig, track: TrackConfig) -> None:
     """The base gets its adapter."""
     from train import pipeline
 
-    pipeline.fit_run(run, config, push)
+    pipeline.fit_run(run, config, push, track)
 
 
-def evaluate(run: Path, config: EvaluateConfig) -> None:
+def evaluate(run: Path, config: EvaluateConfig, track: TrackConfig) -> None:
     """Base and tuned are scored; table, plots and card are written."""
     from train import pipeline
 
-    print(pipeline.evaluate_run(run, config), flush=True)
+    print(pipeline.evaluate_run(run, config, track), flush=True)
 
 
 def compare(runs: list[Path], config: CompareConfig) -> None:
@@ -73,8 +74,8 @@ def everything(run: Path, source: str, configs: dict[type, Checked]) -> None:
 
     prepare(run, source, configs[PrepareConfig])
     pipeline.score_base(run, configs[FitConfig], configs[EvaluateConfig])
-    fit(run, configs[FitConfig], configs[PushConfig])
-    evaluate(run, configs[EvaluateConfig])
+    fit(run, configs[FitConfig], configs[PushConfig], configs[TrackConfig])
+    evaluate(run, configs[EvaluateConfig], configs[TrackConfig])
     if configs[PublishConfig].to:
         publish(run, configs[PublishConfig])
 
@@ -130,6 +131,10 @@ def dispatch(call: argparse.Namespace) -> None:
     if call.verb == "compare":
         return compare(call.runs, CompareConfig(call.gate, call.out))
     made = {config: config(**{item.name: getattr(call, item.name) for item in fields(config)}) for config in CONFIGS[call.verb]}
+    if TrackConfig in made and made[TrackConfig].report_to != "none":
+        from train import tracking
+
+        tracking.check(made[TrackConfig])
     if FitConfig in made and not made[FitConfig].base:
         raise ConfigError("--base is missing: give a Hub id such as mistralai/Mistral-7B-Instruct-v0.3, or a folder")
     if call.verb == "fit" and call.to and not call.push_every:
@@ -139,9 +144,9 @@ def dispatch(call: argparse.Namespace) -> None:
     if call.verb == "prepare":
         prepare(call.run, call.source, made[PrepareConfig])
     elif call.verb == "fit":
-        fit(call.run, made[FitConfig], made[PushConfig])
+        fit(call.run, made[FitConfig], made[PushConfig], made[TrackConfig])
     elif call.verb == "evaluate":
-        evaluate(call.run, made[EvaluateConfig])
+        evaluate(call.run, made[EvaluateConfig], made[TrackConfig])
     elif call.verb == "publish":
         publish(call.run, made[PublishConfig])
     else:

@@ -89,8 +89,8 @@ def compare_runs(folders: Sequence[Path], config: CompareConfig) -> str:
     told = [*comparison.notes, *(f"{run.name} less {comparison.runs[0].name}:\n{as_text(rows(comparison, place))}"
                                  for place, run in comparison.later)]
     for group in seeds(comparison):
-        told.append(f"What one seed does not show, {', '.join(comparison.runs[place].name for place in group)}:\n"
-                    + as_text(spread(comparison, group)))
+        told.append(f"What one seed does not show: {', '.join(comparison.runs[place].name for place in group)} differ in no "
+                    f"more, and yet their means lie this far apart:\n{as_text(spread(comparison, group))}")
     text = "\n\n".join([*told, f"compare: {out}"])
     worse = [each for each in comparison.findings(dict.fromkeys(comparison.means, HEADLINE)) if each.outcome == "worse"]
     if config.gate and worse:

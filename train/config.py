@@ -116,6 +116,14 @@ class PushConfig(Checked):
 
 
 @dataclass(frozen=True)
+class TrackConfig(Checked):
+    """Which board a run is followed on; it changes nothing of what is trained."""
+
+    report_to: str = option("none", "the board that shows how a run goes: none, tensorboard, mlflow or trackio",
+                            choices=("none", "tensorboard", "mlflow", "trackio"))
+
+
+@dataclass(frozen=True)
 class PublishConfig(Checked):
     """Where a run goes on the Hub, and who may see it."""
 

@@ -100,8 +100,8 @@ def value(number: float | None) -> str:
 
 
 def words(change: Mapping) -> str:
-    """Returns a difference as a table shows it, its interval in one piece."""
-    return difference_words(change).replace(" [", "\u00a0[").replace(", ", ",\u00a0")
+    """Returns a difference as a table shows it: what the interval says goes on a line of its own."""
+    return difference_words(change).replace("] no", "]\nno")
 
 
 def needed(change: Mapping) -> str:

@@ -11,9 +11,9 @@ from space.base import load_base, load_tokenizer
 from space.pair import Pair, Rows, load_pair
 from space.sources import Catalogue
 from space.wording import Wording
-from train import evaluate, evaluation, leaks, page, qlora, report, statistics
+from train import evaluate, evaluation, leaks, page, qlora, report, statistics, tracking
 from train.catalogue import load_records
-from train.config import ConfigError, EvaluateConfig, FitConfig, PushConfig
+from train.config import ConfigError, EvaluateConfig, FitConfig, PushConfig, TrackConfig
 from train.examples import Examples
 
 
@@ -45,8 +45,11 @@ def _score_base(run: Path, pair: Pair, examples: Examples, config: EvaluateConfi
     return {column: evaluate.score_column(run, pair, examples, config, column) for column in columns}
 
 
-def fit_run(run: Path, config: FitConfig, push: PushConfig) -> None:
-    """Trains the run's adapter; one that is whole already is left as it is. `push` is where checkpoints go meanwhile."""
+def fit_run(run: Path, config: FitConfig, push: PushConfig, track: TrackConfig) -> None:
+    """Trains the run's adapter; one that is whole already is left as it is.
+
+    `push` is where checkpoints go meanwhile, `track` where it is followed.
+    """
     load_records(run)
     qlora.keep_config(run, config)
     if qlora.is_done(run):
@@ -55,11 +58,11 @@ def fit_run(run: Path, config: FitConfig, push: PushConfig) -> None:
     model, base = load_base(config.base, config.base_revision, config.precision, training=True)
     tokenizer = load_tokenizer(config.base, config.base_revision)
     examples = load_examples(run, config, tokenizer, model.config.max_position_embeddings)
-    qlora.fit(run, model, base, examples, push)
+    qlora.fit(run, model, base, examples, push, track)
 
 
-def evaluate_run(run: Path, config: EvaluateConfig) -> str:
-    """Scores what is not scored yet and writes metrics, samples, report, plots and card; returns the table."""
+def evaluate_run(run: Path, config: EvaluateConfig, track: TrackConfig = qlora.UNTRACKED) -> str:
+    """Scores what is not scored yet, writes metrics, samples, report, plots and card, tracks them and returns the table."""
     adapter = run / "adapter"
     if not (adapter / "run.json").is_file():
         raise ConfigError(f"{run.name} has no adapter yet: run fit first")
@@ -88,6 +91,7 @@ def evaluate_run(run: Path, config: EvaluateConfig) -> str:
     report.plot_loss(run / "history.jsonl", unfinished / "plots" / "loss.png")
     report.plot_before_after(metrics, config.shots, unfinished / "plots" / "before_after.png")
     keep_evaluation(run, unfinished)
+    tracking.evaluated(run, track)
     return report.as_text(report.table_rows(metrics, config.shots))
 
 

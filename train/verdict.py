@@ -91,7 +91,7 @@ def metric_words(name: str, metric: str) -> str:
 def _would_need(change: Mapping, items: int) -> str:
     if change["needed"] is None or change["needed"] <= items:
         return ""
-    return f"; one of that size would need about {change['needed']:,} items, and these are {items:,}"
+    return f"; one of that size would need about {change['needed']:,} items, and there were {items:,}"
 
 
 def lead(found: Sequence[Finding]) -> list[str]:
