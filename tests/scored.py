@@ -9,19 +9,20 @@ from train.config import EvaluateConfig, FitConfig
 
 COLUMNS = ("base", "retrieved", "tuned")
 HOSTILE = "<script>alert(1)</script>"
+RIGHT = "the kettle is made of oak and it is blue"
 
 
-def line(name: str, uid: str, base: str, tuned: str, reference: str = "the kettle is made of oak and it is blue", **more) -> dict:
+def line(name: str, uid: str, base: str, tuned: str, reference: str = RIGHT, **more) -> dict:
     """A line of samples.jsonl."""
     said = {"base": base, "retrieved": reference, "tuned": tuned}
     models = {f"{column}_{what}": value for column, loss in (("base", 2.0), ("tuned", 1.0))
               for what, value in (("loss", loss), ("tokens", 9), ("ended", True), ("seconds", 0.1))}
     return {"task": "summarize" if name == "summary" else "describe", "set": name, "question": f"What is {uid}?",
-            "reference": reference, **said, "sources": [], "uid": uid, "title": f"Title {uid}", "evidence": f"{uid}: {reference}",
-            **models} | more
+            "reference": reference, **said, "sources": [uid] * (name == "grounded"), "uid": uid, "title": f"Title {uid}",
+            "evidence": f"{uid}: {reference}", **models} | more
 
 
-def lines(tuned: str = "the kettle is made of oak and it is blue", count: int = 40, name: str = "seen") -> list[dict]:
+def lines(tuned: str = RIGHT, count: int = 20, name: str = "seen") -> list[dict]:
     """A set of items, in which every second base answer is a little better than the others."""
     return [line(name, f"u{place}", "the kettle" if place % 2 else "a vase", tuned) for place in range(count)]
 
@@ -47,6 +48,6 @@ def write_run(run: Path, samples: list[dict], seed: int = 1, rank: int = 4, weig
     (run / "history.jsonl").write_text('{"step": 1, "loss": 3.0}\n{"step": 2, "loss": 1.0}\n')
     (run / "samples.jsonl").write_text("".join(json.dumps(each) + "\n" for each in samples))
     (run / "metrics.json").write_text(json.dumps(statistics.metrics(samples, COLUMNS)))
-    about = evaluation.record(run, EvaluateConfig(items=len(samples)), samples, {"items": 10, "records": 30})
+    about = evaluation.record(run, EvaluateConfig(items=max(2, len(samples))), samples, {"items": 10, "records": 30})
     (run / "evaluation.json").write_text(json.dumps(about))
     return run

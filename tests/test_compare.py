@@ -25,11 +25,11 @@ def told(capsys, arguments, code):
 def test_the_later_run_is_measured_against_the_first(tmp_path, capsys):
     first, later = write_run(tmp_path / "old", lines(BAD)), write_run(tmp_path / "new", lines(GOOD))
     out, _ = told(capsys, [first, later], 0)
-    assert "40 items that all runs answered, of 40, 40." in out and "new less old:" in out
+    assert "20 items that all runs answered, of 20, 20." in out and "new less old:" in out
     assert f"compare: {tmp_path / 'compare.html'}" in out
     comparison = compare.compare([first, later])
     change = comparison.changes["run1"]["seen"]["rougeL"]
-    assert (change["mean"], change["wins"], change["losses"]) == (1.0, 40, 0)
+    assert (change["mean"], change["wins"], change["losses"]) == (1.0, 20, 0)
     assert comparison.means["seen"]["run0"]["rougeL"] == 0 and comparison.means["seen"]["run1"]["rougeL"] == 1
     text = (tmp_path / "compare.html").read_text()
     assert "Against old, new is better on seen." in text and "http" not in text.replace("http-equiv", "")

@@ -36,8 +36,8 @@ def test_scores_of_an_older_version_say_what_they_lack(run):
         for change in scores["difference"].values():
             del change["needed"]
     (run / "metrics.json").write_text(json.dumps(metrics))
-    assert list(evaluation.faults(run)) == ["metrics.json is of an older version, without against, needed: run `python -m train "
-                                            "evaluate` to score it again"]
+    assert list(evaluation.faults(run)) == ["metrics.json is of an older version, without against, needed: run `python -m "
+                                            "train evaluate` to score it again"]
     (run / "evaluation.json").write_text('{"version": 0}')
     assert next(evaluation.faults(run)).startswith("evaluation.json is of version 0, this reads 1: run")
     (run / "evaluation.json").write_text("{cut")

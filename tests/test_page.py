@@ -90,7 +90,8 @@ def test_whatever_was_said_does_nothing(tmp_path):
 
 
 def test_the_best_and_the_worst_are_those_and_no_pair_is_both():
-    samples = [line("seen", f"u{place}", " ".join("abcdefghij"[:10 - place]), " ".join("abcdefghij"[:place]), "a b c d e f g h i j")
+    letters = "abcdefghij"
+    samples = [line("seen", f"u{place}", " ".join(letters[:10 - place]), " ".join(letters[:place]), " ".join(letters))
                for place in range(1, 10)]
     scores = {"seen": {column: statistics.item_scores(samples, column, Wording()) for column in ("base", "tuned")}}
     best, worst = page.pairs(samples, scores, ("base", "tuned"))

@@ -227,6 +227,11 @@ def _spoil(run, name, change):
 SPOILT = {
     "no adapter": (lambda run: shutil.rmtree(run / "adapter"), "adapter/run.json are missing: run `python -m train fit`"),
     "no card": (lambda run: (run / "adapter/README.md").unlink(), "README.md is missing: run `python -m train evaluate`"),
+    "another adapter": (lambda run: (run / "adapter/prompt.json").write_text('{"format": 1}'),
+                        "adapter/prompt.json was changed after the adapter was scored: run `python -m train evaluate`"),
+    "older scores": (lambda run: (run / "evaluation.json").write_text('{"version": 0}'),
+                     "evaluation.json is of version 0, this reads 1: run `python -m train evaluate`"),
+    "no evaluation": (lambda run: (run / "evaluation.json").unlink(), "evaluation.json is missing: run `python -m train evaluate`"),
     "no scores": (lambda run: (run / "metrics.json").unlink(), "metrics.json is missing: run `python -m train evaluate`"),
     "no catalogue": (lambda run: shutil.rmtree(run / "catalogue"), "are missing: run `python -m train prepare`"),
     "half the weights": (lambda run: os.truncate(run / "adapter/adapter_model.safetensors", 10**6),

@@ -18,7 +18,7 @@ def test_better_worse_and_not_shown_are_what_the_intervals_say():
     found, metrics = judged(lines())
     better = found["seen", "rougeL", "the base"]
     change = metrics["seen"]["difference"]["rougeL"]
-    assert better.outcome == "better" and "40 won, 0 tied, 0 lost" in better.words
+    assert better.outcome == "better" and "20 won, 0 tied, 0 lost" in better.words
     assert f"{change['mean']:+.3f}" in better.words and f"[{change['low']:+.3f}" in better.words
     even = found["seen", "rougeL", "the first record found"]
     assert even.outcome == "not shown" and even.words.startswith("No difference to the first record found is shown in ROUGE-L")
@@ -49,7 +49,7 @@ def test_a_difference_that_may_be_chance_says_how_many_items_it_needs():
 def test_one_item_shows_nothing():
     found, metrics = judged([line("seen", "u1", "a vase", REFERENCE)])
     assert {each.outcome for each in found.values()} == {"not shown"}
-    assert found["seen", "rougeL", "the base"].words == ("One item shows nothing about ROUGE-L (1.000 against 0.000, the base).")
+    assert found["seen", "rougeL", "the base"].words == "One item shows nothing about ROUGE-L (1.000 against 0.000, the base)."
     assert any("fewer than 30" in each for each in verdict.cautions(metrics))
 
 
@@ -58,11 +58,11 @@ def test_the_lead_names_every_other_column_and_hides_no_loss():
     found, _ = judged(samples)
     sentences = verdict.lead(list(found.values()))
     assert sentences[0].startswith("Against the base, the tuned model is better on seen; worse on summary.")
-    assert sentences[1].startswith("Against the first record found, the tuned model is worse on summary; not shown to differ on")
+    assert sentences[1].startswith("Against the first record found, the tuned model is worse on summary; not shown to differ")
 
 
 def test_another_columns_win_on_what_comes_second_is_told_and_its_loss_left_out():
-    samples = [each | {"few_shot": "the kettle is made of oak and it is blue", "few_shot_loss": 1.5} for each in lines("12 vases")]
+    samples = [each | {"few_shot": REFERENCE, "few_shot_loss": 1.5} for each in lines("12 vases")]
     metrics = statistics.metrics(samples, ("base", "few_shot", "retrieved", "tuned"))
     words = [each.words for each in verdict.findings(metrics, 3) if each.metric == "supported"]
     assert any(each.startswith("Worse than the base with 3 worked examples in the share of words") for each in words)
