@@ -231,7 +231,7 @@ SPOILT = {
                         "adapter/prompt.json was changed after the adapter was scored: run `python -m train evaluate`"),
     "older scores": (lambda run: (run / "evaluation.json").write_text('{"version": 0}'),
                      "evaluation.json is of version 0, this reads 1: run `python -m train evaluate`"),
-    "no evaluation": (lambda run: (run / "evaluation.json").unlink(), "evaluation.json is missing: run `python -m train evaluate`"),
+    "no evaluation": (lambda run: (run / "evaluation.json").unlink(), "evaluation.json is missing: run `python -m train"),
     "no scores": (lambda run: (run / "metrics.json").unlink(), "metrics.json is missing: run `python -m train evaluate`"),
     "no catalogue": (lambda run: shutil.rmtree(run / "catalogue"), "are missing: run `python -m train prepare`"),
     "half the weights": (lambda run: os.truncate(run / "adapter/adapter_model.safetensors", 10**6),
