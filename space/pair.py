@@ -147,7 +147,7 @@ def pair_up(model: nn.Module) -> Rows:
 
 
 def _adapter_folder(adapter: str, revision: str | None) -> tuple[Path, str]:
-    """Returns (folder, commit): a digest of its weights stands in for the commit of a folder."""
+    """Returns (folder, commit): a digest of its config and weights stands in for the commit of a folder."""
     folder = Path(adapter)
     if not folder.is_dir():
         if folder.is_absolute() or adapter.startswith("."):
@@ -155,11 +155,13 @@ def _adapter_folder(adapter: str, revision: str | None) -> tuple[Path, str]:
         with named("adapter", adapter):
             folder = Path(snapshot_download(adapter, revision=revision, ignore_patterns=["checkpoint*", "plots/*"]))
         return folder, folder.name
-    weights = folder / "adapter_model.safetensors"
-    if not weights.is_file() or not (folder / "adapter_config.json").is_file():
+    total, needed = hashlib.sha256(), (folder / "adapter_config.json", folder / "adapter_model.safetensors")
+    if not all(path.is_file() for path in needed):
         raise PairError(f"adapter {adapter} needs adapter_config.json and adapter_model.safetensors: is training done?")
-    with weights.open("rb") as file:
-        return folder, "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    for path in needed:
+        with path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return folder, "sha256:" + total.hexdigest()
 
 
 def _check_base(folder: Path, adapter: str, base: Base) -> None:

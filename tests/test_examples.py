@@ -55,6 +55,13 @@ def test_the_plan_asks_every_learned_record_once_an_epoch_in_changing_words(made
     assert made.training() == (examples, order)
 
 
+def test_runs_of_other_seeds_are_scored_on_the_same_items(made, tokenizer):
+    config = replace(made.config, seed=7)
+    other = Examples([*made.train, *made.unseen], made.catalogue, tokenizer, Wording(), config, 512)
+    assert other.sets(20) == made.sets(20) and other.training() != made.training()
+    assert other.made_up("train", 5) != made.made_up("train", 5)
+
+
 def test_nothing_unseen_is_trained_on(made):
     unseen = {record["uid"] for record in made.unseen}
     shown = {uid for example in made.training()[0] for uid in (example.uid, *example.sources)}

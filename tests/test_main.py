@@ -16,7 +16,7 @@ from train.sample import write_catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN_FILES = {"catalogue", "checkpoints", "adapter", "metrics.json", "samples.jsonl", "history.jsonl", "plots", "config.json",
-             "scores"}
+             "scores", "evaluation.json", "report.html"}
 QUICK = ["--learn", "8", "--max-steps", "2", "--rank", "4", "--batch-size", "4", "--items", "3", "--shots", "1",
          "--answer-tokens", "60", "--max-length", "400"]
 

@@ -25,6 +25,14 @@ def test_a_pair_names_both_and_never_a_path(pair, tiny_base, adapter):
     assert str(tiny_base) not in config and '"base_model_name_or_path": "tiny-llama"' in config
 
 
+def test_an_adapter_with_another_config_is_another_adapter(tmp_path, tiny_base, adapter, pair):
+    folder = copy_of(adapter, tmp_path)
+    assert load_pair(str(tiny_base), str(folder)).adapter_revision == pair.adapter_revision
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"lora_alpha": 1}))
+    assert load_pair(str(tiny_base), str(folder)).adapter_revision != pair.adapter_revision
+
+
 def test_the_base_is_in_four_bits(tiny_base, adapter):
     # Freshly loaded: on some CPUs the first forward repacks the weights, and undoes the double quantization.
     model = load_pair(str(tiny_base), str(adapter)).model

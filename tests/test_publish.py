@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from huggingface_hub import snapshot_download
 
-from train import pipeline, report, sending, statistics
+from train import evaluation, pipeline, report, sending, statistics
 from train.__main__ import main
 from train.card import for_repository
-from train.config import ConfigError, PublishConfig
+from train.config import ConfigError, EvaluateConfig, PublishConfig
 from train.sending import HubError, send
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +38,8 @@ def finished(tmp_path_factory):
             "tuned": "the lamp is blue", "sources": [], "base_loss": 2.0, "tuned_loss": 1.0}
     metrics = statistics.metrics([line, line], ["base", "tuned"])
     (run / "metrics.json").write_text(json.dumps(metrics))
+    about = evaluation.record(run, EvaluateConfig(), [line | {"uid": "1"}] * 2, {"items": 1, "records": 1})
+    (run / "evaluation.json").write_text(json.dumps(about))
     (run / "samples.jsonl").write_text(f"{json.dumps(line)}\n" * 2)
     (run / "history.jsonl").write_text('{"step": 1, "loss": 3.0}\n{"step": 2, "loss": 1.0}\n')
     report.plot_loss(run / "history.jsonl", run / "plots" / "loss.png")
@@ -231,6 +233,11 @@ def _spoil(run, name, change):
 SPOILT = {
     "no adapter": (lambda run: shutil.rmtree(run / "adapter"), "adapter/run.json are missing: run `python -m train fit`"),
     "no card": (lambda run: (run / "adapter/README.md").unlink(), "README.md is missing: run `python -m train evaluate`"),
+    "another adapter": (lambda run: (run / "adapter/prompt.json").write_text('{"format": 1}'),
+                        "adapter/prompt.json was changed after the adapter was scored: run `python -m train evaluate`"),
+    "older scores": (lambda run: (run / "evaluation.json").write_text('{"version": 0}'),
+                     "evaluation.json is of version 0, this reads 1: run `python -m train evaluate`"),
+    "no evaluation": (lambda run: (run / "evaluation.json").unlink(), "evaluation.json is missing: run `python -m train"),
     "no scores": (lambda run: (run / "metrics.json").unlink(), "metrics.json is missing: run `python -m train evaluate`"),
     "no catalogue": (lambda run: shutil.rmtree(run / "catalogue"), "are missing: run `python -m train prepare`"),
     "half the weights": (lambda run: os.truncate(run / "adapter/adapter_model.safetensors", 10**6),

@@ -1,4 +1,4 @@
-"""The command line: python -m train prepare | fit | evaluate | publish | merge | all | deploy | rent | sample. Verbs only."""
+"""The command line: python -m train prepare | fit | evaluate | compare | publish | merge | all | deploy | rent | sample."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from train.config import (
     Checked,
+    CompareConfig,
     ConfigError,
     DeployConfig,
     EvaluateConfig,
@@ -24,12 +25,13 @@ from train.config import (
     PublishConfig,
     PushConfig,
     RentConfig,
+    TrackConfig,
 )
 
-VERBS = ("prepare", "fit", "evaluate", "publish", "merge", "all", "deploy", "rent", "sample")
-STEPS = {"prepare": (PrepareConfig,), "fit": (FitConfig, PushConfig), "evaluate": (EvaluateConfig,),
+VERBS = ("prepare", "fit", "evaluate", "compare", "publish", "merge", "all", "deploy", "rent", "sample")
+STEPS = {"prepare": (PrepareConfig,), "fit": (FitConfig, PushConfig, TrackConfig), "evaluate": (EvaluateConfig, TrackConfig),
          "publish": (PublishConfig,)}
-ALL = tuple(config for configs in STEPS.values() for config in configs)
+ALL = tuple(dict.fromkeys(config for configs in STEPS.values() for config in configs))
 CONFIGS = {**STEPS, "merge": (MergeConfig,), "all": ALL, "deploy": (DeployConfig,), "rent": (*ALL, RentConfig)}
 
 
@@ -42,18 +44,25 @@ def prepare(run: Path, source: str, config: PrepareConfig) -> None:
     print(f"prepare: {report['read']:,} lines read, {report['kept']:,} records kept; dropped: {dropped}", flush=True)
 
 
-def fit(run: Path, config: FitConfig, push: PushConfig) -> None:
+def fit(run: Path, config: FitConfig, push: PushConfig, track: TrackConfig) -> None:
     """The base gets its adapter."""
     from train import pipeline
 
-    pipeline.fit_run(run, config, push)
+    pipeline.fit_run(run, config, push, track)
 
 
-def evaluate(run: Path, config: EvaluateConfig) -> None:
+def evaluate(run: Path, config: EvaluateConfig, track: TrackConfig) -> None:
     """Base and tuned are scored; table, plots and card are written."""
     from train import pipeline
 
-    print(pipeline.evaluate_run(run, config), flush=True)
+    print(pipeline.evaluate_run(run, config, track), flush=True)
+
+
+def compare(runs: list[Path], config: CompareConfig) -> None:
+    """Two or more runs are compared on the items that all of them answered."""
+    from train.compare import compare_runs
+
+    print(compare_runs(runs, config), flush=True)
 
 
 def publish(run: Path, config: PublishConfig) -> None:
@@ -91,8 +100,8 @@ def everything(run: Path, source: str, configs: dict[type, Checked]) -> None:
 
     prepare(run, source, configs[PrepareConfig])
     pipeline.score_base(run, configs[FitConfig], configs[EvaluateConfig])
-    fit(run, configs[FitConfig], configs[PushConfig])
-    evaluate(run, configs[EvaluateConfig])
+    fit(run, configs[FitConfig], configs[PushConfig], configs[TrackConfig])
+    evaluate(run, configs[EvaluateConfig], configs[TrackConfig])
     if configs[PublishConfig].to:
         publish(run, configs[PublishConfig])
 
@@ -128,6 +137,8 @@ def build_parser() -> argparse.ArgumentParser:
     made["merge"].add_argument("--out", type=Path, default=None, help="the merged model's folder (default RUN/merged)")
     for name in (*STEPS, "merge", "all"):
         made[name].add_argument("--run", type=Path, required=True, help="the run's folder")
+    add_options(made["compare"], (CompareConfig,))
+    made["compare"].add_argument("runs", type=Path, nargs="+", metavar="RUN", help="two or more; the first is the reference")
     made["sample"].add_argument("--base", action="store_true", help="pre-train the sample's base (long)")
     made["sample"].add_argument("--adapter", action="store_true", help="rebuild its catalogue and adapter (short)")
     made["sample"].add_argument("--run", type=Path, default=Path("runs/sample"), help="where it is trained")
@@ -144,7 +155,13 @@ def dispatch(call: argparse.Namespace) -> None:
 
         return sample.rebuild(call.run, base=call.base, adapter=call.adapter, out=call.out, max_steps=call.max_steps,
                               items=call.items)
+    if call.verb == "compare":
+        return compare(call.runs, CompareConfig(call.gate, call.out))
     made = {config: config(**{item.name: getattr(call, item.name) for item in fields(config)}) for config in CONFIGS[call.verb]}
+    if TrackConfig in made and made[TrackConfig].report_to != "none":
+        from train import tracking
+
+        tracking.check(made[TrackConfig])
     if FitConfig in made and not made[FitConfig].base:
         raise ConfigError("--base is missing: give a Hub id such as mistralai/Mistral-7B-Instruct-v0.3, or a folder")
     if call.verb == "fit" and call.to and not call.push_every:
@@ -156,9 +173,9 @@ def dispatch(call: argparse.Namespace) -> None:
     elif call.verb == "prepare":
         prepare(call.run, call.source, made[PrepareConfig])
     elif call.verb == "fit":
-        fit(call.run, made[FitConfig], made[PushConfig])
+        fit(call.run, made[FitConfig], made[PushConfig], made[TrackConfig])
     elif call.verb == "evaluate":
-        evaluate(call.run, made[EvaluateConfig])
+        evaluate(call.run, made[EvaluateConfig], made[TrackConfig])
     elif call.verb == "publish":
         publish(call.run, made[PublishConfig])
     elif call.verb == "deploy":

@@ -109,6 +109,14 @@ def no_repositories(named: dict[str, str]) -> list[str]:
 
 
 @dataclass(frozen=True)
+class CompareConfig(Checked):
+    """How runs are compared."""
+
+    gate: bool = option(False, "end with 1 where a later run is worse than the first beyond its interval")
+    out: str = option("", "where the page goes; compare.html beside the last run if not set")
+
+
+@dataclass(frozen=True)
 class PushConfig(Checked):
     """Where checkpoints go while training."""
 
@@ -121,6 +129,14 @@ class PushConfig(Checked):
         super().__post_init__()
         if self.push_every and not self.to:
             raise ConfigError("--to is missing: --push-every needs the Hub repository, user/name")
+
+
+@dataclass(frozen=True)
+class TrackConfig(Checked):
+    """Which board a run is followed on; it changes nothing of what is trained."""
+
+    report_to: str = option("none", "the board that shows how a run goes: none, tensorboard, mlflow or trackio",
+                            choices=("none", "tensorboard", "mlflow", "trackio"))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What must be true of a run before others see it: it is whole, its card is filled, and no secret or local path is in it."""
+"""What must be true of a run before others see it: whole, as it was scored, its card filled, no secret or path in it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from safetensors import SafetensorError, safe_open
 
 from space.index import SourceError, open_index
 from train.card import CARD, PLACEHOLDER
+from train.evaluation import EVALUATION
+from train.evaluation import faults as evaluation_faults
 
 # What each verb leaves in a run; a file of a place that is not named here may be there too.
 MADE = {
@@ -22,7 +24,8 @@ MADE = {
     "fit": ("adapter/adapter_model.safetensors", "adapter/adapter_config.json", "adapter/tokenizer.json",
             "adapter/tokenizer_config.json", "adapter/chat_template.jinja", "adapter/prompt.json", "adapter/run.json",
             "history.jsonl"),
-    "evaluate": ("adapter/README.md", "metrics.json", "samples.jsonl", "plots/loss.png", "plots/before_after.png"),
+    "evaluate": ("adapter/README.md", "metrics.json", EVALUATION, "samples.jsonl", "plots/loss.png",
+                 "plots/before_after.png"),
 }
 SETTINGS = ("adapter_config.json", "tokenizer_config.json", "prompt.json", "run.json")
 INDEX = (".term", ".idx", ".pos", ".store", ".fast", ".fieldnorm", ".del")
@@ -34,6 +37,8 @@ ABSOLUTE = re.compile(r"(/[^/\s]+){2,}/?|[A-Za-z]:\\\S*")
 def problems(run: Path, files: Mapping[str, Path], catalogue: bool) -> list[str]:
     """Returns, in words, everything that keeps `files` ({name for a person: path}) of a run from going to the Hub."""
     found = list(missing(run, catalogue))
+    if all((run / name).is_file() for name in (EVALUATION, "metrics.json")):
+        found += evaluation_faults(run)
     for name, path in files.items():
         found += [f"{name} {words}" for words in faults(path, run)]
     if (run / "adapter" / "README.md").is_file():

@@ -11,9 +11,9 @@ from space.base import load_base, load_tokenizer
 from space.pair import Pair, Rows, load_pair
 from space.sources import Catalogue
 from space.wording import Wording
-from train import card, evaluate, leaks, qlora, report, statistics
+from train import card, evaluate, evaluation, leaks, page, qlora, report, statistics, tracking
 from train.catalogue import load_records
-from train.config import ConfigError, EvaluateConfig, FitConfig, PushConfig
+from train.config import ConfigError, EvaluateConfig, FitConfig, PushConfig, TrackConfig
 from train.examples import Examples
 
 
@@ -45,8 +45,11 @@ def _score_base(run: Path, pair: Pair, examples: Examples, config: EvaluateConfi
     return {column: evaluate.score_column(run, pair, examples, config, column) for column in columns}
 
 
-def fit_run(run: Path, config: FitConfig, push: PushConfig) -> None:
-    """Trains the run's adapter; one that is whole already is left as it is. `push` is where checkpoints go meanwhile."""
+def fit_run(run: Path, config: FitConfig, push: PushConfig, track: TrackConfig) -> None:
+    """Trains the run's adapter; one that is whole already is left as it is.
+
+    `push` is where checkpoints go meanwhile, `track` where it is followed.
+    """
     load_records(run)
     qlora.keep_config(run, config)
     if qlora.is_done(run):
@@ -55,11 +58,11 @@ def fit_run(run: Path, config: FitConfig, push: PushConfig) -> None:
     model, base = load_base(config.base, config.base_revision, config.precision, training=True)
     tokenizer = load_tokenizer(config.base, config.base_revision)
     examples = load_examples(run, config, tokenizer, model.config.max_position_embeddings)
-    qlora.fit(run, model, base, examples, push)
+    qlora.fit(run, model, base, examples, push, track)
 
 
-def evaluate_run(run: Path, config: EvaluateConfig) -> str:
-    """Scores what is not scored yet and writes metrics, samples, plots and card; returns the table."""
+def evaluate_run(run: Path, config: EvaluateConfig, track: TrackConfig = qlora.UNTRACKED) -> str:
+    """Scores what is not scored yet, writes metrics, samples, report, plots and card, tracks them and returns the table."""
     adapter = run / "adapter"
     if not (adapter / "run.json").is_file():
         raise ConfigError(f"{run.name} has no adapter yet: run fit first")
@@ -72,17 +75,23 @@ def evaluate_run(run: Path, config: EvaluateConfig) -> str:
     columns["tuned"] = evaluate.score_column(run, pair, examples, config, "tuned")
     lines = evaluate.samples(examples, config, columns)
     metrics = statistics.metrics(lines, list(columns), pair.wording)
+    about = evaluation.record(run, config, lines, checked)
+    record = json.loads((adapter / "run.json").read_text(encoding="utf-8"))
     unfinished = run / "evaluation.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     (unfinished / "plots").mkdir(parents=True)
-    (unfinished / "samples.jsonl").write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines),
-                                              encoding="utf-8")
-    (unfinished / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    for name, text in {
+        "samples.jsonl": "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines),
+        "metrics.json": json.dumps(metrics, indent=1) + "\n",
+        evaluation.EVALUATION: json.dumps(about, indent=1) + "\n",
+        "report.html": page.report(run, record, about, metrics, lines, pair.wording),
+        "README.md": card.card(run, fit_config.base, metrics, lines, config.shots, checked),
+    }.items():
+        (unfinished / name).write_text(text, encoding="utf-8")
     report.plot_loss(run / "history.jsonl", unfinished / "plots" / "loss.png")
     report.plot_before_after(metrics, config.shots, unfinished / "plots" / "before_after.png")
-    told = card.card(run, fit_config.base, metrics, lines, config.shots, checked)
-    (unfinished / "README.md").write_text(told, encoding="utf-8")
     keep_evaluation(run, unfinished)
+    tracking.evaluated(run, track)
     return report.as_text(report.table_rows(metrics, config.shots))
 
 
@@ -90,7 +99,8 @@ def keep_evaluation(run: Path, unfinished: Path) -> None:
     """Moves an evaluation that is whole into the run, its card last: a run with a card has all that the card speaks of."""
     (run / "adapter" / "README.md").unlink(missing_ok=True)
     (run / "plots").mkdir(exist_ok=True)
-    for name in ("samples.jsonl", "metrics.json", "plots/loss.png", "plots/before_after.png"):
+    for name in ("samples.jsonl", "metrics.json", evaluation.EVALUATION, "report.html", "plots/loss.png",
+                 "plots/before_after.png"):
         os.replace(unfinished / name, run / name)
     os.replace(unfinished / "README.md", run / "adapter" / "README.md")
     shutil.rmtree(unfinished)

@@ -7,7 +7,9 @@ import importlib.metadata
 import json
 import os
 import platform
+import resource
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -31,13 +33,13 @@ from transformers import (
 
 from space.base import Base
 from space.settings import VERSION
-from train import checkpoints, pushing
-from train.config import ConfigError, FitConfig, PushConfig
+from train import checkpoints, pushing, tracking
+from train.config import ConfigError, FitConfig, PushConfig, TrackConfig
 from train.examples import Examples
 from train.lora import add_lora
 
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "accelerate", "tokenizers", "gradio")
-NOWHERE = PushConfig()
+NOWHERE, UNTRACKED = PushConfig(), TrackConfig()
 
 
 class AnswerTrainer(Trainer):
@@ -81,7 +83,7 @@ class Progress(TrainerCallback):
         if self.bar is None or "loss" not in logs:
             return
         rate = (self.trainer.tokens_seen - self.tokens) / (time.monotonic() - self.begun)
-        state.log_history[-1]["tokens_per_second"] = round(rate, 1)
+        state.log_history[-1]["tokens_per_second"] = logs["tokens_per_second"] = round(rate, 1)
         self.bar.set_postfix_str(f"loss {float(logs['loss']):.3f}, {rate:,.0f} tokens/s")
         lines = [json.dumps(entry, sort_keys=True) for entry in state.log_history if "loss" in entry]
         checkpoints.write_whole(self.history, "\n".join(lines) + "\n")
@@ -91,7 +93,7 @@ class Progress(TrainerCallback):
         self.bar.close()
 
 
-def fit(run: Path, model, base: Base, examples: Examples, push: PushConfig = NOWHERE) -> None:
+def fit(run: Path, model, base: Base, examples: Examples, push: PushConfig = NOWHERE, track: TrackConfig = UNTRACKED) -> None:
     """Trains an adapter on `model` (as load_base(training=True) gives it) and writes run/adapter, or goes on with it.
 
     With `push.push_every`, checkpoints go to the Hub meanwhile, and where there is none here the one there is gone on with.
@@ -113,11 +115,13 @@ def fit(run: Path, model, base: Base, examples: Examples, push: PushConfig = NOW
     trainer.add_callback(seal)
     if push.push_every:
         trainer.add_callback(pushing.Push(push))
-    trainer.train(resume_from_checkpoint=last and str(last))
+    with tracking.training(trainer, run, config, track, checkpoints.step(last) if last else 0):
+        trainer.train(resume_from_checkpoint=last and str(last))
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     save_adapter(run, peft_model, examples, {
         **told, "version": VERSION, "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "python": platform.python_version(), "seed": config.seed, "hardware": hardware(), "seconds": seal.seconds,
+        "memory": peak_memory(),
         "steps": trainer.state.global_step, "tokens": trainer.tokens_seen, "examples": len(dataset), "left_out": left_out,
         "train_loss": round(sum(losses) / len(losses), 4),
         "adapter_parameters": sum(p.numel() for p in peft_model.parameters() if p.requires_grad)})
@@ -143,7 +147,8 @@ def build_trainer(run: Path, model: PeftModel, dataset: Dataset, tokenizer, conf
         gradient_accumulation_steps=config.accumulate, learning_rate=config.learning_rate, lr_scheduler_type="cosine",
         warmup_steps=round(steps * config.warmup), train_sampling_strategy="group_by_length", seed=config.seed,
         save_steps=config.save_steps, save_total_limit=2, logging_steps=max(1, min(10, steps // 20)), disable_tqdm=True,
-        report_to="none", use_cpu=not torch.cuda.is_available(), remove_unused_columns=True)
+        report_to="none", run_name=run.resolve().name, project=tracking.PROJECT, trackio_static_space_id=False,
+        use_cpu=not torch.cuda.is_available(), remove_unused_columns=True)
     progress = Progress(run / "history.jsonl")
     trainer = AnswerTrainer(model=model, args=arguments, train_dataset=dataset, callbacks=[progress],
                             data_collator=DataCollatorForSeq2Seq(tokenizer))
@@ -220,6 +225,13 @@ def data_digest(run: Path) -> dict:
     """Returns the source's name and digest, how it was prepared and how many records were kept."""
     report = json.loads((run / "catalogue" / "report.json").read_text(encoding="utf-8"))
     return {name: report[name] for name in ("source", "options", "read", "kept", "splits")}
+
+
+def peak_memory() -> int:
+    """Returns the most bytes that were held at once: of the GPU's memory, or of this process's on a CPU."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def hardware() -> str:

@@ -30,7 +30,7 @@ def table_rows(metrics: dict, shots: int) -> list[list[str]]:
         for metric, change in scores["difference"].items():
             if metric in HEADLINE:
                 cells = [_number(scores[column].get(metric)) for column in present]
-                rows.append([*first, metric, *cells, difference_words(change), _tally(change)])
+                rows.append([*first, metric, *cells, difference_words(change), tally(change)])
                 first = ["", ""]
     return rows
 
@@ -47,9 +47,9 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _tally(change: dict) -> str:
-    # An older metrics.json has none.
-    return f"{change['wins']}-{change['ties']}-{change['losses']}" if change.get("wins") is not None else ""
+def tally(change: dict) -> str:
+    """Returns the items won, tied and lost; nothing where neither more nor less is better."""
+    return f"{change['wins']}-{change['ties']}-{change['losses']}" if change["wins"] is not None else ""
 
 
 def as_text(rows: Sequence[Sequence[str]]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from train import invented
-from train.config import EvaluateConfig, FitConfig, PrepareConfig, PublishConfig, PushConfig
+from train.config import EvaluateConfig, FitConfig, PrepareConfig, PublishConfig, PushConfig, TrackConfig
 
 SAMPLE = Path(__file__).resolve().parent.parent / "space" / "sample"
 WINDOW = 1024  # tokens: the base's whole context, read in full while pre-training
@@ -117,7 +117,7 @@ def rebuild(run: Path, base: bool = False, adapter: bool = False, out: Path | No
     if adapter or not source.is_file():
         write_catalogue(source)
     fitting = replace(RECIPE, base=str(out / "base"), max_steps=max_steps)
-    configs = PrepareConfig(), fitting, EvaluateConfig(items=items), PushConfig(), PublishConfig()
+    configs = PrepareConfig(), fitting, PushConfig(), TrackConfig(), EvaluateConfig(items=items), PublishConfig()
     everything(run, str(source), {type(config): config for config in configs})
     if adapter:
         for name in ("catalogue", "adapter", "plots"):

@@ -26,8 +26,7 @@ def metrics(lines: Sequence[dict], columns: Sequence[str], wording: Wording | No
     same of tuned less each other column; see difference().
     """
     result = {}
-    for name in dict.fromkeys(line["set"] for line in lines):
-        items = [line for line in lines if line["set"] == name]
+    for name, items in by_set(lines).items():
         scores = {column: item_scores(items, column, wording or Wording()) for column in columns}
         result[name] = {"n": len(items)}
         for column in columns:
@@ -37,6 +36,11 @@ def metrics(lines: Sequence[dict], columns: Sequence[str], wording: Wording | No
         result[name]["against"] = {column: compared(name, scores[column], scores["tuned"])
                                    for column in columns if column not in ("base", "tuned")}
     return result
+
+
+def by_set(lines: Sequence[dict]) -> dict[str, list[dict]]:
+    """Returns the lines of samples.jsonl by their sets, in their order."""
+    return {name: [line for line in lines if line["set"] == name] for name in dict.fromkeys(line["set"] for line in lines)}
 
 
 def item_scores(items: Sequence[dict], column: str, wording: Wording) -> dict[str, np.ndarray]:
