@@ -13,21 +13,47 @@ from pathlib import Path
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from train.config import Checked, ConfigError, EvaluateConfig, FitConfig, PrepareConfig, PublishConfig, PushConfig
+from train.config import (
+    Checked,
+    ConfigError,
+    EvaluateConfig,
+    FitConfig,
+    PrepareConfig,
+    PublishConfig,
+    PushConfig,
+    SummariesConfig,
+)
 
 VERBS = ("prepare", "fit", "evaluate", "publish", "all", "sample")
-CONFIGS = {"prepare": (PrepareConfig,), "fit": (FitConfig, PushConfig), "evaluate": (EvaluateConfig,),
+CONFIGS = {"prepare": (PrepareConfig, SummariesConfig), "fit": (FitConfig, PushConfig), "evaluate": (EvaluateConfig,),
            "publish": (PublishConfig,)}
 CONFIGS["all"] = tuple(config for configs in CONFIGS.values() for config in configs)
 
 
-def prepare(run: Path, source: str, config: PrepareConfig) -> None:
-    """A catalogue becomes clean records, their index and a report."""
+def prepare(run: Path, source: str, config: PrepareConfig, summaries: SummariesConfig) -> None:
+    """A catalogue becomes clean records, their index and a report; a set or a teacher gives it summaries."""
+    from train import pairs
     from train.catalogue import prepare as prepare_catalogue
 
+    if not (summaries.summaries or summaries.teacher):
+        pairs.refuse_leftover(run)
     report = prepare_catalogue(source, run, config)
-    dropped = ", ".join(f"{count:,} {reason}" for reason, count in report["dropped"].items()) or "nothing"
-    print(f"prepare: {report['read']:,} lines read, {report['kept']:,} records kept; dropped: {dropped}", flush=True)
+    print(f"prepare: {report['read']:,} lines read, {report['kept']:,} records kept; {dropped(report)}", flush=True)
+    if summaries.summaries:
+        report = pairs.prepare_pairs(run, summaries)
+    elif summaries.teacher:
+        from train.teacher import teach
+
+        report = teach(run, summaries)
+    else:
+        return
+    print(f"prepare: {report['read']:,} texts with summaries read, {report['kept']:,} kept, {report['splits']['unseen']:,} of "
+          f"them held out; {dropped(report)}", flush=True)
+
+
+def dropped(report: dict) -> str:
+    """Returns in words what a report counts as dropped."""
+    return "dropped: " + (", ".join(f"{count:,} {reason}" for reason, count in report["dropped"].items()) or "nothing")
 
 
 def fit(run: Path, config: FitConfig, push: PushConfig) -> None:
@@ -55,7 +81,7 @@ def everything(run: Path, source: str, configs: dict[type, Checked]) -> None:
     """Every verb in order; the base is scored before it is tuned."""
     from train import pipeline
 
-    prepare(run, source, configs[PrepareConfig])
+    prepare(run, source, configs[PrepareConfig], configs[SummariesConfig])
     pipeline.score_base(run, configs[FitConfig], configs[EvaluateConfig])
     fit(run, configs[FitConfig], configs[PushConfig])
     evaluate(run, configs[EvaluateConfig])
@@ -117,7 +143,7 @@ def dispatch(call: argparse.Namespace) -> None:
     if call.verb == "publish" and not call.to:
         raise ConfigError("--to is missing: give the Hub repository, user/name")
     if call.verb == "prepare":
-        prepare(call.run, call.source, made[PrepareConfig])
+        prepare(call.run, call.source, made[PrepareConfig], made[SummariesConfig])
     elif call.verb == "fit":
         fit(call.run, made[FitConfig], made[PushConfig])
     elif call.verb == "evaluate":

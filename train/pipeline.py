@@ -11,16 +11,17 @@ from space.base import load_base, load_tokenizer
 from space.pair import Pair, Rows, load_pair
 from space.sources import Catalogue
 from space.wording import Wording
-from train import evaluate, leaks, qlora, report, statistics
+from train import evaluate, leaks, pairs, qlora, report, statistics
 from train.catalogue import load_records
 from train.config import ConfigError, EvaluateConfig, FitConfig, PushConfig
 from train.examples import Examples
 
 
 def load_examples(run: Path, config: FitConfig, tokenizer, window: int, wording: Wording | None = None) -> Examples:
-    """Returns the run's examples, from its prepared catalogue."""
+    """Returns the run's examples, from its prepared catalogue and, where it has any, its texts with summaries."""
     records = load_records(run)
-    return Examples(records, Catalogue.open(run / "catalogue"), tokenizer, wording or Wording(), config, window)
+    return Examples(records, Catalogue.open(run / "catalogue"), tokenizer, wording or Wording(), config, window,
+                    pairs.load_pairs(run))
 
 
 def score_base(run: Path, fit_config: FitConfig, config: EvaluateConfig) -> None:
@@ -37,7 +38,7 @@ def score_base(run: Path, fit_config: FitConfig, config: EvaluateConfig) -> None
 
 def check_leaks(examples: Examples, config: EvaluateConfig) -> dict[str, int]:
     """Returns how many items were compared with how many records; raises ConfigError where one was trained on."""
-    return leaks.check(examples.sets(config.items), examples.unseen, examples.trained())
+    return leaks.check(examples.sets(config.items), [*examples.unseen, *examples.pairs["unseen"]], examples.trained())
 
 
 def _score_base(run: Path, pair: Pair, examples: Examples, config: EvaluateConfig) -> dict[str, dict]:
@@ -72,6 +73,8 @@ def evaluate_run(run: Path, config: EvaluateConfig) -> str:
     columns["tuned"] = evaluate.score_column(run, pair, examples, config, "tuned")
     lines = evaluate.samples(examples, config, columns)
     metrics = statistics.metrics(lines, list(columns), pair.wording)
+    if "summary" in metrics:
+        metrics["summary"]["references"] = pairs.references(run)
     unfinished = run / "evaluation.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     (unfinished / "plots").mkdir(parents=True)
@@ -84,7 +87,7 @@ def evaluate_run(run: Path, config: EvaluateConfig) -> str:
     card = report.card(run, record, metrics, lines, config.shots, checked)
     (unfinished / "README.md").write_text(card, encoding="utf-8")
     keep_evaluation(run, unfinished)
-    return report.as_text(report.table_rows(metrics, config.shots))
+    return report.as_text(report.table_rows(metrics, config.shots)) + report.summary_note(metrics)
 
 
 def keep_evaluation(run: Path, unfinished: Path) -> None:
