@@ -226,5 +226,7 @@ def test_a_t5_is_told_to_summarize_and_an_overlong_text_is_cut(tokenizer, tmp_pa
 
 
 def test_a_teacher_that_is_not_there(run):
-    with pytest.raises(PairError, match=r"teacher \./nowhere is neither a folder here nor a repository on the Hub"):
+    with pytest.raises(teacher.TeacherError, match=r"teacher \./nowhere is not a folder: give a folder or a Hub id such as"):
         teacher.teach(run, SummariesConfig(teacher="./nowhere"), progress=False)
+    with pytest.raises(PairError, match="teacher acme/nobody cannot be loaded: "):
+        teacher.teach(run, SummariesConfig(teacher="acme/nobody"), progress=False)

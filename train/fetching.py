@@ -146,14 +146,14 @@ def _loaded(load: Callable, name: str, config: str | None, split: str | None):
 
     try:
         return attempt(config, split), split
-    except ValueError:
+    except ValueError as no_split:
         if config or not split:
             raise
         try:
             return attempt(split, None), None
-        except ValueError:
-            pass  # the first error names the splits or configs that there are
-        raise
+        except ValueError as no_config:
+            # Of the two errors the one that names what there is.
+            raise (no_config if "Config name is missing" in str(no_split) else no_split) from None
 
 
 def _line(row: dict) -> bytes:

@@ -37,7 +37,7 @@ FAULTS = {
 
 
 class TeacherError(Exception):
-    """A teacher gave too little to learn from; one line with the reasons and the remedy."""
+    """A teacher is not there or gave too little to learn from; one line with the reasons and the remedy."""
 
 
 class Teacher(NamedTuple):
@@ -53,9 +53,13 @@ def teach(run: Path, config: SummariesConfig, progress: bool = True) -> dict:
     """Writes run/summaries/ from what the teacher says of up to `config.taught` contents and returns its report.
 
     Every text has its line in teacher.jsonl when its batch is done: killed and called again it goes on with the others.
-    Texts and their sides are the prepared records'. Raises PairError where the teacher cannot be loaded and TeacherError where
-    it gave fewer than two labels.
+    Texts and their sides are the prepared records'. Raises PairError or TeacherError where the teacher cannot be loaded or gave
+    fewer than two labels.
     """
+    folder = Path(config.teacher)
+    if not folder.is_dir() and (folder.is_absolute() or config.teacher.startswith(".")):
+        raise TeacherError(f"teacher {config.teacher} is not a folder: give a folder or a Hub id such as "
+                           "facebook/bart-large-cnn")
     with named("teacher", config.teacher):
         settings = AutoConfig.from_pretrained(config.teacher, revision=config.teacher_revision)
     teacher = identify(config.teacher, settings)
