@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from train import downloading, fetching
+from train.catalogue import prepare
 from train.fetching import fetch
 from train.reading import CatalogueError, blocks, source_parts
 
@@ -428,6 +429,15 @@ def test_a_dataset_with_a_script_is_read_as_the_hub_converted_it(tmp_path, monke
     assert rows(fetch("news/xlsum:portuguese", tmp_path, progress=False)) == [{"text": "portuguese"}]
     assert asked == [(None, "portuguese", None), (None, "portuguese", "refs/convert/parquet"),
                      ("portuguese", None, None), ("portuguese", None, "refs/convert/parquet")]
+
+
+def test_a_prepared_hub_dataset_is_known_by_its_name(tmp_path, hub):
+    lines = [{"uid": f"{n}", "title": f"Kettle {n}", "content": f"{n} copper kettles stand on shelf {n}."} for n in range(20)]
+    told = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "hub" / "train.jsonl").write_text(told)
+    (tmp_path / "here.jsonl").write_text(told)
+    assert prepare("shop/music:train", tmp_path / "run", progress=False)["source"]["dataset"] == "shop/music"
+    assert "dataset" not in prepare(str(tmp_path / "here.jsonl"), tmp_path / "other", progress=False)["source"]
 
 
 def test_a_hub_dataset_is_complete_or_not_there(tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ from train.catalogue import clean_all
 from train.cleaning import DROPS
 from train.config import ConfigError, SummariesConfig
 from train.duplicates import REASONS, SIDES, judge, mixed, near_duplicates, sides
-from train.fetching import fetch
+from train.fetching import fetch, hub_dataset
 from train.folders import two_folders
 from train.reading import CatalogueError, Part, blocks, identity, parse, source_parts
 from train.shards import made_uid
@@ -40,7 +40,10 @@ def prepare_pairs(run: Path, config: SummariesConfig, progress: bool = True) -> 
     """
     try:
         parts = source_parts(_fetched(run, config, progress))
-        wanted = {"source": identity(config.summaries, parts), "options": config.options(), "licence": config.summaries_licence}
+        # A Hub data set is named in full: its config is often its language.
+        dataset = {"dataset": name, "name": config.summaries} if (name := hub_dataset(config.summaries)) else {}
+        wanted = {"source": identity(config.summaries, parts) | dataset, "options": config.options(),
+                  "licence": config.summaries_licence}
         saved = saved_report(run)
         if wanted.items() <= saved.items():
             return saved
