@@ -11,14 +11,14 @@ import pytest
 from space.prompt import fit_prompt, language
 from space.sources import Catalogue, normalise
 from space.wording import Wording
-from train import leaks, pairs, pipeline
+from train import leaks, pairs, pipeline, qlora, report, statistics
 from train.__main__ import main
 from train.catalogue import load_records, prepare
 from train.config import ConfigError, EvaluateConfig, FitConfig, PrepareConfig, SummariesConfig
 from train.examples import Examples
 from train.qlora import data_digest
 from train.reading import CatalogueError
-from train.sample import write_catalogue
+from train.sample import SAMPLE, write_catalogue
 from train.summaries import lead
 
 WORDS = "river market council winter bridge school train garden museum doctor island forest engine letter window".split()
@@ -277,3 +277,79 @@ def test_without_pairs_contents_are_summed_up_as_before(run, tokenizer):
     bare = Examples(load_records(run), Catalogue.open(run / "catalogue"), tokenizer, Wording(), fitting, 512)
     assert bare.held_out == bare.scored and bare.summed_up == bare.read
     assert {item.uid for item in bare.sets(20)["summary"]} <= {record["uid"] for record in bare.unseen}
+
+
+# --- from a set to a scored adapter ----------------------------------------------------------------------------------
+
+QUICK = ["--learn", "8", "--summarize", "1", "--max-steps", "2", "--rank", "4", "--batch-size", "4", "--items", "3", "--shots",
+         "1", "--answer-tokens", "60", "--max-length", "400"]
+
+
+@pytest.mark.slow
+def test_all_learns_and_scores_the_set_and_says_so(tmp_path, tiny_base, capsys):
+    write_catalogue(tmp_path / "trn.json")
+    run, told = tmp_path / "run", write(tmp_path / "set.jsonl", rows(40))
+    call = ["all", str(tmp_path / "trn.json"), "--limit", "100", "--run", str(run), "--base", str(tiny_base), *QUICK]
+    call += ["--text-column", "document", "--summary-column", "gist", "--held-out", "0.2"]
+    assert main([*call, "--summaries", told]) == 0
+    out = capsys.readouterr().out
+    assert out.rstrip().endswith("summary: summaries of the set set.jsonl, of texts that training never showed")
+    held_out = {pair["summary"] for pair in table(run) if pair["split"] == "unseen"}
+    scored = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
+    scored = [line for line in scored if line["set"] == "summary"]
+    assert len(scored) == 3 and {line["reference"] for line in scored} <= held_out and not any(line["title"] for line in scored)
+    assert json.loads((run / "metrics.json").read_text())["summary"]["references"] in out
+    record = json.loads((run / "adapter/run.json").read_text())
+    assert record["summaries"]["source"]["name"] == "set.jsonl" and record["summaries"]["licence"] == "unknown"
+    assert record["data"]["summaries"] == record["summaries"]["sha256"] and str(tmp_path) not in json.dumps(record)
+    card = (run / "adapter/README.md").read_text()
+    assert "with summaries of the set set.jsonl." in card and "Their licence: unknown." in card
+    assert main([*call, "--summaries", told]) == 0
+    assert "fit: done already" in capsys.readouterr().out
+    assert main([*call, "--summaries", write(tmp_path / "other.jsonl", rows(41))]) == 2
+    assert "has an adapter of another catalogue or other summaries than it has now" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_checkpoint_is_not_gone_on_with_for_other_summaries(tmp_path, tiny_base, monkeypatch, capsys):
+    write_catalogue(tmp_path / "trn.json")
+    run, call = tmp_path / "run", ["prepare", str(tmp_path / "trn.json"), "--limit", "60", "--run", str(tmp_path / "run")]
+    call += ["--text-column", "document", "--summary-column", "gist", "--summaries"]
+    fitting = ["fit", "--run", str(run), "--base", str(tiny_base), "--save-steps", "1", *QUICK[:10], "--answer-tokens", "60"]
+    assert main([*call, write(tmp_path / "set.jsonl", rows(40))]) == 0
+    monkeypatch.setattr(qlora, "save_adapter", lambda *_: None)  # as if it had been killed just before
+    assert main(fitting) == 0 and (run / "checkpoints").is_dir()
+    assert main([*call, write(tmp_path / "set.jsonl", rows(41))]) == 0
+    assert main(fitting) == 2
+    assert "run was begun with another catalogue, base or wording, or other summaries, than it has now" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "tongue"), [("temario-50", "pt"), ("xsum-25", "en")])
+@pytest.mark.parametrize("base", ["tiny", "sample"])
+def test_real_summaries_are_learned_and_scored(tmp_path, shared, tiny_base, name, tongue, base, capsys):
+    """TeMario and XSum, from the file to the table."""
+    folder = tiny_base if base == "tiny" else SAMPLE / "base"
+    write_catalogue(tmp_path / "trn.json")
+    told = ["--summaries", str(shared / f"data/{name}.jsonl"), "--text-column", "document", "--held-out", "0.2"]
+    run = tmp_path / "run"
+    call = ["all", str(tmp_path / "trn.json"), "--limit", "60", "--run", str(run), "--base", str(folder)]
+    assert main([*call, *told, *QUICK]) == 0
+    assert f"summary: summaries of the set {name}.jsonl" in capsys.readouterr().out
+    metrics = json.loads((run / "metrics.json").read_text())["summary"]
+    assert metrics["n"] == 3 and ("rougeL_unicode" in metrics["tuned"]) == (tongue == "pt")
+    assert pairs.saved_report(run)["languages"] == {tongue: int(name[-2:])}
+    lines = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
+    asked = [line["question"] for line in lines if line["set"] == "summary"]
+    texts = {pair["text"] for pair in table(run)}
+    assert all(any(text.startswith(question) for text in texts) for question in asked)
+    assert set(asked) - texts  # news is longer than the window: what is asked about is its beginning
+
+
+def test_a_set_with_one_item_claims_no_interval(tmp_path):
+    line = {"set": "summary", "base": "a lamp", "tuned": "the lamp", "reference": "the lamp", "base_loss": 2.0,
+            "tuned_loss": 1.0}
+    metrics = statistics.metrics([line], ["base", "tuned"])
+    assert "(one item: no interval)" in report.as_text(report.table_rows(metrics, 0))
+    report.plot_before_after(metrics, 0, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 1000

@@ -179,8 +179,8 @@ def is_done(run: Path) -> bool:
     if not made.is_file():
         return False
     if json.loads(made.read_text(encoding="utf-8"))["data"] != data_digest(run):
-        raise ConfigError(f"{run.name} has an adapter of another catalogue than it has now: choose another --run, or remove "
-                          "its adapter/ and checkpoints/ to train anew")
+        raise ConfigError(f"{run.name} has an adapter of another catalogue or other summaries than it has now: choose another "
+                          "--run, or remove its adapter/ and checkpoints/ to train anew")
     return True
 
 
