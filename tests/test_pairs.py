@@ -321,7 +321,7 @@ def test_a_checkpoint_is_not_gone_on_with_for_other_summaries(tmp_path, tiny_bas
     assert main(fitting) == 0 and (run / "checkpoints").is_dir()
     assert main([*call, write(tmp_path / "set.jsonl", rows(41))]) == 0
     assert main(fitting) == 2
-    assert "run was begun with another catalogue, base or wording, or other summaries, than it has now" in capsys.readouterr().err
+    assert "run was begun with another catalogue, base, wording or summaries than it has now" in capsys.readouterr().err
 
 
 @pytest.mark.slow

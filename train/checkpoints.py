@@ -49,7 +49,7 @@ def newest(folder: Path, of: str) -> tuple[Path | None, dict]:
     last = next((path for path in reversed(found) if (path / WHOLE).is_file()), None)
     mark = json.loads((last / WHOLE).read_text(encoding="utf-8")) if last else {"tokens": 0, "seconds": 0.0}
     if last and mark["of"] != of:
-        raise ConfigError(f"{folder.parent.name} was begun with another catalogue, base or wording, or other summaries, than it has now: "
+        raise ConfigError(f"{folder.parent.name} was begun with another catalogue, base, wording or summaries than it has now: "
                           f"choose another --run, or remove its {folder.name}/ to begin anew")
     for path in found:
         if path != last:
