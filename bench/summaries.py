@@ -14,7 +14,7 @@ SHARED = ROOT.parent / "shared"
 SETS = {"temario-50": "rougeL_unicode", "xsum-25": "rougeL"}  # TeMario is Portuguese
 BASES = {"TinyStories-656K": SHARED / "models" / "TinyStories-656K", "sample": SAMPLE / "base"}
 HELD_OUT = 0.4  # of so few that a tenth of them would be two or four
-RECIPE = ("--learn", "40", "--epochs", "6", "--answers", "0", "--follow-ups", "0", "--summarize", "1", "--rank", "16",
+RECIPE = ("--learn", "40", "--epochs", "4", "--answers", "0", "--follow-ups", "0", "--summarize", "1", "--rank", "16",
           "--learning-rate", "2e-3", "--batch-size", "8", "--answer-tokens", "160", "--items", "50", "--shots", "0")
 
 
