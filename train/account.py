@@ -39,7 +39,8 @@ def page(report: Mapping) -> str:
 def pairs_page(report: Mapping, reasons: Mapping[str, str]) -> str:
     """Returns the report.md of texts with summaries, whether a set's or a teacher's; `reasons` says what each one is."""
     splits, made = report["splits"], report.get("teacher") or report["source"]
-    shares = ", ".join(f"{name} {count / report['kept']:.0%}" for name, count in report["languages"].items())
+    told = sum(report["languages"].values())
+    shares = ", ".join(f"{name} {count / told:.0%}" for name, count in report["languages"].items())
     first = [f"# Summaries from {made['name']}", "",
              f"{report['read']:,} came in, {report['kept']:,} pairs of a text and its summary were kept: {splits['train']:,} "
              f"to learn from and {splits['unseen']:,} held out. Languages of the texts: {shares}. Licence: "

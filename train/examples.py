@@ -70,7 +70,7 @@ class Examples:
     @functools.cached_property
     def held_out(self) -> list[dict]:
         """The texts whose summaries are scored: of a set or a teacher where there is one, see `pairs`, else of the contents."""
-        return fresh(self.pairs["unseen"], self.trained()) if self.pairs["train"] else self.scored
+        return self.scored if self.summed_up is self.read else fresh(self.pairs["unseen"], self.trained())
 
     def made_up(self, split: str, count: int) -> list[tuple[str, str]]:
         """Returns up to `count` (title, language) that the catalogue does not have, put together on one side of it."""

@@ -191,7 +191,8 @@ def _summaries(teacher: Teacher, texts: Sequence[str]) -> list[tuple[str, int, b
                           return_tensors="pt")
         start = 1  # the decoder's own first token
     else:
-        rows = [fit_prompt(tokenizer, Wording(), "summarize", text, room=teacher.window - TOKENS).ids for text in texts]
+        room = max(teacher.window - TOKENS, teacher.window // 2)
+        rows = [fit_prompt(tokenizer, Wording(), "summarize", text, room=room).ids for text in texts]
         given = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt")
         start = given["input_ids"].shape[1]
     inputs = {name: given[name].to(model.device) for name in ("input_ids", "attention_mask")}
