@@ -8,14 +8,15 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
 import torch
+from huggingface_hub import hf_hub_download
 from tqdm import tqdm
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedConfig
 
 from space.base import Base, identify, load_tokenizer, named
 from space.prompt import fit_prompt, language
@@ -56,13 +57,7 @@ def teach(run: Path, config: SummariesConfig, progress: bool = True) -> dict:
     Texts and their sides are the prepared records'. Raises PairError or TeacherError where the teacher cannot be loaded or gave
     fewer than two labels.
     """
-    folder = Path(config.teacher)
-    if not folder.is_dir() and (folder.is_absolute() or config.teacher.startswith(".")):
-        raise TeacherError(f"teacher {config.teacher} is not a folder: give a folder or a Hub id such as "
-                           "facebook/bart-large-cnn")
-    with named("teacher", config.teacher):
-        settings = AutoConfig.from_pretrained(config.teacher, revision=config.teacher_revision)
-    teacher = identify(config.teacher, settings)
+    teacher, settings, config = _identified(config)
     records = long_records(load_records(run), config.taught)
     asked = [mark(teacher, record["content"]) for record in records]
     wanted = {"teacher": asdict(teacher), "asked": hashlib.sha256("".join(asked).encode()).hexdigest(),
@@ -83,6 +78,19 @@ def teach(run: Path, config: SummariesConfig, progress: bool = True) -> dict:
         raise TeacherError(f"the teacher {teacher} gave {len(frame)} usable summaries of {len(records):,} long contents"
                            f"{went and f': {went}'}; choose another --teacher")
     return keep(run, frame, tally, wanted, why=FAULTS)
+
+
+def _identified(config: SummariesConfig) -> tuple[Base, PreTrainedConfig, SummariesConfig]:
+    """Returns which teacher it is, its own config, and ours with the commit that its branch has now."""
+    folder = Path(config.teacher)
+    if not folder.is_dir() and (folder.is_absolute() or config.teacher.startswith(".")):
+        raise TeacherError(f"teacher {config.teacher} is not a folder: give a folder or a Hub id such as "
+                           "facebook/bart-large-cnn")
+    with named("teacher", config.teacher):
+        commit = None if folder.is_dir() else Path(
+            hf_hub_download(config.teacher, "config.json", revision=config.teacher_revision)).parent.name
+        settings = AutoConfig.from_pretrained(config.teacher, revision=commit)
+    return identify(config.teacher, commit, settings), settings, replace(config, teacher_revision=commit)
 
 
 def long_records(records: Sequence[dict], count: int) -> list[dict]:
