@@ -230,3 +230,11 @@ def test_a_teacher_that_is_not_there(run):
         teacher.teach(run, SummariesConfig(teacher="./nowhere"), progress=False)
     with pytest.raises(PairError, match="teacher acme/nobody cannot be loaded: "):
         teacher.teach(run, SummariesConfig(teacher="acme/nobody"), progress=False)
+
+
+def test_a_teacher_on_the_hub_is_known_by_its_commit(run, taught, hub):
+    repo = hub.create("acme/bart")
+    repo.commit({path.name: path.read_bytes() for path in taught.iterdir()})
+    report = teacher.teach(run, SummariesConfig(teacher="acme/bart", taught=8), progress=False)
+    assert report["teacher"] == {"name": "acme/bart", "revision": repo.head} and report["read"] == 8
+    assert pairs.origin(run)["from"] == "the teacher acme/bart" and pairs.origin(run)["licence"] == "unknown"
