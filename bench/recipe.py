@@ -10,7 +10,7 @@ from bench.figures import ROOT, Figure, Options, Outcome
 from bench.startup import SAMPLE, need_sample
 from train import pipeline
 from train.catalogue import prepare
-from train.config import EvaluateConfig, FitConfig, PrepareConfig, PushConfig
+from train.config import EvaluateConfig, FitConfig, PrepareConfig, PushConfig, TrackConfig
 from train.sample import RECIPE
 
 RUNS = ROOT / "runs" / "recipe"  # kept: a measurement that was cut off goes on from its runs
@@ -45,7 +45,7 @@ def scored(choice: str, config: FitConfig, items: int, tiny: bool) -> dict:
     """Returns the metrics of one choice with one seed, from its own run."""
     run = RUNS / f"{'tiny-' if tiny else ''}{choice.replace(' ', '-')}-{config.seed}"
     prepare(str(SAMPLE / "trn.json"), run, PrepareConfig(), progress=False)
-    pipeline.fit_run(run, config, PushConfig())
+    pipeline.fit_run(run, config, PushConfig(), TrackConfig())
     pipeline.evaluate_run(run, EvaluateConfig(items=items, shots=0))
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     return {title: {"n": scores["n"], "tuned": scores["tuned"]} for title, scores in metrics.items()}

@@ -21,7 +21,7 @@ def made(tmp_path_factory, tokenizer):
     run = tmp_path_factory.mktemp("examples")
     write_catalogue(run / "trn.json")
     prepare(str(run / "trn.json"), run, PrepareConfig(limit=400), progress=False)
-    config = FitConfig(base="x", learn=30, epochs=6, answers=0.5, summaries=0.25, max_length=400, answer_tokens=120)
+    config = FitConfig(base="x", learn=30, epochs=6, answers=0.5, summarize=0.25, max_length=400, answer_tokens=120)
     return Examples(load_records(run), Catalogue.open(run / "catalogue"), tokenizer, Wording(), config, 512)
 
 

@@ -396,6 +396,41 @@ def test_a_hub_dataset_by_split_and_config(tmp_path, hub):
     assert hub == [("shop/music", None, "test"), ("shop/music", "default", "test")]
 
 
+def test_a_lone_name_is_a_split_or_else_a_config(tmp_path, hub):
+    """As xlsum:portuguese is: languages are its configs, and its split is train."""
+    folder = tmp_path / "hub"
+    for tongue in ("portuguese", "english"):
+        (folder / tongue).mkdir()
+        (folder / tongue / "train.jsonl").write_text(json.dumps({"text": tongue}) + "\n")
+    for split in ("train", "test"):
+        (folder / f"{split}.jsonl").unlink()
+    configs = "".join(f"- config_name: {name}\n  data_files: {name}/*.jsonl\n" for name in ("english", "portuguese"))
+    (folder / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+    assert rows(fetch("news/xlsum:portuguese", tmp_path / "cache", progress=False)) == [{"text": "portuguese"}]
+    assert hub == [("news/xlsum", None, "portuguese"), ("news/xlsum", "portuguese", None)]
+    message = refused("news/xlsum:klingon", tmp_path / "cache")
+    assert "(ValueError: " in message and "portuguese" in message and "english" in message
+
+
+def test_a_dataset_with_a_script_is_read_as_the_hub_converted_it(tmp_path, monkeypatch):
+    import datasets
+
+    asked = []
+
+    def load(name, config, split, streaming, revision=None):
+        asked.append((config, split, revision))
+        if revision is None:
+            raise RuntimeError("Dataset scripts are no longer supported, but found xlsum.py")
+        if split:
+            raise ValueError("Config name is missing.")
+        return {"train": [{"text": config}], "test": []}
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    assert rows(fetch("news/xlsum:portuguese", tmp_path, progress=False)) == [{"text": "portuguese"}]
+    assert asked == [(None, "portuguese", None), (None, "portuguese", "refs/convert/parquet"),
+                     ("portuguese", None, None), ("portuguese", None, "refs/convert/parquet")]
+
+
 def test_a_prepared_hub_dataset_is_known_by_its_name(tmp_path, hub):
     lines = [{"uid": f"{n}", "title": f"Kettle {n}", "content": f"{n} copper kettles stand on shelf {n}."} for n in range(20)]
     told = "".join(json.dumps(line) + "\n" for line in lines)

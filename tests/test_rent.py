@@ -91,6 +91,8 @@ def test_a_dry_run_reaches_nothing(shop, capsys):
     (("--timeout", "soon"), "meta/tiny", 2, "--timeout is 'soon': give a number and s, m, h or d"),
     (("--code", "lamps"), "meta/tiny", 2, "--code is 'lamps', which is no repository"),
     ((), str(ROOT), 2, "is here, where the rented machine cannot reach it: give its id on the Hub"),
+    (("--summaries", str(ROOT)), "meta/tiny", 2, "reach it: give a URL or a Hub dataset's user/name"),
+    (("--teacher", str(ROOT)), "meta/tiny", 2, "--teacher " + str(ROOT) + " is here, where the rented machine cannot"),
     ((), "meta/none", 1, "meta/none on the Hub: HTTP 404"),
     (("--learning-rate", "x"), "meta/tiny", 2, "invalid float value"),
 ])

@@ -25,23 +25,42 @@ from train.config import (
     PublishConfig,
     PushConfig,
     RentConfig,
+    SummariesConfig,
     TrackConfig,
 )
 
 VERBS = ("prepare", "fit", "evaluate", "compare", "publish", "merge", "all", "deploy", "rent", "sample")
-STEPS = {"prepare": (PrepareConfig,), "fit": (FitConfig, PushConfig, TrackConfig), "evaluate": (EvaluateConfig, TrackConfig),
+STEPS = {"prepare": (PrepareConfig, SummariesConfig), "fit": (FitConfig, PushConfig, TrackConfig),
+         "evaluate": (EvaluateConfig, TrackConfig),
          "publish": (PublishConfig,)}
 ALL = tuple(dict.fromkeys(config for configs in STEPS.values() for config in configs))
 CONFIGS = {**STEPS, "merge": (MergeConfig,), "all": ALL, "deploy": (DeployConfig,), "rent": (*ALL, RentConfig)}
 
 
-def prepare(run: Path, source: str, config: PrepareConfig) -> None:
-    """A catalogue becomes clean records, their index and a report."""
+def prepare(run: Path, source: str, config: PrepareConfig, summaries: SummariesConfig) -> None:
+    """A catalogue becomes clean records, their index and a report; a set or a teacher gives it summaries."""
+    from train import pairs
     from train.catalogue import prepare as prepare_catalogue
 
+    if not (summaries.summaries or summaries.teacher):
+        pairs.refuse_leftover(run)
     report = prepare_catalogue(source, run, config)
-    dropped = ", ".join(f"{count:,} {reason}" for reason, count in report["dropped"].items()) or "nothing"
-    print(f"prepare: {report['read']:,} lines read, {report['kept']:,} records kept; dropped: {dropped}", flush=True)
+    print(f"prepare: {report['read']:,} lines read, {report['kept']:,} records kept; {dropped(report)}", flush=True)
+    if summaries.summaries:
+        report = pairs.prepare_pairs(run, summaries)
+    elif summaries.teacher:
+        from train.teacher import teach
+
+        report = teach(run, summaries)
+    else:
+        return
+    print(f"prepare: {report['read']:,} texts with summaries read, {report['kept']:,} kept, {report['splits']['unseen']:,} of "
+          f"them held out; {dropped(report)}", flush=True)
+
+
+def dropped(report: dict) -> str:
+    """Returns in words what a report counts as dropped."""
+    return "dropped: " + (", ".join(f"{count:,} {reason}" for reason, count in report["dropped"].items()) or "nothing")
 
 
 def fit(run: Path, config: FitConfig, push: PushConfig, track: TrackConfig) -> None:
@@ -98,7 +117,7 @@ def everything(run: Path, source: str, configs: dict[type, Checked]) -> None:
     """Every verb in order; the base is scored before it is tuned."""
     from train import pipeline
 
-    prepare(run, source, configs[PrepareConfig])
+    prepare(run, source, configs[PrepareConfig], configs[SummariesConfig])
     pipeline.score_base(run, configs[FitConfig], configs[EvaluateConfig])
     fit(run, configs[FitConfig], configs[PushConfig], configs[TrackConfig])
     evaluate(run, configs[EvaluateConfig], configs[TrackConfig])
@@ -171,7 +190,7 @@ def dispatch(call: argparse.Namespace) -> None:
     if call.verb == "merge":
         merge(call.run, call.out or call.run / "merged", made[MergeConfig])
     elif call.verb == "prepare":
-        prepare(call.run, call.source, made[PrepareConfig])
+        prepare(call.run, call.source, made[PrepareConfig], made[SummariesConfig])
     elif call.verb == "fit":
         fit(call.run, made[FitConfig], made[PushConfig], made[TrackConfig])
     elif call.verb == "evaluate":

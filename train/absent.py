@@ -45,3 +45,16 @@ def swapped(first: str, second: str) -> str:
 def side(key: str) -> str:
     """Returns "train" or "unseen" for a normalised title."""
     return ("train", "unseen")[hashlib.sha256(key.encode()).digest()[0] % 2]
+
+
+def absent_ones(maker, count: int, rng: random.Random) -> Iterator:
+    """Yields `count` Examples that ask for made-up titles, and in between for real ones whose record is withheld.
+
+    `maker` is an Examples.
+    """
+    for place, (title, tongue) in enumerate(maker.made_up("train", count)):
+        if place % 3 == 2:
+            record = rng.choice(maker.read)
+            yield maker.absent(record["title"], language(record["content"]), record["uid"], rng.randrange(99), rng)
+        else:
+            yield maker.absent(title, tongue, "", rng.randrange(99), rng)

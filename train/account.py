@@ -32,8 +32,21 @@ def languages(texts: Sequence[str]) -> dict[str, int]:
 
 
 def page(report: Mapping) -> str:
-    """Returns report.md."""
-    return "\n".join([*_summary(report), *_dropped(report), *_repaired(report), *_lengths(report), ""])
+    """Returns a catalogue's report.md."""
+    return "\n".join([*_summary(report), *dropped(report, DROPS), *repaired(report), *characters(report), ""])
+
+
+def pairs_page(report: Mapping, reasons: Mapping[str, str]) -> str:
+    """Returns the report.md of texts with summaries, whether a set's or a teacher's; `reasons` says what each one is."""
+    splits, made = report["splits"], report.get("teacher") or report["source"]
+    told = sum(report["languages"].values())
+    shares = ", ".join(f"{name} {count / told:.0%}" for name, count in report["languages"].items())
+    first = [f"# Summaries from {made['name']}", "",
+             f"{report['read']:,} came in, {report['kept']:,} pairs of a text and its summary were kept: {splits['train']:,} "
+             f"to learn from and {splits['unseen']:,} held out. Languages of the texts: {shares}. Licence: "
+             f"{report['licence']}.", ""]
+    return "\n".join([*first, *dropped(report, reasons), *(repaired(report) if report["repaired"] else ()),
+                      *characters(report), ""])
 
 
 def _summary(report: Mapping) -> list[str]:
@@ -47,16 +60,18 @@ def _summary(report: Mapping) -> list[str]:
             "with the same words) are on one side of the split together.", ""]
 
 
-def _dropped(report: Mapping) -> list[str]:
+def dropped(report: Mapping, reasons: Mapping[str, str]) -> list[str]:
+    """Returns the part on what went; `reasons` says in words what each one is."""
     lines = ["## What went, and why", "", "| dropped as | lines | what that is | such as |", "|---|---:|---|---|"]
     for reason, count in report["dropped"].items():
         example = report["examples"][reason][0]
-        lines.append(f"| {reason} | {count:,} | {DROPS[reason]} | {example['file']}, line {example['line']}: "
+        lines.append(f"| {reason} | {count:,} | {reasons[reason]} | {example['file']}, line {example['line']}: "
                      f"{_code(example['text'])} |")
     return [*lines, ""]
 
 
-def _repaired(report: Mapping) -> list[str]:
+def repaired(report: Mapping) -> list[str]:
+    """Returns the part on what was repaired."""
     lines = ["## What was repaired, in this order", "",
              "| rule | texts | what it does | before | after |", "|---|---:|---|---|---|"]
     for rule in RULES:
@@ -67,14 +82,15 @@ def _repaired(report: Mapping) -> list[str]:
     return [*lines, ""]
 
 
-def _lengths(report: Mapping) -> list[str]:
+def characters(report: Mapping) -> list[str]:
+    """Returns the part on the lengths; the last kind of text in the report is the one that is drawn."""
     lines = ["## Lengths in characters", "", "Half of the records are at p50 or below.", "",
              "| | " + " | ".join(f"p{percent}" for percent in PERCENTS) + " |", "|---|" + "---:|" * len(PERCENTS)]
     for name, values in report["characters"].items():
         lines.append(f"| {name} | " + " | ".join(f"{values[f'p{percent}']:,}" for percent in PERCENTS) + " |")
-    histogram = report["characters"]["content"]["histogram"]
+    histogram = values["histogram"]
     longest = max(histogram.values()) or 1
-    lines += ["", "Contents by length:", "", "```"]
+    lines += ["", f"{name.capitalize()}s by length:", "", "```"]
     ends = [*(f"to {edge:,}" for edge in EDGES[1:]), f"{EDGES[-1]:,} and more"]
     for end, count in zip(ends, histogram.values(), strict=True):
         lines.append(f"{end:>15} {'#' * -(-BAR * count // longest):<{BAR}} {count:>10,}")

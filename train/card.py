@@ -45,13 +45,15 @@ def card(run: Path, source: str, metrics: dict, samples: Sequence[dict], shots: 
     """
     record = json.loads((run / "adapter" / "run.json").read_text(encoding="utf-8"))
     report = json.loads((run / "catalogue" / "report.json").read_text(encoding="utf-8"))
+    summaries = record.get("summaries", {})  # an older adapter says nothing of them
     base, config = Base(**record["base"]), record["config"]
     licence = base_licence(base, source)
     name = f"{base.name.split('/')[-1]}-{run.resolve().name}"
     return fill_card(CARD.read_text(encoding="utf-8"), {
         **{key: f"{record[key]:,}" for key in ("steps", "tokens", "seconds", "examples", "left_out", "adapter_parameters")},
         **_data(report), "learned": f"{config['learn'] or report['splits']['train']:,}",
-        "metadata": metadata(name, base, licence, report, metrics), "name": name, "base": base.name,
+        "metadata": metadata(name, base, licence, report, metrics, summaries.get("source", {}).get("dataset")),
+        "name": name, "base": base.name,
         "revision": base.revision, "pinned": f', revision="{base.revision}"' if base.on_hub else "",
         "served": f"{base.name} --revision {base.revision}" if base.on_hub else base.name, "base_place": _place(base),
         "precision": config["precision"], "rank": config["rank"], "answer_tokens": config["answer_tokens"],
@@ -61,7 +63,8 @@ def card(run: Path, source: str, metrics: dict, samples: Sequence[dict], shots: 
         "hyperparameters": as_markdown([["option", "value"], *([key, str(value)] for key, value in config.items())]),
         "libraries": ", ".join(f"{key} {value}" for key, value in record["libraries"].items()),
         "python": record["python"], "version": record["version"], "licence": licence.words(base),
-        "samples": sample_pairs(samples), "question": json.dumps(samples[0]["question"], ensure_ascii=False),
+        **_summaries(summaries), "samples": sample_pairs(samples),
+        "question": json.dumps(samples[0]["question"], ensure_ascii=False),
         "wording": _wording(Wording.load(run / "adapter" / "prompt.json")),
     })
 
@@ -84,8 +87,11 @@ def for_repository(text: str, repository: str, catalogue: str | None = None) -> 
     return str(told)
 
 
-def metadata(name: str, base: Base, licence: Licence, report: dict, metrics: dict) -> str:
-    """Returns the card's YAML; a base that is a folder is no Hub id and is left out."""
+def metadata(name: str, base: Base, licence: Licence, report: dict, metrics: dict, summaries: str | None = None) -> str:
+    """Returns the card's YAML; a base that is a folder is no Hub id and is left out.
+
+    `summaries` is the Hub data set that they were learned from, if there is one.
+    """
     dataset = report["source"].get("dataset")
     results = [EvalResult(task_type="text-generation", dataset_type=dataset or "catalogue", dataset_name=f"catalogue, {title}",
                           dataset_split=title, metric_type=metric, metric_value=value,
@@ -94,7 +100,7 @@ def metadata(name: str, base: Base, licence: Licence, report: dict, metrics: dic
                if metric in HEADLINE and metric in scores["difference"]]
     return ModelCardData(
         language=sorted(report["languages"]), library_name="peft", pipeline_tag="text-generation", model_name=name,
-        tags=["lora", "qlora", "shelftalk"], datasets=[dataset] if dataset else None, eval_results=results,
+        tags=["lora", "qlora", "shelftalk"], datasets=[*filter(None, (dataset, summaries))] or None, eval_results=results,
         base_model=base.name if base.on_hub else None, base_model_relation="adapter", **licence.metadata).to_yaml()
 
 
@@ -111,6 +117,19 @@ def _data(report: dict) -> dict[str, object]:
         "dropped": as_markdown([["dropped as", "lines", "why"], *(dropped or [["nothing", "0", ""]])]),
         "repaired": as_markdown([["repaired", "texts", "how"], *(repaired or [["nothing", "0", ""]])]),
     }
+
+
+def _summaries(made: dict) -> dict[str, str]:
+    """What the card says of the summaries that were learned; `made` is what run.json says of them."""
+    if "splits" not in made:
+        return {"sums_up": "says its principal sentences", "summaries": "",
+                "summary_note": "texts kept out of training, without the sentences that are their summary, so that a good one "
+                                "says what\nis not in its text."}
+    splits = made["splits"]
+    return {"sums_up": f"sums it up in the manner of {made['from']}",
+            "summary_note": f"texts kept out of training, with summaries of {made['from']}.",
+            "summaries": f"\nSummaries were learned from {made['from']}: {splits['train']:,} texts with summaries to train on "
+                         f"and {splits['unseen']:,} held out (sha256 {made['sha256']}). Their licence: {made['licence']}.\n"}
 
 
 def _place(base: Base) -> str:

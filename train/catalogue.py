@@ -88,7 +88,8 @@ def _begin(building: Path, wanted: dict) -> Path:
 
 def _build(parts: list[Part], folder: Path, wanted: dict, config: PrepareConfig, progress: bool) -> dict:
     """Writes all of a catalogue folder and returns its report."""
-    tally, files, keys = _clean_all(parts, folder / "blocks", wanted["source"]["bytes"], config, progress)
+    columns = Columns(config.title_column, config.content_column, config.uid_column)
+    tally, files, keys = clean_all(parts, folder / "blocks", wanted["source"]["bytes"], columns, progress)
     verdicts = judge(keys)
     choose(keys, verdicts, config.limit)
     count_dropped(files, verdicts, tally)
@@ -130,9 +131,8 @@ def _no_record(source: str, tally: Tally) -> str:
 # --- every block, in parallel ----------------------------------------------------------------------------------------
 
 
-def _clean_all(parts: list[Part], folder: Path, size: int, config: PrepareConfig, progress: bool):
-    """Returns (the tally, the blocks' files, their numbers by name), all in the source's order."""
-    columns = Columns(config.title_column, config.content_column, config.uid_column)
+def clean_all(parts: list[Part], folder: Path, size: int, columns: Columns, progress: bool):
+    """Returns (the tally, the blocks' files in `folder`, their numbers by name), all in the source's order."""
     tally, files, held_back = Tally(), [], []
     with tqdm(total=size, unit="B", unit_scale=True, desc="reading", disable=not progress) as bar:
         for unseen, (part_tally, file) in _in_order(blocks(parts, bar), folder, columns, size > ALONE):

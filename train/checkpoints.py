@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from train.config import ConfigError
+from train.whole import write_whole
 
 WHOLE = "whole.json"  # written last: a checkpoint without it was cut off while it was written
 
@@ -49,7 +49,7 @@ def newest(folder: Path, of: str) -> tuple[Path | None, dict]:
     last = next((path for path in reversed(found) if (path / WHOLE).is_file()), None)
     mark = json.loads((last / WHOLE).read_text(encoding="utf-8")) if last else {"tokens": 0, "seconds": 0.0}
     if last and mark["of"] != of:
-        raise ConfigError(f"{folder.parent.name} was begun with another catalogue, base or wording than it has now: "
+        raise ConfigError(f"{folder.parent.name} was begun with another catalogue, base, wording or summaries than it has now: "
                           f"choose another --run, or remove its {folder.name}/ to begin anew")
     for path in found:
         if path != last:
@@ -60,10 +60,3 @@ def newest(folder: Path, of: str) -> tuple[Path | None, dict]:
 def step(checkpoint: Path) -> int:
     """Returns the optimizer step after which a checkpoint was written."""
     return int(checkpoint.name.rpartition("-")[2])
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file that is whole or not there, or still the older one, whenever the program ends."""
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)

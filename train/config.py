@@ -54,6 +54,32 @@ class PrepareConfig(Checked):
 
 
 @dataclass(frozen=True)
+class SummariesConfig(Checked):
+    """What `summarize` is learned from, where that is not the contents' own principal sentences."""
+
+    summaries: str = option("", "learn to summarize from this set: what SOURCE may be, or a folder with two folders of texts")
+    text_column: str = option("text", "the set's name for texts, or for their folder")
+    summary_column: str = option("summary", "the set's name for summaries, or for their folder")
+    held_out: float = option(0.1, "share of the set that is scored and never trained on", low=0.01, high=0.9)
+    summaries_licence: str = option("unknown", "the licence of the set or of the teacher's summaries, for run.json")
+    teacher: str = option("", "learn from summaries that this model writes of the long contents: a Hub id or a folder")
+    teacher_revision: str | None = option(None, "the teacher's commit on the Hub")
+    taught: int = option(2000, "contents that the teacher summarizes, at most", low=2)
+    teacher_batch: int = option(8, "contents that the teacher summarizes at once", low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.summaries and self.teacher:
+            raise ConfigError("--summaries and --teacher contradict each other: summaries are learned from one of them")
+        if self.text_column == self.summary_column:
+            raise ConfigError(f"--text-column and --summary-column are both {self.text_column!r}")
+
+    def options(self) -> dict:
+        """Returns what changes the pairs of a set."""
+        return {"columns": [self.text_column, self.summary_column], "held_out": self.held_out}
+
+
+@dataclass(frozen=True)
 class FitConfig(Checked):
     """How an adapter is trained; the defaults suit a 7B model on one GPU."""
 
@@ -67,7 +93,7 @@ class FitConfig(Checked):
     absent: float = option(0.2, "share of the questions with records that ask for what the records do not hold", low=0.0,
                            high=1.0)
     follow_ups: float = option(0.1, "second questions after an answer, for each learned record and epoch", low=0.0)
-    summaries: float = option(0.25, "summaries, for each learned record and epoch", low=0.0)
+    summarize: float = option(0.25, "texts to summarize, for each learned record and epoch", low=0.0)
     context: int = option(3, "records in a question's prompt, at most", low=1, high=20)
     rank: int = option(16, "LoRA rank, on all linear layers", low=1, high=512)
     alpha: float = option(32.0, "LoRA alpha", low=0.0)

@@ -6,17 +6,17 @@ import functools
 import hashlib
 import itertools
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from space.prompt import example_ids, fit_prompt, language, messages
+from space.prompt import Prompt, example_ids, fit_prompt, language, messages
 from space.sources import Catalogue, normalise, relevant
 from space.wording import Wording
-from train.absent import made_up
+from train.absent import absent_ones, made_up
 from train.config import FitConfig
 from train.follow_ups import follow_up
 from train.leaks import fresh
-from train.summaries import lead, principal
+from train.summaries import lead, summed_up
 
 NEAR_MISSES, NOTHING = 0.1, 0.25  # of the questions for what is absent: with any other record, and with none
 
@@ -46,7 +46,7 @@ class Examples:
     """Makes the examples of one run: the same records and the same config always give the same examples."""
 
     def __init__(self, records: Sequence[dict], catalogue: Catalogue, tokenizer, wording: Wording, config: FitConfig,
-                 window: int) -> None:
+                 window: int, pairs: Mapping[str, list[dict]] | None = None) -> None:
         self.catalogue, self.tokenizer, self.wording, self.config = catalogue, tokenizer, wording, config
         self.length = min(config.max_length, window)
         self.tokens = min(config.answer_tokens, self.length // 2)
@@ -58,11 +58,19 @@ class Examples:
         # What is not learned by heart teaches to read: its facts can only come from the prompt.
         self.read = self.train[len(self.learned):] or self.train
         self._held_back = {record["uid"] for record in self.unseen}
+        # What is summed up: texts with their summaries, as load_pairs() gives them, or else the contents themselves.
+        self.pairs = pairs or {"train": (), "unseen": ()}
+        self.summed_up = self.pairs["train"] if pairs else self.read
 
     @functools.cached_property
     def scored(self) -> list[dict]:
         """The unseen records with a content that nothing on the training side has."""
         return fresh(self.unseen, self.train)
+
+    @functools.cached_property
+    def held_out(self) -> list[dict]:
+        """The texts whose summaries are scored: of a set or a teacher where there is one, see `pairs`, else of the contents."""
+        return self.scored if self.summed_up is self.read else fresh(self.pairs["unseen"], self.trained())
 
     def made_up(self, split: str, count: int) -> list[tuple[str, str]]:
         """Returns up to `count` (title, language) that the catalogue lacks, made of one side; for scoring whatever the seed."""
@@ -91,7 +99,7 @@ class Examples:
             found = [record, *self._others(question, record["uid"], count)]
         else:
             found = relevant(self.catalogue.search(question, self.config.context))
-        context = list(self._fit("answer", question, found))
+        context = list(self.prompt("answer", question, found).context)
         if shuffle:
             shuffle.shuffle(context)
         position = next((place for place, other in enumerate(context, 1) if other["uid"] == record["uid"]), None)
@@ -115,20 +123,16 @@ class Examples:
             found = found[:shuffle.randint(1, self.config.context)] if draw < NEAR_MISSES else relevant(found)
         else:
             found = relevant(self.catalogue.search(question, self.config.context))
-        context = list(self._fit("answer", question, found))
+        context = list(self.prompt("answer", question, found).context)
         if shuffle:
             shuffle.shuffle(context)
         return Example("answer", question, self.wording.absent[tongue].format(title=title), uid, title, tuple(context))
 
     def summarize(self, record: dict) -> Example | None:
-        """A content without its principal sentences, which are the summary; None for a short or an oversized one."""
-        split = principal(record["content"])
-        if split is None or len(split[1]) > len(split[0]):
-            return None
-        text, summary = split
-        summary = lead(summary, self.tokenizer, self.tokens)
-        example = Example("summarize", text, summary, record["uid"], record["title"])
-        return example if self.fits(example) else None
+        """A text and its summary, see train.summaries.summed_up(); None for one that is too short or too long."""
+        pair = summed_up(self, record)
+        example = pair and Example("summarize", *pair, record["uid"], record["title"])
+        return example if example and self.fits(example) else None
 
     # --- many ---
 
@@ -143,10 +147,10 @@ class Examples:
         absent = self._absent_in_training()
         made = ((round(config.answers * asked) - absent,
                  (self.answer(record, rng.randrange(99), rng) for record in self.read)),
-                (absent, self._absent_ones(absent, rng)),
+                (absent, absent_ones(self, absent, rng)),
                 (round(config.follow_ups * asked),
                  (follow_up(self, record, rng.choice(self.read), rng) for record in self.read)),
-                (round(config.summaries * asked), (self.summarize(record) for record in self.read)))
+                (round(config.summarize * asked), (self.summarize(record) for record in self.summed_up)))
         examples = describes
         for wanted, candidates in made:
             found = self._first(wanted, candidates)
@@ -155,8 +159,9 @@ class Examples:
         return examples, order
 
     def trained(self) -> Iterable[dict]:
-        """Yields all that training may show: the records of its side, and the titles that it makes up (no content)."""
+        """Yields all that training may show: its side's records and pairs, and the titles that it makes up (no content)."""
         yield from self.train
+        yield from self.pairs["train"]
         for title, _ in self.made_up("train", self._absent_in_training()):
             yield {"uid": "", "title": title, "content": ""}
 
@@ -168,7 +173,7 @@ class Examples:
             "grounded": (self.answer(record, place) for place, record in enumerate(self.scored)),
             "absent": (self.absent(title, tongue, f"absent-{place}", place)
                        for place, (title, tongue) in enumerate(self.made_up("unseen", items))),
-            "summary": (self.summarize(record) for record in self.scored),
+            "summary": (self.summarize(record) for record in self.held_out),
         }
         sets = {name: self._first(items, examples) for name, examples in made.items()}
         return {name: examples for name, examples in sets.items() if examples}
@@ -178,7 +183,8 @@ class Examples:
         tongue, makers = language(example.answer), {
             "describe": lambda record: self.describe(record, 0), "answer": lambda record: self.answer(record, 0),
             "summarize": self.summarize}
-        alike = (record for record in self.read if record["uid"] != example.uid and language(record["content"]) == tongue)
+        known = self.summed_up if example.task == "summarize" else self.read
+        alike = (record for record in known if record["uid"] != example.uid and language(record["content"]) == tongue)
         shown = self._first(shots, (makers[example.task](record) for record in alike))
         if example.task == "answer" and len(shown) > 1:
             # What is absent is asked about too: the base is shown what is said then.
@@ -201,15 +207,6 @@ class Examples:
 
     def _absent_in_training(self) -> int:
         return round(self.config.absent * round(self.config.answers * len(self.learned) * self.config.epochs))
-
-    def _absent_ones(self, count: int, rng: random.Random) -> Iterable[Example]:
-        """Yields questions for made-up titles, and in between for real ones whose record is withheld."""
-        for place, (title, tongue) in enumerate(self.made_up("train", count)):
-            if place % 3 == 2:
-                record = rng.choice(self.read)
-                yield self.absent(record["title"], language(record["content"]), record["uid"], rng.randrange(99), rng)
-            else:
-                yield self.absent(title, tongue, "", rng.randrange(99), rng)
 
     def _others(self, question: str, uid: str, count: int) -> list[dict]:
         """Returns `count` records that a question finds, but not the one that goes by `uid`, nor one never trained on."""
@@ -234,9 +231,10 @@ class Examples:
         """Returns what an answer says of a record: its first sentences, as many as an answer may have."""
         return lead(record["content"], self.tokenizer, self.tokens)
 
-    def _fit(self, task: str, text: str, context: Sequence[dict]) -> Sequence[dict]:
+    def prompt(self, task: str, text: str, context: Sequence[dict] = ()) -> Prompt:
+        """Returns the prompt as serving cuts it, with room for an answer; raises InputError where nothing would be left."""
         room = self.length - self.tokens - 8  # the citation and EOS
-        return fit_prompt(self.tokenizer, self.wording, task, text, context, room=room).context
+        return fit_prompt(self.tokenizer, self.wording, task, text, context, room=room)
 
     @staticmethod
     def _first(count: int, examples: Iterable[Example | None]) -> list[Example]:

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,14 +23,16 @@ DRIVE = "https://drive.google.com/uc?id={}"
 DRIVE_HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
 DRIVE_ID = re.compile(r"(?:^gdrive:|/d/|[?&]id=)([\w-]{10,})")
 HUB = re.compile(r"([\w-][\w.-]*/[\w-][\w.-]*)(?::([\w.-]+))?(?::([\w.-]+))?")
+PARQUET = "refs/convert/parquet"  # the branch of a Hub dataset with what the Hub converted
 ROWS = 100_000  # rows of a Hub dataset in a file
 
 
 def fetch(source: str, cache: Path, progress: bool = True) -> Path:
     """Returns the local file or folder of `source`, downloaded into `cache` where it is not here and not done already.
 
-    `source` is a path, an http(s) URL, gdrive:ID or a Google Drive address, or a Hub dataset as user/name, user/name:split
-    or user/name:config:split. A download that was cut goes on where it was. Raises CatalogueError, without a token in it.
+    `source` is a path, an http(s) URL, gdrive:ID or a Google Drive address, or a Hub dataset as user/name, user/name:split,
+    user/name:config (where it has no split of that name) or user/name:config:split. A download that was cut goes on where it
+    was. Raises CatalogueError, without a token in it.
     """
     if os.path.exists(source):
         return Path(source)
@@ -121,7 +123,7 @@ def _hub_rows(name: str, config: str | None, split: str | None) -> Iterator[dict
     import datasets  # slow to load
 
     try:
-        data = datasets.load_dataset(name, config, split=split, streaming=True)
+        data, split = _loaded(datasets.load_dataset, name, config, split)
         if split is None:
             if "train" not in data and len(data) > 1:
                 raise ValueError(f"name one of its splits, as {name}:{next(iter(data))}, of {', '.join(data)}")
@@ -132,6 +134,32 @@ def _hub_rows(name: str, config: str | None, split: str | None) -> Iterator[dict
         raise CatalogueError(f"there is no file or folder {name!r}, and the Hub gives no such dataset ({type(error).__name__}"
                              f"{reason and f': {reason}'}): check its name; for one that is gated or private, ask for access "
                              "on its page and log in with `hf auth login`") from None
+
+
+def _loaded(load: Callable, name: str, config: str | None, split: str | None):
+    """Returns (the dataset, the split that was loaded, None for all of them).
+
+    A lone name after the colon is a split, or else a config. One that only a script of its own can read is read as the Parquet
+    files that the Hub made of it; its script is never run.
+    """
+    def attempt(config: str | None, split: str | None):
+        try:
+            return load(name, config, split=split, streaming=True)
+        except RuntimeError as error:
+            if "scripts are no longer supported" not in str(error):
+                raise
+            return load(name, config, split=split, streaming=True, revision=PARQUET)
+
+    try:
+        return attempt(config, split), split
+    except ValueError as no_split:
+        if config or not split:
+            raise
+        try:
+            return attempt(split, None), None
+        except ValueError as no_config:
+            # Of the two errors the one that names what there is.
+            raise (no_config if "Config name is missing" in str(no_split) else no_split) from None
 
 
 def _line(row: dict) -> bytes:

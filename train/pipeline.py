@@ -11,16 +11,17 @@ from space.base import load_base, load_tokenizer
 from space.pair import Pair, Rows, load_pair
 from space.sources import Catalogue
 from space.wording import Wording
-from train import card, evaluate, evaluation, leaks, page, qlora, report, statistics, tracking
+from train import card, evaluate, evaluation, leaks, page, pairs, qlora, report, statistics, tracking
 from train.catalogue import load_records
 from train.config import ConfigError, EvaluateConfig, FitConfig, PushConfig, TrackConfig
 from train.examples import Examples
 
 
 def load_examples(run: Path, config: FitConfig, tokenizer, window: int, wording: Wording | None = None) -> Examples:
-    """Returns the run's examples, from its prepared catalogue."""
+    """Returns the run's examples, from its prepared catalogue and, where it has any, its texts with summaries."""
     records = load_records(run)
-    return Examples(records, Catalogue.open(run / "catalogue"), tokenizer, wording or Wording(), config, window)
+    return Examples(records, Catalogue.open(run / "catalogue"), tokenizer, wording or Wording(), config, window,
+                    pairs.load_pairs(run))
 
 
 def score_base(run: Path, fit_config: FitConfig, config: EvaluateConfig) -> None:
@@ -37,7 +38,7 @@ def score_base(run: Path, fit_config: FitConfig, config: EvaluateConfig) -> None
 
 def check_leaks(examples: Examples, config: EvaluateConfig) -> dict[str, int]:
     """Returns how many items were compared with how many records; raises ConfigError where one was trained on."""
-    return leaks.check(examples.sets(config.items), examples.unseen, examples.trained())
+    return leaks.check(examples.sets(config.items), [*examples.unseen, *examples.pairs["unseen"]], examples.trained())
 
 
 def _score_base(run: Path, pair: Pair, examples: Examples, config: EvaluateConfig) -> dict[str, dict]:
@@ -75,6 +76,8 @@ def evaluate_run(run: Path, config: EvaluateConfig, track: TrackConfig = qlora.U
     columns["tuned"] = evaluate.score_column(run, pair, examples, config, "tuned")
     lines = evaluate.samples(examples, config, columns)
     metrics = statistics.metrics(lines, list(columns), pair.wording)
+    if "summary" in metrics:
+        metrics["summary"]["references"] = pairs.references(run)
     about = evaluation.record(run, config, lines, checked)
     record = json.loads((adapter / "run.json").read_text(encoding="utf-8"))
     unfinished = run / "evaluation.unfinished"
@@ -92,7 +95,7 @@ def evaluate_run(run: Path, config: EvaluateConfig, track: TrackConfig = qlora.U
     report.plot_before_after(metrics, config.shots, unfinished / "plots" / "before_after.png")
     keep_evaluation(run, unfinished)
     tracking.evaluated(run, track)
-    return report.as_text(report.table_rows(metrics, config.shots))
+    return report.as_text(report.table_rows(metrics, config.shots)) + report.summary_note(metrics)
 
 
 def keep_evaluation(run: Path, unfinished: Path) -> None:

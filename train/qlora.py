@@ -33,7 +33,7 @@ from transformers import (
 
 from space.base import Base
 from space.settings import VERSION
-from train import checkpoints, pushing, tracking
+from train import checkpoints, pairs, pushing, tracking
 from train.config import ConfigError, FitConfig, PushConfig, TrackConfig
 from train.examples import Examples
 from train.lora import add_lora
@@ -119,7 +119,8 @@ def fit(run: Path, model, base: Base, examples: Examples, push: PushConfig = NOW
         trainer.train(resume_from_checkpoint=last and str(last))
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     save_adapter(run, peft_model, examples, {
-        **told, "version": VERSION, "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        **told, "summaries": pairs.origin(run), "version": VERSION,
+        "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "python": platform.python_version(), "seed": config.seed, "hardware": hardware(), "seconds": seal.seconds,
         "memory": peak_memory(),
         "steps": trainer.state.global_step, "tokens": trainer.tokens_seen, "examples": len(dataset), "left_out": left_out,
@@ -183,8 +184,8 @@ def is_done(run: Path) -> bool:
     if not made.is_file():
         return False
     if json.loads(made.read_text(encoding="utf-8"))["data"] != data_digest(run):
-        raise ConfigError(f"{run.name} has an adapter of another catalogue than it has now: choose another --run, or remove "
-                          "its adapter/ and checkpoints/ to train anew")
+        raise ConfigError(f"{run.name} has an adapter of another catalogue or other summaries than it has now: choose another "
+                          "--run, or remove its adapter/ and checkpoints/ to train anew")
     return True
 
 
@@ -222,9 +223,9 @@ def stored_config(run: Path) -> FitConfig:
 
 
 def data_digest(run: Path) -> dict:
-    """Returns the source's name and digest, how it was prepared and how many records were kept."""
+    """Returns the source's name and digest, how it was prepared and how many records were kept, and a digest of its pairs."""
     report = json.loads((run / "catalogue" / "report.json").read_text(encoding="utf-8"))
-    return {name: report[name] for name in ("source", "options", "read", "kept", "splits")}
+    return {name: report[name] for name in ("source", "options", "read", "kept", "splits")} | pairs.digest(run)
 
 
 def peak_memory() -> int:

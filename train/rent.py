@@ -11,7 +11,7 @@ from pathlib import Path
 import huggingface_hub
 from huggingface_hub import HfApi, get_token
 
-from train.config import Checked, ConfigError, FitConfig, PublishConfig, RentConfig
+from train.config import Checked, ConfigError, FitConfig, PublishConfig, RentConfig, SummariesConfig
 from train.deploy import ROOT, SUFFIXES, told
 from train.publish import Parcel, listing
 from train.sending import LIBRARY, send
@@ -27,9 +27,12 @@ def rent(source: str, configs: Mapping[type, Checked]) -> None:
     anything is rented.
     """
     to, base, config = configs[PublishConfig].to, configs[FitConfig].base, configs[RentConfig]
+    learned = configs[SummariesConfig]
     problems = [f"{what} {value} is here, where the rented machine cannot reach it: {remedy}" for what, value, remedy in (
         ("the source", source, "give a URL, gdrive:ID or a Hub dataset's user/name, or upload it first"),
-        ("--base", base, "give its id on the Hub")) if os.path.exists(value)]
+        ("--base", base, "give its id on the Hub"),
+        ("--summaries", learned.summaries, "give a URL or a Hub dataset's user/name"),
+        ("--teacher", learned.teacher, "give its id on the Hub")) if os.path.exists(value)]
     if problems:
         raise ConfigError("; ".join(problems))
     parcel = Parcel("code", config.code or f"{to}-code", "model", True, code_files(), "name another with --code")

@@ -43,6 +43,12 @@ def difference_words(change: dict) -> str:
     return words if shown(change) else f"{words} no difference shown"
 
 
+def summary_note(metrics: dict) -> str:
+    """Returns what the `summary` set was scored against, for under the table; nothing where there is no such set."""
+    told = metrics.get("summary", {}).get("references")
+    return f"\n\nsummary: {told}" if told else ""
+
+
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
@@ -92,8 +98,8 @@ def plot_before_after(metrics: dict, shots: int, path: Path) -> None:
         axes.bar_label(bars, fmt="%.2f", fontsize=8)
         if column == "tuned":
             changes = [scores["difference"]["rougeL"] for scores in metrics.values()]
-            spread = [[change["mean"] - change["low"] for change in changes],
-                      [change["high"] - change["mean"] for change in changes]]
+            spread = [[0 if change["low"] is None else abs(change["mean"] - change[end]) for change in changes]
+                      for end in ("low", "high")]
             axes.errorbar([x + place * width for x in range(len(metrics))], heights, spread, fmt="none", ecolor="#222")
     axes.set_xticks([x + width * (len(present) - 1) / 2 for x in range(len(metrics))],
                     [f"{name} (n={scores['n']})" for name, scores in metrics.items()])

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from train import invented
-from train.config import EvaluateConfig, FitConfig, PrepareConfig, PublishConfig, PushConfig, TrackConfig
+from train.config import EvaluateConfig, FitConfig, PrepareConfig, PublishConfig, PushConfig, SummariesConfig, TrackConfig
 
 SAMPLE = Path(__file__).resolve().parent.parent / "space" / "sample"
 WINDOW = 1024  # tokens: the base's whole context, read in full while pre-training
@@ -18,7 +18,7 @@ LEARNING_RATE = 8e-4  # at 2e-3 a base of this size writes the templates and nev
 BATCH_TOKENS = 4096
 LENGTHS = (64, 112, 160, 256, 512, WINDOW)  # tokens in a row; one compiled graph for each
 # 200 records by heart, and enough others to learn reading, citing, saying what is absent and summing up, in two minutes.
-RECIPE = FitConfig(base=str(SAMPLE / "base"), learn=200, epochs=20, answers=0.26, absent=0.23, follow_ups=0.01, summaries=0.02,
+RECIPE = FitConfig(base=str(SAMPLE / "base"), learn=200, epochs=20, answers=0.26, absent=0.23, follow_ups=0.01, summarize=0.02,
                    rank=32, alpha=64.0, learning_rate=3.5e-3, batch_size=8, answer_tokens=160)
 
 LLAMA = dict(hidden_size=256, intermediate_size=768, num_hidden_layers=6, num_attention_heads=4,
@@ -117,7 +117,8 @@ def rebuild(run: Path, base: bool = False, adapter: bool = False, out: Path | No
     if adapter or not source.is_file():
         write_catalogue(source)
     fitting = replace(RECIPE, base=str(out / "base"), max_steps=max_steps)
-    configs = PrepareConfig(), fitting, PushConfig(), TrackConfig(), EvaluateConfig(items=items), PublishConfig()
+    configs = (PrepareConfig(), SummariesConfig(), fitting, PushConfig(), TrackConfig(), EvaluateConfig(items=items),
+               PublishConfig())
     everything(run, str(source), {type(config): config for config in configs})
     if adapter:
         for name in ("catalogue", "adapter", "plots"):

@@ -1,9 +1,11 @@
-"""Summaries to learn from: a text's own principal sentences, taken out of it."""
+"""Summaries to learn from: one that came with its text, or else a text's own principal sentences."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+
+from space.prompt import InputError
 
 SENTENCE_END = re.compile(r"(?<=[.!?…])[\"')\]]*\s+(?=[\"'(\[]?[A-ZÀ-Þ0-9])")
 FEWEST = 4  # sentences; of a shorter text nothing can be taken out
@@ -27,6 +29,26 @@ def principal(text: str) -> tuple[str, str] | None:
     best = _ranked(parts)[:1 if len(parts) < 8 else 2]
     taken = " ".join(parts[index] for index in sorted(best))
     return " ".join(part for index, part in enumerate(parts) if index not in best), taken
+
+
+def summed_up(maker, record: dict) -> tuple[str, str] | None:
+    """Returns (text, summary) of a pair or of a record; None where there is none. `maker` is an Examples.
+
+    A pair's text is cut where serving would cut it. A record's principal sentences are left out where they are the longer part.
+    A long summary is cut at a sentence.
+    """
+    if "summary" not in record:
+        split = principal(record["content"])
+        if split is None or len(split[1]) > len(split[0]):
+            return None
+        text, summary = split
+    else:
+        text, summary = record["content"], record["summary"]
+        try:
+            text = text[:len(text) - maker.prompt("summarize", text).cut]
+        except InputError:
+            return None
+    return text, lead(summary, maker.tokenizer, maker.tokens)
 
 
 def main_sentence(text: str) -> str:
