@@ -14,7 +14,7 @@ from huggingface_hub import ModelCard, get_token
 from safetensors import SafetensorError, safe_open
 
 from space.index import SourceError, open_index
-from train.report import CARD, PLACEHOLDER
+from train.card import CARD, PLACEHOLDER
 
 # What each verb leaves in a run; a file of a place that is not named here may be there too.
 MADE = {

@@ -11,7 +11,7 @@ from space.base import load_base, load_tokenizer
 from space.pair import Pair, Rows, load_pair
 from space.sources import Catalogue
 from space.wording import Wording
-from train import evaluate, leaks, qlora, report, statistics
+from train import card, evaluate, leaks, qlora, report, statistics
 from train.catalogue import load_records
 from train.config import ConfigError, EvaluateConfig, FitConfig, PushConfig
 from train.examples import Examples
@@ -80,9 +80,8 @@ def evaluate_run(run: Path, config: EvaluateConfig) -> str:
     (unfinished / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     report.plot_loss(run / "history.jsonl", unfinished / "plots" / "loss.png")
     report.plot_before_after(metrics, config.shots, unfinished / "plots" / "before_after.png")
-    record = json.loads((adapter / "run.json").read_text(encoding="utf-8"))
-    card = report.card(run, record, metrics, lines, config.shots, checked)
-    (unfinished / "README.md").write_text(card, encoding="utf-8")
+    told = card.card(run, fit_config.base, metrics, lines, config.shots, checked)
+    (unfinished / "README.md").write_text(told, encoding="utf-8")
     keep_evaluation(run, unfinished)
     return report.as_text(report.table_rows(metrics, config.shots))
 

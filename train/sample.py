@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from train import invented
-from train.config import EvaluateConfig, FitConfig, PrepareConfig, PublishConfig
+from train.config import EvaluateConfig, FitConfig, PrepareConfig, PublishConfig, PushConfig
 
 SAMPLE = Path(__file__).resolve().parent.parent / "space" / "sample"
 WINDOW = 1024  # tokens: the base's whole context, read in full while pre-training
@@ -117,10 +117,9 @@ def rebuild(run: Path, base: bool = False, adapter: bool = False, out: Path | No
     if adapter or not source.is_file():
         write_catalogue(source)
     fitting = replace(RECIPE, base=str(out / "base"), max_steps=max_steps)
-    # The base with worked examples is for the table that `make run` prints; the card can do without.
-    scoring = EvaluateConfig(items=items, shots=0) if adapter else EvaluateConfig(items=items)
-    everything(run, str(source), {"prepare": PrepareConfig(), "fit": fitting, "evaluate": scoring, "publish": PublishConfig()})
+    configs = PrepareConfig(), fitting, EvaluateConfig(items=items), PushConfig(), PublishConfig()
+    everything(run, str(source), {type(config): config for config in configs})
     if adapter:
-        for name in ("catalogue", "adapter"):
+        for name in ("catalogue", "adapter", "plots"):
             shutil.rmtree(out / name, ignore_errors=True)
             shutil.copytree(run / name, out / name)
