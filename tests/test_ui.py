@@ -153,7 +153,7 @@ def test_bad_input_is_refused_in_words(client, endpoint, arguments, words):
 
 def test_a_failure_shows_no_internals_and_is_logged(client, engine, caplog):
     engine.error = RuntimeError("CUDA out of memory at /secret/path")
-    with caplog.at_level(logging.ERROR, logger="space.ui"), pytest.raises(AppError) as caught:
+    with caplog.at_level(logging.ERROR, logger="space.endpoints"), pytest.raises(AppError) as caught:
         client.predict("hi", api_name="/answer")
     assert TEXT["failed"] in str(caught.value) and "secret" not in str(caught.value)
     assert "secret" in caplog.text and "Traceback" in caplog.text

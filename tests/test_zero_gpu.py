@@ -175,7 +175,7 @@ def test_without_one_to_borrow_the_generator_is_our_own(pair):
 def test_the_words_of_those_who_lend_reach_the_visitor(pair):
     import gradio as gr
 
-    from space.ui import answer_endpoint
+    from space.endpoints import answer_endpoint
 
     def refusing(task, *, duration):
         def borrowed(*args):
