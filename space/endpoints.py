@@ -16,9 +16,10 @@ MODEL = {"concurrency_id": "model", "concurrency_limit": 1}  # whatever uses the
 
 
 def add_endpoints(engine, settings: Settings) -> None:
-    """Gives the page that is being built its four public endpoints."""
+    """Gives the page that is being built its public endpoints."""
     gr.api(answer_endpoint(engine, settings), api_name="answer", **MODEL)
     gr.api(summarize_endpoint(engine, settings), api_name="summarize", **MODEL)
+    gr.api(explain_endpoint(engine, settings), api_name="explain", **MODEL)
     gr.api(search_endpoint(engine, settings), api_name="search")
     gr.api(info_endpoint(engine), api_name="info")
 
@@ -42,8 +43,7 @@ def answer_endpoint(engine, settings: Settings) -> Callable:
             the list of records that both models read, [1] first, each with uid, title, content and score (0 to 1)
         """
         _check_text(question, "question")
-        if not isinstance(use_sources, bool):
-            raise refusal(TEXT["not_bool"])
+        _check_bool(use_sources)
         length, heat = _whole(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens"), _temperature(temperature)
         with words_for_visitors():
             yield from engine.answer(question, use_sources, length, heat, gr.Info)
@@ -70,6 +70,28 @@ def summarize_endpoint(engine, settings: Settings) -> Callable:
         with words_for_visitors():
             yield from engine.summarize(text, length, heat, gr.Info)
     return summarize
+
+
+def explain_endpoint(engine, settings: Settings) -> Callable:
+    """Returns the function behind /explain."""
+    def explain(question: str, answer: str, use_sources: bool = True) -> list[dict]:
+        """Show what fine-tuning changed in an answer, token by token: the logprob (natural logarithm of the probability) that
+        the base model and the tuned model give each token, and the alternatives, best first, that the base would rather
+        have written there; an empty one ends the answer. Tuned less base is what fine-tuning changed.
+
+        Parameters:
+            question: The question that was asked.
+            answer: The answer to explain: the tuned one, as `answer` returned it, or any other text.
+            use_sources: As it was when the question was asked; the records that match it are read again.
+        Returns:
+            the list of tokens, which joined are the answer, each with token, base_logprob, tuned_logprob and alternatives
+        """
+        _check_text(question, "question")
+        _check_text(answer, "answer")
+        _check_bool(use_sources)
+        with words_for_visitors():
+            return engine.explain(question, answer, use_sources, settings.max_new_tokens)
+    return explain
 
 
 def search_endpoint(engine, settings: Settings) -> Callable:
@@ -121,6 +143,11 @@ def refusal(words: str) -> gr.Error:
 def _check_text(value, what: str) -> None:
     if not isinstance(value, str):
         raise refusal(TEXT["not_text"].format(what=what))
+
+
+def _check_bool(use_sources) -> None:
+    if not isinstance(use_sources, bool):
+        raise refusal(TEXT["not_bool"])
 
 
 def _whole(value, low: int, high: int, what: str) -> int:

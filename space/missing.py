@@ -64,7 +64,7 @@ class Missing:
         """Raises InputError."""
         raise InputError(self.words)
 
-    answer = summarize = search = info
+    answer = summarize = explain = search = info
 
 
 def build_missing(error: Exception, settings: Settings) -> gr.Blocks:

@@ -95,5 +95,5 @@ def test_every_setting_and_verb_is_documented():
         assert f"`{name}`" in README, name
     for verb in VERBS:
         assert f"train {verb}" in README, verb
-    for endpoint in ("/answer", "/summarize", "/search", "/info"):
+    for endpoint in ("/answer", "/summarize", "/explain", "/search", "/info"):
         assert endpoint in README
