@@ -163,7 +163,7 @@ def _three_buttons(verb: str) -> tuple[gr.Button, gr.Button, gr.Button]:
 def _changes() -> tuple[gr.Button, gr.State, gr.HTML]:
     """Returns the button that asks what changed, what it asks about, and where the picture will be."""
     with gr.Row(elem_classes="controls why"):
-        why = gr.Button(TEXT["changed"], interactive=False, scale=0, min_width=80, size="sm")
+        why = gr.Button(TEXT["changed"], interactive=False, scale=0, min_width=150, size="sm")
         _html(f'<p class="hint">{TEXT["changed_note"]}</p>')
     return why, gr.State(), _html("")
 
