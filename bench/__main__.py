@@ -12,7 +12,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from bench.figures import ROOT, Options, Skipped, conditions, table, write
 
-NAMES = ("decode", "training", "startup", "sample", "scoring", "catalogue", "search", "anywhere", "vllm", "kills")
+NAMES = ("decode", "training", "startup", "sample", "scoring", "catalogue", "search", "explain", "anywhere", "vllm", "kills")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -28,6 +29,7 @@ def explain(pair: Pair, prompt: Sequence[int], answer: Sequence[int], choices: i
     record, whose logprobs are their sums and whose alternatives those of the first.
     """
     logprobs, likely, ids = _score(pair, prompt, answer, choices)
+    words = {token: _spelled(pair, token) for token in set(ids.flatten().tolist())}
     records: list[dict] = []
     place = 0
     for count, text in _pieces(pair.tokenizer, answer):
@@ -36,7 +38,7 @@ def explain(pair: Pair, prompt: Sequence[int], answer: Sequence[int], choices: i
         text = text.lstrip() if first else text
         if first and not text:
             continue  # a blank that the chat template puts before the answer
-        spelled = [_spelled(pair, token) for token in ids[start].tolist()]
+        spelled = [words[token] for token in ids[start].tolist()]
         base, tuned = (round(value, 6) for value in logprobs[:, start:place].sum(dim=1).tolist())
         records.append({"token": text, "base_logprob": base, "tuned_logprob": tuned, "alternatives": [
             {"token": (word.lstrip() or word) if first else word, "logprob": round(value, 6)}
@@ -84,6 +86,13 @@ def _spelled(pair: Pair, token: int) -> str:
 
 def _after_a_letter(tokenizer, ids: Sequence[int], skip_special_tokens: bool) -> str:
     """Returns the text of ids in the middle of a text; at its beginning, some tokenizers leave out a blank."""
-    letter = tokenizer("a", add_special_tokens=False)["input_ids"][-1:]
-    options = {"skip_special_tokens": skip_special_tokens, "clean_up_tokenization_spaces": False}
-    return tokenizer.decode([*letter, *ids], **options)[len(tokenizer.decode(letter, **options)):]
+    letter, length = _letter(tokenizer)
+    text = tokenizer.decode([*letter, *ids], skip_special_tokens=skip_special_tokens, clean_up_tokenization_spaces=False)
+    return text[length:]
+
+
+@functools.lru_cache(maxsize=8)
+def _letter(tokenizer) -> tuple[list[int], int]:
+    """Returns the ids of a letter, and how long their text is."""
+    ids = tokenizer("a", add_special_tokens=False)["input_ids"][-1:]
+    return ids, len(tokenizer.decode(ids, clean_up_tokenization_spaces=False))
