@@ -12,8 +12,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from bench.figures import ROOT, Options, Skipped, conditions, table, write
 
-NAMES = ("decode", "training", "startup", "sample", "summaries", "scoring", "catalogue", "search", "anywhere", "vllm",
-         "kills", "capacity", "recipe")
+NAMES = ("decode", "training", "startup", "sample", "summaries", "scoring", "catalogue", "search", "explain", "anywhere",
+         "vllm", "kills", "capacity", "recipe")
 
 
 def main(arguments: list[str] | None = None) -> int:

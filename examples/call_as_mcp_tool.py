@@ -7,6 +7,7 @@
 
 import ast
 import asyncio
+import math
 import os
 import sys
 
@@ -47,6 +48,10 @@ async def use(session, question):
 
     base, tuned, records = await call(session, tools["answer"], question=question, max_new_tokens=120)
     print(f"\nbase:  {base}\ntuned: {tuned}\nrecords: {[record['title'] for record in ast.literal_eval(records)]}")
+    [tokens] = await call(session, tools["explain"], question=question, answer=tuned)
+    most = max(ast.literal_eval(tokens), key=lambda token: token["tuned_logprob"] - token["base_logprob"])
+    before, after = (math.exp(most[name]) for name in ("base_logprob", "tuned_logprob"))
+    print(f"explain: fine-tuning raised {most['token']!r} most, from {before:.2g} to {after:.2g}")
     [found] = await call(session, tools["search"], query=question, k=1)
     for best in ast.literal_eval(found):
         print(f"search: {best['title']} ({best['score']:.2f})")

@@ -30,6 +30,25 @@ TEXT = {
     "records_idle": "Once you ask, the catalogue's best matches stand here, and those that the tuned answer cites are "
                     "marked.",
     "records_none": "No record of the catalogue was read for this answer.",
+    "changed": "What changed?", "changed_note": "How likely each word of the tuned answer was before and after fine-tuning.",
+    "changed_waiting": "Both models are reading the tuned answer\u2026", "changed_title": "What fine-tuning changed",
+    "changed_choose": "The tuned answer, token by token: choose a token for its numbers",
+    "changed_up": "Fine-tuning made {up} of {count} tokens likelier; most of all \u201c{token}\u201d, from {before} to "
+                  "{after}.",
+    "changed_both": "Fine-tuning made {up} of {count} tokens likelier and {down} less likely; most of all it raised "
+                    "\u201c{token}\u201d, from {before} to {after}.",
+    "changed_down": "Fine-tuning made {down} of {count} tokens less likely and none likelier; most of all it lowered "
+                    "\u201c{token}\u201d, from {before} to {after}.",
+    "changed_nothing": "Fine-tuning left all {count} tokens about as likely as they were.",
+    "changed_nothing_of_one": "Fine-tuning left the only token about as likely as it was.",
+    "over": "over {percent}", "under": "under {percent}", "million": "over a million",
+    "times_likelier": "{count} times likelier", "times_less": "{count} times less likely", "as_before": "about as likely",
+    "token_spoken": "{token}: {before} before fine-tuning, {after} after, {times}. The base\u2019s own choices: {others}",
+    "before": "before", "after": "after", "rather": "The base\u2019s own choices here",
+    "token_end": "(the end)", "token_break": "(line break)", "token_blank": "(blank)", "token_part": "(part of a character)",
+    "key_less": "less likely", "key_same": "as before", "key_more": "likelier",
+    "key": "A token is a word or a piece of one, as the model reads it. A bar that rises: fine-tuning made it likelier; a bar "
+           "that hangs: less likely. Point at a token, tap it, or step with the arrow keys.",
     "busy": "An answer is still being written. Stop it first, or wait for its end.",
     "empty": "There is nothing to answer yet. Please write something first.",
     "failed": "Something went wrong here, and there is no answer. Please try again in a moment.",

@@ -1,4 +1,4 @@
-"""One question's journey: checked, its records found, its prompt made, answered by both models."""
+"""One question's journey: checked, its records found, its prompt made, answered by both models, and explained."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from huggingface_hub import snapshot_download
 
 from space.base import named
 from space.decode import answer_both
+from space.explain import explain
 from space.pair import Pair, load_pair
-from space.prompt import Prompt, check_text, fit_prompt, language
+from space.prompt import InputError, Prompt, answer_ids, check_text, fit_prompt, language
 from space.settings import VERSION, Settings
 from space.sources import Catalogue, SourceError, relevant
 
@@ -30,6 +31,11 @@ def gpu_seconds(prompt: Sequence[int], max_new_tokens: int, temperature: float) 
     return min(GPU_START + math.ceil(max_new_tokens / GPU_SPEED), GPU_LIMIT)
 
 
+def gpu_seconds_to_explain(prompt: Sequence[int], answer: Sequence[int]) -> int:
+    """Returns for how many seconds explaining an answer borrows a GPU: one pass takes no longer than a start."""
+    return GPU_START
+
+
 def at_hand(task: Callable, *, duration: Callable[..., int]) -> Callable:
     """Returns `task` as it is: the model is where it runs. In its place, spaces.GPU borrows a GPU for each call."""
     return task
@@ -42,6 +48,7 @@ class Engine:
                  on_gpu: Callable[..., Callable] = at_hand) -> None:
         self.pair, self.catalogue, self.settings = pair, catalogue, settings
         self._write = on_gpu(self._generate, duration=gpu_seconds)
+        self._compare = on_gpu(self._explain, duration=gpu_seconds_to_explain)
         # Asked of the model once, while it loads: on ZeroGPU other threads do not know where it is.
         self._info = {"base": pair.base.name, "base_revision": pair.base.revision, "adapter": pair.adapter,
                       "adapter_revision": pair.adapter_revision, "precision": pair.precision,
@@ -53,12 +60,7 @@ class Engine:
 
         Raises InputError for an empty or oversized question; `notify` is told in words what had to be cut.
         """
-        question = check_text(question, self.settings.max_input_chars)
-        # With a catalogue to look in, a question that finds nothing stays an `answer`: the model says that it is absent.
-        looks, found = use_sources and self.catalogue is not None, []
-        if looks:
-            found = relevant(self.catalogue.search(question, self.settings.context_k))
-        prompt, room = self._fit("answer" if looks else "describe", question, found, max_new_tokens)
+        prompt, room = self._ask(question, use_sources, max_new_tokens)
         if prompt.cut or prompt.dropped:
             notify(f"To fit the model's window, {prompt.cut:,} characters of the records were cut and {prompt.dropped} "
                    "records left out.")
@@ -71,12 +73,20 @@ class Engine:
     def summarize(self, text: str, max_new_tokens: int, temperature: float,
                   notify: Notify = _quiet) -> Iterator[tuple[str, str]]:
         """Yields (base summary, tuned summary), growing; raises InputError for an empty or oversized text."""
-        text = check_text(text, self.settings.max_input_chars, "text")
-        prompt, room = self._fit("summarize", text, [], max_new_tokens)
+        prompt, room = self._ask_to_summarize(text, max_new_tokens)
         if prompt.cut:
             notify(f"The last {prompt.cut:,} characters do not fit the model's window and were left out.")
         yield "", ""
         yield from self._write(prompt.ids, room, temperature)
+
+    def explain(self, question: str, answer: str, use_sources: bool, max_new_tokens: int) -> list[dict]:
+        """Returns how likely each token of an answer is to either model, after the prompt that answer() makes of the question
+        now (see space/explain.py); raises InputError where question or answer is empty or too long."""
+        return self._explained(self._ask(question, use_sources, max_new_tokens)[0], answer, "answer")
+
+    def explain_summary(self, text: str, summary: str, max_new_tokens: int) -> list[dict]:
+        """Returns the same for a summary, after the prompt that summarize() makes of the text."""
+        return self._explained(self._ask_to_summarize(text, max_new_tokens)[0], summary, "summary")
 
     def search(self, query: str, k: int) -> list[dict]:
         """Returns up to `k` records, best first: uid, title, content, score (0 to 1)."""
@@ -96,10 +106,35 @@ class Engine:
             questions.append(asked[index % len(asked)].format(title=title))
         return questions
 
+    # These two use the model, and nothing else does. On ZeroGPU they run in a process that is forked off: what they are given
+    # and what they yield or return travel there and back, and what they change stays behind.
+
     def _generate(self, prompt: list[int], max_new_tokens: int, temperature: float) -> Iterator[tuple[str, str]]:
-        """The one generator that uses the model. On ZeroGPU it runs in a process that is forked off: what it is given and
-        what it yields travel there and back, and what it changes stays behind."""
         yield from answer_both(self.pair, prompt, prompt, max_new_tokens=max_new_tokens, temperature=temperature)
+
+    def _explain(self, prompt: list[int], answer: list[int]) -> list[dict]:
+        return explain(self.pair, prompt, answer)
+
+    def _explained(self, prompt: Prompt, answer: str, what: str) -> list[dict]:
+        answer = check_text(answer, self.settings.max_input_chars, what)
+        ids = answer_ids(self.pair.tokenizer, prompt.ids, prompt.talk, answer)
+        over = len(prompt.ids) + len(ids) - self.pair.window
+        if over > 0:
+            raise InputError(f"This {what} is {over} tokens too long for the model's window. Please send a shorter one.")
+        return self._compare(prompt.ids, ids)
+
+    def _ask(self, question: str, use_sources: bool, max_new_tokens: int) -> tuple[Prompt, int]:
+        """Returns a question's prompt with the records that it finds, and how many tokens its answer may have."""
+        question = check_text(question, self.settings.max_input_chars)
+        # With a catalogue to look in, a question that finds nothing stays an `answer`: the model says that it is absent.
+        looks, found = use_sources and self.catalogue is not None, []
+        if looks:
+            found = relevant(self.catalogue.search(question, self.settings.context_k))
+        return self._fit("answer" if looks else "describe", question, found, max_new_tokens)
+
+    def _ask_to_summarize(self, text: str, max_new_tokens: int) -> tuple[Prompt, int]:
+        text = check_text(text, self.settings.max_input_chars, "text")
+        return self._fit("summarize", text, [], max_new_tokens)
 
     def _fit(self, task: str, text: str, context: list[Mapping], max_new_tokens: int) -> tuple[Prompt, int]:
         # An answer may take up to half the window; the question and its records have the rest.
@@ -111,7 +146,7 @@ class Engine:
 def load_engine(settings: Settings, on_gpu: Callable[..., Callable] = at_hand) -> Engine:
     """Loads what the settings name; raises PairError, WordingError or SourceError in one line.
 
-    `on_gpu` wraps the one generator that uses the model, as spaces.GPU does.
+    `on_gpu` wraps the two functions that use the model, as spaces.GPU does.
     """
     automatic = "bf16" if settings.on_zero_gpu else "nf4"  # whether bitsandbytes works on ZeroGPU is disputed
     precision = automatic if settings.precision == "auto" else settings.precision

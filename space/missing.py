@@ -9,9 +9,9 @@ import gradio as gr
 
 from space import cards
 from space.base import address, kind_of
+from space.endpoints import add_endpoints
 from space.prompt import InputError
 from space.settings import Settings, SettingsError
-from space.ui import add_endpoints
 
 TOKEN = re.compile(r"hf_\w{8,}")
 WHERE = "Settings → Variables and secrets"  # on the Hub, in either language
@@ -64,7 +64,7 @@ class Missing:
         """Raises InputError."""
         raise InputError(self.words)
 
-    answer = summarize = search = info
+    answer = summarize = explain = search = info
 
 
 def build_missing(error: Exception, settings: Settings) -> gr.Blocks:

@@ -36,6 +36,7 @@ class Prompt:
     """A prompt that fits its window, and what was left out to make it fit."""
 
     ids: list[int]
+    talk: Sequence[Mapping] = ()  # what messages() made of it
     context: tuple[Mapping, ...] = ()
     cut: int = 0  # characters taken from records or from the text
     dropped: int = 0  # records and earlier messages left out whole
@@ -108,24 +109,31 @@ def prompt_ids(tokenizer, wording: Wording, task: str, text: str, context: Seque
     Equal to `apply_chat_template(..., add_generation_prompt=True)` with chat_template(tokenizer), but that a special
     token spelled inside a text is encoded as the ordinary characters it is.
     """
-    talk = messages(wording, task, text, context, history)
-    return _encode(tokenizer, _skeleton(tokenizer, talk, True), talk)
+    return _asked(tokenizer, messages(wording, task, text, context, history))
 
 
 def example_ids(tokenizer, wording: Wording, task: str, text: str, answer: str, context: Sequence[Mapping] = (),
                 history: Sequence[Mapping] = ()) -> tuple[list[int], list[int]]:
     """Returns (prompt ids, answer ids with EOS): the answer as the chat template writes it after that prompt."""
     talk = messages(wording, task, text, context, history)
-    asked = _skeleton(tokenizer, talk, True)
-    prompt, told = _encode(tokenizer, asked, talk), [*talk, {"role": "assistant", "content": plain(answer)}]
+    prompt = _asked(tokenizer, talk)
+    return prompt, [*answer_ids(tokenizer, prompt, talk, answer), tokenizer.eos_token_id]
+
+
+def answer_ids(tokenizer, prompt: Sequence[int], talk: Sequence[Mapping], answer: str) -> list[int]:
+    """Returns an answer's ids as the chat template writes it after that prompt (its ids, and its messages), without its end."""
+    asked, told = _skeleton(tokenizer, talk, True), [*talk, {"role": "assistant", "content": plain(answer)}]
     whole = _skeleton(tokenizer, told, False)
     mark = f"{OPEN}{len(talk)}{CLOSE}"
     tail = whole[len(asked):whole.index(mark) + len(mark)] if whole.startswith(asked) else mark
     ids = _encode(tokenizer, asked + tail, told)
     # A tokenizer may merge across the seam; then the answer is encoded alone, and no length is guessed.
     fits = ids[:len(prompt)] == prompt
-    completion = ids[len(prompt):] if fits else _encode(tokenizer, tail, told)
-    return prompt, [*completion, tokenizer.eos_token_id]
+    return ids[len(prompt):] if fits else _encode(tokenizer, tail, told)
+
+
+def _asked(tokenizer, talk: Sequence[Mapping]) -> list[int]:
+    return _encode(tokenizer, _skeleton(tokenizer, talk, True), talk)
 
 
 def _skeleton(tokenizer, talk: Sequence[Mapping], generation: bool) -> str:
@@ -200,9 +208,8 @@ def fit_prompt(tokenizer, wording: Wording, task: str, text: str, context: Seque
         else:
             context[-1] = {**context[-1], "content": shorter}
             cut += len(content) - len(shorter)
-    if found and not context:
-        ids = functools.partial(prompt_ids, tokenizer, wording, "describe")
-    return Prompt(ids(text, context, history), tuple(context), cut, dropped)
+    talk = messages(wording, "describe" if found and not context else task, text, context, history)
+    return Prompt(_asked(tokenizer, talk), talk, tuple(context), cut, dropped)
 
 
 def _shorten(tokenizer, text: str, tokens: int) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +27,11 @@ TUNED = ("The Brass Ship's Lantern is a hand-finished brass lantern with a clear
          "for nine hours on one filling, and its handle folds flat, so that it hangs or stands [1].")
 INFO = {"base": "shelftalk/tiny-llama-sample", "base_revision": "5f2c9e71d04bb6a8", "adapter": "shelftalk/shop-adapter",
         "adapter_revision": "c41d07aa3b9e55f0", "precision": "nf4", "device": "cpu", "version": "0.1.0"}
+
+
+# What the base and the tuned model give the words of an answer, in turns.
+CHANCES = [(0.001, 0.98), (0.4, 0.97), (0.9, 0.91), (0.75, 0.2), (0.00002, 0.6), (0.3, 0.003)]
+CHOICES = [(" wood", 0.41), (" <b>metal</b>", 0.2), ("", 0.1), ("\n", 0.05), ("\ufffd", 0.004)]
 
 
 class FakeEngine:
@@ -54,6 +62,15 @@ class FakeEngine:
         check_text(text, self.limit, "text")
         yield from self._words("In short:", max_new_tokens)
 
+    def explain(self, question: str, answer: str, use_sources: bool, max_new_tokens: int) -> list[dict]:
+        self.calls.append(("explain", question, answer, use_sources, max_new_tokens))
+        check_text(question, self.limit)
+        return self._explained(check_text(answer, self.limit, "answer"))
+
+    def explain_summary(self, text: str, summary: str, max_new_tokens: int) -> list[dict]:
+        self.calls.append(("explain_summary", text, summary, max_new_tokens))
+        return self._explained(check_text(summary, self.limit, "summary"))
+
     def search(self, query: str, k: int) -> list[dict]:
         self.calls.append(("search", query, k))
         check_text(query, self.limit, "query")
@@ -64,6 +81,14 @@ class FakeEngine:
 
     def examples(self) -> list[str]:
         return ["What is the Brass Ship's Lantern?", "Which oil does the lantern burn?", "Descreva o lampião de latão."]
+
+    def _explained(self, answer: str) -> list[dict]:
+        if self.error:
+            raise self.error
+        time.sleep(10 * self.delay)
+        return [{"token": word, "base_logprob": math.log(base), "tuned_logprob": math.log(tuned),
+                 "alternatives": [{"token": other, "logprob": math.log(chance)} for other, chance in CHOICES]}
+                for word, (base, tuned) in zip(re.findall(r"\s*\S+\s*$|\s*\S+", answer), itertools.cycle(CHANCES))]
 
     def _words(self, start: str, limit: int) -> Iterator[tuple[str, str]]:
         if self.error:

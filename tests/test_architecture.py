@@ -43,7 +43,7 @@ def test_the_environment_is_read_in_settings_alone(path):
     text = path.read_text(encoding="utf-8")
     if path.name != "settings.py":
         assert not re.search(r"os\.(environ(?!\.setdefault\(\"TOKENIZERS)|getenv)", text)
-    if path.name not in ("ui.py", "app.py"):
+    if path.name not in ("endpoints.py", "app.py"):
         assert "gr.Error" not in text
 
 
@@ -95,5 +95,5 @@ def test_every_setting_and_verb_is_documented():
         assert f"`{name}`" in README, name
     for verb in VERBS:
         assert f"train {verb}" in README, verb
-    for endpoint in ("/answer", "/summarize", "/search", "/info"):
+    for endpoint in ("/answer", "/summarize", "/explain", "/search", "/info"):
         assert endpoint in README

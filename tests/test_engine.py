@@ -3,7 +3,7 @@
 import pytest
 
 from space.engine import Engine, load_engine
-from space.prompt import InputError
+from space.prompt import InputError, plain
 from space.settings import Settings
 from space.sources import SourceError, build_index
 
@@ -56,6 +56,47 @@ def test_what_was_cut_is_told(engine):
     assert len(told) == 1 and "characters of the records were cut" in told[0]
     list(engine.summarize("A sentence. " * 500, 8, 0.0, told.append))
     assert "do not fit the model's window and were left out" in told[1]
+
+
+def explained(engine, *asked) -> tuple[list[int], list[dict]]:
+    """The prompt that an explanation read, and what it says."""
+    read = []
+    compare = engine._compare
+    engine._compare = lambda prompt, answer: read.append(prompt) or compare(prompt, answer)
+    try:
+        return engine.explain(*asked), read[0]
+    finally:
+        engine._compare = compare
+
+
+@pytest.mark.parametrize("question", ["What is the Dovenka Kettle?", "What is the Lamp Zakanox? And the Dovenka Kettle?",
+                                      "Qwxyz zzyx?"])
+@pytest.mark.parametrize("use_sources", [True, False])
+def test_an_answer_is_explained_after_the_very_prompt_that_it_was_given_to(engine, monkeypatch, question, use_sources):
+    written = []
+    write = engine._write
+    monkeypatch.setattr(engine, "_write", lambda prompt, *rest: written.append(prompt) or write(prompt, *rest))
+    tuned = list(engine.answer(question, use_sources, 8, 0.0))[-1][1]
+    records, read = explained(engine, question, tuned, use_sources, 8)
+    assert read == written[0]
+    assert "".join(record["token"] for record in records) == plain(tuned)
+
+
+def test_a_summary_is_explained_too(engine):
+    text = "A sentence about a kettle. " * 200
+    records = engine.explain_summary(text, "A kettle of oak.", 8)
+    assert "".join(record["token"] for record in records) == "A kettle of oak."
+
+
+def test_an_answer_that_cannot_be_explained_is_refused_in_words(engine):
+    for answer, words in ((" ", "The answer is empty"), ("a" * 100_000, "This answer has 100,000 characters"),
+                          ("word " * 3000, r"This answer is \d+ tokens too long for the model's window")):
+        with pytest.raises(InputError, match=words):
+            engine.explain("What is it?", answer, False, 8)
+    with pytest.raises(InputError, match="The question is empty"):
+        engine.explain("", "It is oak.", False, 8)
+    with pytest.raises(InputError, match="The summary is empty"):
+        engine.explain_summary("A text.", "\0", 8)
 
 
 def test_bad_questions_never_reach_the_model(engine, monkeypatch):

@@ -122,12 +122,13 @@ def test_the_mcp_tools_are_listed_and_called(run, address, question, expected):
     assert done.returncode == 0, done.stderr
     listed, called = done.stdout.split("\n\n")
     assert [line.split(":")[0] for line in listed.splitlines() if not line.startswith(" ")] == [
-        "answer", "summarize", "search", "info"]
+        "answer", "summarize", "explain", "search", "info"]
     assert all(line.split(": ", 1)[1] for line in listed.splitlines())
     said = called.splitlines()
     assert said[:2] == [f"base:  {base}", f"tuned: {tuned}"] and records[0]["title"] in said[2]
-    assert said[3] == f"search: {records[0]['title']} (1.00)"
-    assert said[4].removeprefix("summary: ") and said[5] == "info: shelftalk-sample"
+    assert said[3].startswith("explain: fine-tuning raised '") and " most, from " in said[3]
+    assert said[4] == f"search: {records[0]['title']} (1.00)"
+    assert said[5].removeprefix("summary: ") and said[6] == "info: shelftalk-sample"
 
 
 # gradio watches a Space's files with a package that is not installed here, and says so.

@@ -64,19 +64,20 @@ def test_the_endpoints_are_the_promised_ones_and_no_more(client):
         "/answer": [("question", "str", None), ("use_sources", "bool", True), ("max_new_tokens", "int", 200),
                     ("temperature", "float", 0.0)],
         "/summarize": [("text", "str", None), ("max_new_tokens", "int", 120), ("temperature", "float", 0.0)],
+        "/explain": [("question", "str", None), ("answer", "str", None), ("use_sources", "bool", True)],
         "/search": [("query", "str", None), ("k", "int", 5)],
         "/info": [],
     }
     results = {name: [result["python_type"]["type"].split("(")[0].split("[")[0] for result in endpoint["returns"]]
                for name, endpoint in endpoints["named_endpoints"].items()}
-    assert results == {"/answer": ["str", "str", "list"], "/summarize": ["str", "str"], "/search": ["list"],
-                       "/info": ["dict"]}
+    assert results == {"/answer": ["str", "str", "list"], "/summarize": ["str", "str"], "/explain": ["list"],
+                       "/search": ["list"], "/info": ["dict"]}
 
 
 def test_mcp_tools_say_what_they_do(served):
     with urllib.request.urlopen(f"{served[1]}gradio_api/mcp/schema", timeout=10) as answer:
         tools = {tool["name"]: tool for tool in json.load(answer)}
-    assert set(tools) == {"answer", "summarize", "search", "info"}
+    assert set(tools) == {"answer", "summarize", "explain", "search", "info"}
     assert "fine-tuned" in tools["answer"]["description"]
     # gradio joins the lines of "Returns:" with commas: each is one output.
     assert tools["summarize"]["description"].endswith(". Returns: the base's summary, the tuned one")
@@ -108,6 +109,10 @@ def test_every_parameter_reaches_the_engine(client, engine):
     assert engine.calls[-1] == ("answer", "hi", False, 3, 0.5)
     assert client.predict("long text", 4, 2, api_name="/summarize")[0] == "In short: A lantern"
     assert engine.calls[-1] == ("summarize", "long text", 4, 2.0)
+    explained = client.predict("hi", "It is oak.", False, api_name="/explain")
+    assert engine.calls[-1] == ("explain", "hi", "It is oak.", False, 200)
+    assert [token["token"] for token in explained] == ["It", " is", " oak."]
+    assert all(set(token) == {"token", "base_logprob", "tuned_logprob", "alternatives"} for token in explained)
     assert client.predict("lamp", k=2, api_name="/search") == RECORDS[:2]
     assert client.predict(api_name="/info") == INFO
 
@@ -141,6 +146,11 @@ def test_cancelling_closes_the_engines_generator(client, engine):
     ("/answer", {"question": "hi", "temperature": True}, "temperature must be a number from 0 to 2."),
     ("/summarize", {"text": ""}, "The text is empty. Please write one."),
     ("/summarize", {"text": "hi", "max_new_tokens": True}, "max_new_tokens must be a whole number"),
+    ("/explain", {"question": "hi", "answer": " "}, "The answer is empty. Please write one."),
+    ("/explain", {"question": "", "answer": "hi"}, "The question is empty. Please write one."),
+    ("/explain", {"question": "hi", "answer": "x" * 20_001}, "This answer has 20,001 characters; the limit is 20,000"),
+    ("/explain", {"question": "hi", "answer": None}, "The answer must be text."),
+    ("/explain", {"question": "hi", "answer": "hi", "use_sources": 1}, "use_sources must be true or false."),
     ("/search", {"query": ""}, "The query is empty."),
     ("/search", {"query": "hi", "k": 51}, "k must be a whole number from 1 to 50."),
     ("/search", {"query": ["hi"], "k": 5}, "The query must be text."),
@@ -153,7 +163,7 @@ def test_bad_input_is_refused_in_words(client, endpoint, arguments, words):
 
 def test_a_failure_shows_no_internals_and_is_logged(client, engine, caplog):
     engine.error = RuntimeError("CUDA out of memory at /secret/path")
-    with caplog.at_level(logging.ERROR, logger="space.ui"), pytest.raises(AppError) as caught:
+    with caplog.at_level(logging.ERROR, logger="space.endpoints"), pytest.raises(AppError) as caught:
         client.predict("hi", api_name="/answer")
     assert TEXT["failed"] in str(caught.value) and "secret" not in str(caught.value)
     assert "secret" in caplog.text and "Traceback" in caplog.text

@@ -1,4 +1,4 @@
-"""ZeroGPU: which generator borrows a GPU, for how long, with what; and that nothing changes where there is none to borrow."""
+"""ZeroGPU: what borrows a GPU, for how long, with what; and that nothing changes where there is none to borrow."""
 
 import importlib.util
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from space.engine import GPU_LIMIT, Engine, at_hand, gpu_seconds
+from space.engine import GPU_LIMIT, GPU_START, Engine, at_hand, gpu_seconds
 from space.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,11 +28,15 @@ note(imported=True, after=early)
 def GPU(task, *, duration):
     note(wrapped=task.__name__, generator=inspect.isgeneratorfunction(task))
     @functools.wraps(task)
-    def borrowed(*args):
+    def streaming(*args):
         note(seconds=duration(*args), tokens=args[1])
         for item in task(*pickle.loads(pickle.dumps(args))):
             yield pickle.loads(pickle.dumps(item))
-    return borrowed
+    @functools.wraps(task)
+    def returning(*args):
+        note(seconds=duration(*args), tokens=len(args[1]))
+        return pickle.loads(pickle.dumps(task(*pickle.loads(pickle.dumps(args)))))
+    return streaming if inspect.isgeneratorfunction(task) else returning
 """
 # The real `spaces` on a machine that looks to it like ZeroGPU: who lends is on loopback, and the CPU takes the card's place.
 MACHINE = """
@@ -118,7 +122,7 @@ def start(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_one_generator_that_uses_the_model_borrows_a_gpu_and_still_streams(start):
+def test_whatever_uses_the_model_borrows_a_gpu_and_answers_still_stream(start):
     from gradio_client import Client
 
     address, log = start(SPACES_ZERO_GPU="true")
@@ -128,9 +132,12 @@ def test_the_one_generator_that_uses_the_model_borrows_a_gpu_and_still_streams(s
     assert len(steps) > 3 and steps[-1][1] and len(summary) > 3 and summary[-1][1]
     assert client.predict(api_name="/info")["precision"] == "bf16"
     client.predict("oak", api_name="/search")
-    imported, wrapped, *borrowed = notes(log)
+    explained = client.predict("What is it?", "It is oak.", False, api_name="/explain")
+    assert "".join(token["token"] for token in explained) == "It is oak."
+    imported, wrapped, wrapped_too, *borrowed, last = notes(log)
     assert imported == {"imported": True, "after": []}, "spaces comes before whatever could start CUDA"
     assert wrapped == {"wrapped": "_generate", "generator": True}
+    assert wrapped_too == {"wrapped": "_explain", "generator": False} and last["seconds"] == GPU_START
     assert borrowed == [{"seconds": gpu_seconds([], 40, 0), "tokens": 40}, {"seconds": gpu_seconds([], 24, 0), "tokens": 24}]
 
 
@@ -175,7 +182,7 @@ def test_without_one_to_borrow_the_generator_is_our_own(pair):
 def test_the_words_of_those_who_lend_reach_the_visitor(pair):
     import gradio as gr
 
-    from space.ui import answer_endpoint
+    from space.endpoints import answer_endpoint
 
     def refusing(task, *, duration):
         def borrowed(*args):

@@ -1,5 +1,6 @@
 """The page in a real browser: what a visitor sees and does, wide and on a phone; nothing is fetched from elsewhere."""
 
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,11 +166,65 @@ def test_what_a_model_writes_is_text_and_nothing_else(page, engine):
     assert page.title() == "Shelftalk"
 
 
+def test_what_changed_is_shown_on_demand_by_pointer_and_by_keyboard(page, engine):
+    why, wide = button(page, TEXT["changed"]), page.viewport_size["width"] > 720
+    expect(why).to_be_disabled()
+    ask(page, "What is it?")
+    expect(page.locator(".card[aria-busy=true]")).to_have_count(0)
+    assert engine.calls[-1][0] == "answer", "nothing is explained before somebody wants to know"
+    why.click()
+    expect(page.locator(".changed")).to_contain_text("Fine-tuning made ")
+    assert engine.calls[-1] == ("explain", "What is it?", f"What is it? {engine.tuned}", True, 200)
+    tokens, detail = page.locator("label.token"), page.locator(".detail:visible")
+    expect(page.locator(".token.up").first).to_be_visible()
+    expect(page.locator(".token.down").first).to_be_visible()
+    expect(why).to_be_disabled()
+    # Wide, the most changed token's details stand there from the start; on a phone they would cover the text.
+    expect(detail).to_have_count(1 if wide else 0)
+    tokens.nth(3).hover()
+    expect(detail).to_have_count(1)
+    expect(detail).to_contain_text("75%")
+    expect(detail).to_contain_text("<b>metal</b>")
+    page.mouse.move(0, 0)
+    page.locator(".changed input:checked").focus()
+    first = detail.inner_text()
+    page.keyboard.press("ArrowRight")
+    expect(detail).to_have_count(1)
+    assert detail.inner_text() != first
+    expect(page.locator(".changed input:focus")).to_have_attribute("aria-label", re.compile(r"before fine-tuning"))
+    ask(page, "Another one")
+    expect(page.locator(".changed")).to_have_count(0)
+    expect(page.locator(".card[aria-busy=true]")).to_have_count(0)
+    expect(why).to_be_enabled()
+
+
+def test_nothing_else_is_asked_while_an_answer_is_explained_and_stop_ends_that_too(page, engine):
+    ask(page, "What is it?")
+    expect(page.locator(".card[aria-busy=true]")).to_have_count(0)
+    engine.delay = 0.2
+    button(page, TEXT["changed"]).click()
+    expect(page.get_by_text(TEXT["changed_waiting"])).to_be_visible()
+    expect(button(page, TEXT["ask"])).to_be_disabled()
+    page.get_by_label(TEXT["question"]).press("Enter")
+    expect(page.get_by_text(TEXT["busy"])).to_be_visible()
+    button(page, TEXT["stop"]).click()
+    expect(page.get_by_text(TEXT["changed_waiting"])).to_have_count(0)
+    expect(button(page, TEXT["changed"])).to_be_enabled()
+    engine.delay, engine.error = 0.0, RuntimeError("internals")
+    button(page, TEXT["changed"]).click()
+    expect(page.get_by_text(TEXT["failed"])).to_be_visible()
+    expect(button(page, TEXT["changed"])).to_be_enabled()
+    expect(page.locator(".changed")).to_have_count(0)
+
+
 def test_summarize(page, engine):
     page.get_by_role("tab", name=TEXT["summarize_tab"]).click()
     page.get_by_label(TEXT["text"]).fill("A long text about a lantern.")
     button(page, TEXT["summarize"]).click()
     expect(page.locator(".tuned .words:visible")).to_have_text(f"In short: {engine.tuned}")
     expect(button(page, TEXT["summarize"])).to_be_enabled()
+    button(page, TEXT["changed"]).click()
+    expect(page.locator(".tokens:visible")).to_be_visible()
+    assert engine.calls[-1] == ("explain_summary", "A long text about a lantern.", f"In short: {engine.tuned}", 120)
     button(page, TEXT["clear"]).click()
-    expect(page.locator(".words:visible")).to_have_count(0)
+    expect(page.locator(".words:visible, .tokens:visible")).to_have_count(0)

@@ -1,0 +1,121 @@
+"""What fine-tuning changed, as HTML: the tuned answer's tokens tinted, a sentence that says what they show, and a key."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from space.cards import TEXT
+
+SAME = math.log(1.5)  # nats; below it a token counts as about as likely as before
+FULL = math.log(1000)  # nats; from it on a tint is as strong as it gets
+HALF = "\ufffd"  # a token that is a part of a character
+
+
+def waiting() -> str:
+    """Returns the section while the models read."""
+    return f'<section class="changed" aria-busy="true"><p class="hint" role="status">{TEXT["changed_waiting"]}</p></section>'
+
+
+def picture(tokens: Sequence[Mapping], name: str) -> str:
+    """Returns the section that shows what explain() says of an answer; `name` is another one for each of a page.
+
+    A token is a radio button, so that one comes to all of them with a key press and from one to the next with arrows; its
+    details stand beside the text. Which are shown is up to page.css; there is no script.
+    """
+    most = _most(tokens)
+    text = "".join(_token(token, name, place == most) for place, token in enumerate(tokens))
+    return (f'<section class="changed" aria-busy="false"><h2>{TEXT["changed_title"]}</h2>'
+            f'<p class="gist" role="status">{sentence(tokens)}</p><div class="reading">'
+            f'<fieldset class="tokens" dir="auto"><legend>{TEXT["changed_choose"]}</legend>{text}</fieldset>'
+            f'{_key()}</div></section>')
+
+
+def sentence(tokens: Sequence[Mapping]) -> str:
+    """Returns what the picture shows, in one sentence of HTML."""
+    up, down = sum(_raised(token) > SAME for token in tokens), sum(_raised(token) < -SAME for token in tokens)
+    if not up and not down:
+        return TEXT["changed_nothing" if len(tokens) > 1 else "changed_nothing_of_one"].format(count=len(tokens))
+    token = tokens[_most(tokens)]
+    said = TEXT["changed_up" if not down else "changed_both" if up else "changed_down"]
+    return said.format(up=up, down=down, count=len(tokens), token=f"<b><bdi>{_named(token['token'])}</bdi></b>",
+                       before=chance(token["base_logprob"]), after=chance(token["tuned_logprob"]))
+
+
+def chance(logprob: float) -> str:
+    """Returns the probability of a logprob (nats) as a person reads it, with as many digits as say something."""
+    percent = 100 * math.exp(logprob)
+    if percent >= 99.95:
+        return TEXT["over"].format(percent="99.9%")
+    if percent < 0.001:
+        return TEXT["under"].format(percent="0.001%")
+    if percent >= 99.5:
+        return f"{percent:.1f}%"
+    return f"{percent:.0f}%" if percent >= 9.95 else f"{percent:.2g}%" if percent >= 0.1 else f"{percent:.1g}%"
+
+
+def times(by: float) -> str:
+    """Returns a difference of logprobs (nats) in words: how many times likelier, or less likely."""
+    if abs(by) <= SAME:
+        return TEXT["as_before"]
+    factor = math.exp(min(abs(by), 20))
+    count = TEXT["million"] if factor >= 1e6 else f"{float(f'{factor:.2g}'):,.{1 if factor < 9.95 else 0}f}"
+    return TEXT["times_likelier" if by > 0 else "times_less"].format(count=count)
+
+
+def _raised(token: Mapping) -> float:
+    """Returns by how many nats fine-tuning raised a token's logprob."""
+    return token["tuned_logprob"] - token["base_logprob"]
+
+
+def _most(tokens: Sequence[Mapping]) -> int:
+    """Returns the place of the token that changed most: one that became likelier, if any did; with the strongest tint; and of
+    several, the one whose probability moved farthest."""
+    def change(place: int) -> tuple[bool, float, float]:
+        token, by = tokens[place], _raised(tokens[place])
+        return by > SAME, min(abs(by), FULL), abs(math.exp(token["tuned_logprob"]) - math.exp(token["base_logprob"]))
+
+    return max(range(len(tokens)), key=change)
+
+
+def _look(by: float) -> str:
+    """Returns the class and style of a token whose logprob was raised `by` nats."""
+    if abs(by) <= SAME:
+        return 'class="token"'
+    return f'class="token {"up" if by > 0 else "down"}" style="--by:{min(abs(by) / FULL, 1):.2f}"'
+
+
+def _token(token: Mapping, name: str, chosen: bool) -> str:
+    by, before, after = _raised(token), chance(token["base_logprob"]), chance(token["tuned_logprob"])
+    others = [(_named(other["token"]), chance(other["logprob"]), math.exp(other["logprob"]), other["token"] == token["token"])
+              for other in token["alternatives"]]
+    spoken = TEXT["token_spoken"].format(token=_named(token["token"]), before=before, after=after, times=times(by),
+                                         others=", ".join(f"{word} {likely}" for word, likely, _, _ in others))
+    bars = "".join(_bar(f"<bdi>{word}</bdi>", likely, share, "said" if said else "")
+                   for word, likely, share, said in others)
+    shown = escape(token["token"]).replace("\n", '<i class="break">↵</i>\n')
+    return (f'<label {_look(by)}><input type="radio" name="{name}" aria-label="{spoken}"{" checked" if chosen else ""}>{shown}'
+            f'<span class="detail" aria-hidden="true"><span class="what"><bdi>{_named(token["token"])}</bdi>'
+            f'<small>{times(by)}</small></span>'
+            f'{_bar(TEXT["before"], before, math.exp(token["base_logprob"]), "before")}'
+            f'{_bar(TEXT["after"], after, math.exp(token["tuned_logprob"]), "after")}'
+            f'<span class="rather">{TEXT["rather"]}</span>{bars}</span></label>')
+
+
+def _bar(word: str, likely: str, share: float, kind: str) -> str:
+    return f'<span class="bar {kind}" style="--share:{share:.3f}"><span>{word}</span><i></i><span>{likely}</span></span>'
+
+
+def _named(text: str) -> str:
+    """Returns a token as it is called, escaped: its text, or what it is where that cannot be seen."""
+    if not text.strip():
+        return TEXT["token_end" if not text else "token_break" if "\n" in text else "token_blank"]
+    return TEXT["token_part"] if text.strip() == HALF else escape(text.strip())
+
+
+def _key() -> str:
+    samples = "".join(f'<span {_look(by)}>{label}</span>' for by, label in (
+        (-FULL, "÷1000"), (-FULL / 3, "÷10"), (0, TEXT["key_same"]), (FULL / 3, "×10"), (FULL, "×1000")))
+    return (f'<div class="key"><p class="scale"><span>{TEXT["key_less"]}</span>{samples}<span>{TEXT["key_more"]}</span></p>'
+            f'<p class="hint">{TEXT["key"]}</p></div>')
