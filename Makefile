@@ -1,12 +1,13 @@
 # make run: install, fine-tune the embedded sample, print base against tuned, serve the page.
 # make test: install, pass every test.
+# make deploy SPACE=user/name: the page on a Space; see README.md for what it serves.
 PYTHON ?= python3
 PORT ?= 7860
 VENV := .venv
 PY := $(VENV)/bin/python
 RUN := runs/sample
 
-.PHONY: run test bench lint clean
+.PHONY: run test bench deploy lint clean
 
 run: $(VENV)/train.ok
 	@test -f $(RUN)/adapter/README.md || $(PY) -m train sample --run $(RUN)
@@ -18,6 +19,10 @@ test: $(VENV)/tests.ok
 
 bench: $(VENV)/bench.ok
 	$(PY) -m bench
+
+deploy: $(VENV)/train.ok
+	@$(PY) -m train deploy --to "$(SPACE)" $(if $(ADAPTER),--adapter $(ADAPTER)) $(if $(CATALOGUE),--catalogue $(CATALOGUE)) \
+		$(if $(BASE),--base $(BASE)) $(if $(HARDWARE),--hardware $(HARDWARE))
 
 lint: $(VENV)/tests.ok
 	$(PY) -m ruff check .

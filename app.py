@@ -1,9 +1,10 @@
 """The Space's entry: settings -> pair -> demo; launch under __main__."""
 
-from contextlib import suppress
-
-with suppress(ImportError):
-    import spaces  # noqa: F401  on ZeroGPU it must come before whatever starts CUDA
+try:
+    # On ZeroGPU it must come before whatever starts CUDA; anywhere else its decorator does nothing.
+    from spaces import GPU as on_gpu
+except ImportError:
+    from space.engine import at_hand as on_gpu
 
 import sys
 
@@ -11,30 +12,38 @@ import gradio as gr
 
 from space.base import PairError
 from space.engine import load_engine
+from space.missing import Missing, build_missing, plain
 from space.settings import Settings, SettingsError
 from space.sources import SourceError
 from space.ui import build_demo, launch_options
 
 
-def read_settings() -> Settings:
-    """Returns the environment's settings; ends the program with code 2 and one line where they cannot be used."""
+def load_demo() -> tuple[gr.Blocks, Settings]:
+    """Returns the page with its models loaded, and its settings; where that fails, see refused()."""
     try:
-        return Settings.from_environment()
+        settings = Settings.from_environment()
     except SettingsError as error:
-        print(f"shelftalk: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-
-
-def load_demo(settings: Settings) -> gr.Blocks:
-    """Returns the page with its models loaded; ends the program with code 1 and one line where that fails."""
+        return refused(error, error.usable, 2), error.usable
     try:
-        return build_demo(load_engine(settings), settings)
+        return build_demo(load_engine(settings, on_gpu), settings), settings
     except (PairError, SourceError, ValueError, OSError) as error:
-        raise SystemExit(f"shelftalk: {error}") from None
+        return refused(error, settings, 1), settings
 
 
-settings = read_settings()
-demo = load_demo(settings)
+def refused(error: Exception, settings: Settings, code: int) -> gr.Blocks:
+    """Returns, on a Space, the page that says what is missing; anywhere else ends the program with one line and `code`."""
+    line = f"shelftalk: {plain(error)}"
+    if not settings.on_space and code == 1:
+        raise SystemExit(line) from None  # which Python prints, and ends with 1
+    print(line, file=sys.stderr, flush=True)
+    if not settings.on_space:
+        raise SystemExit(code) from None
+    # ZeroGPU does not start a Space without a function that borrows a GPU.
+    on_gpu(Missing.answer, duration=None)
+    return build_missing(error, settings)
+
+
+demo, settings = load_demo()
 
 if __name__ == "__main__":
     demo.launch(**launch_options(settings))

@@ -1,4 +1,4 @@
-"""The command line: python -m bench [decode training startup sample catalogue search kills] [--full] [--tiny]."""
+"""The command line: python -m bench [NAME ...] [--full] [--tiny]; without a name, all measurements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from bench.figures import ROOT, Options, Skipped, conditions, table, write
 
-NAMES = ("decode", "training", "startup", "sample", "catalogue", "search", "kills")
+NAMES = ("decode", "training", "startup", "sample", "scoring", "catalogue", "search", "anywhere", "vllm", "kills",
+         "capacity", "recipe")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils import logging as transformers_logging
@@ -36,31 +37,53 @@ class Base:
     name: str
     revision: str
 
+    @property
+    def on_hub(self) -> bool:
+        """Whether the name is a repository's on the Hub, and not a folder's."""
+        return not self.revision.startswith("sha256:")
+
     def __str__(self) -> str:
         return f"{self.name} at {self.revision[:15]}"
 
 
+WORDS = {
+    "gated": "{what} {name} is gated: accept its licence at {url} and set HF_TOKEN to your token",
+    "revision": "{what} {name} has no such revision on the Hub; see {url}/commits/main",
+    "absent": "{what} {name} is neither a folder here nor a repository on the Hub that you may read: check the spelling, "
+              "or set HF_TOKEN where it is private",
+    "other": "{what} {name} cannot be loaded: {reason}",
+}
+
+
 @contextlib.contextmanager
-def named(what: str, name: str) -> Iterator[None]:
-    """Turns what loading `name` raises into one line for a person."""
+def named(what: str, name: str, raised: type[Exception] = PairError) -> Iterator[None]:
+    """Turns what loading `name` raises into one line for a person, as an error of the kind `raised`."""
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
-        causes = []
-        cause: BaseException | None = error
-        while cause is not None:
-            causes.append(type(cause))
-            cause = cause.__cause__ or cause.__context__
-        url = f"https://huggingface.co/{name}"
-        if any(issubclass(c, GatedRepoError) for c in causes) or "gated repo" in str(error):
-            raise PairError(f"{what} {name} is gated: accept its licence at {url} and set HF_TOKEN to your token") from error
-        if any(issubclass(c, RevisionNotFoundError) for c in causes):
-            raise PairError(f"{what} {name} has no such revision on the Hub; see {url}/commits/main") from error
-        if any(issubclass(c, RepositoryNotFoundError) for c in causes) or "valid model identifier" in str(error):
-            raise PairError(f"{what} {name} is neither a folder here nor a repository on the Hub that you may read: "
-                            "check the spelling, or set HF_TOKEN where it is private") from error
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise PairError(f"{what} {name} cannot be loaded: {reason}") from error
+        words = WORDS[kind_of(error)].format(what=what, name=name, url=address(what, name), reason=reason)
+        raise raised(words) from error
+
+
+def address(what: str, name: str) -> str:
+    """Returns the page of a repository on the Hub; a catalogue lies in a dataset's."""
+    return f"https://huggingface.co/{'datasets/' if what == 'catalogue' else ''}{name}"
+
+
+def kind_of(error: BaseException) -> str:
+    """Returns why the Hub did not give what was asked for, by the error and its causes: a key of WORDS."""
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    # A gated repository's error is also one of an absent one, so it comes first.
+    for kind, errors, words in (("gated", GatedRepoError, "access a gated repo"), ("revision", RevisionNotFoundError, None),
+                                ("absent", RepositoryNotFoundError, "valid model identifier")):
+        if any(isinstance(cause, errors) or (words and words in str(cause)) for cause in causes):
+            return kind
+    return "other"
 
 
 def digest(folder: Path) -> str:
@@ -75,12 +98,12 @@ def digest(folder: Path) -> str:
     return "sha256:" + total.hexdigest()
 
 
-def identify(base: str, config) -> Base:
-    """Returns which base this is: never a path. `config` is the loaded transformers config."""
-    folder = Path(base)
-    if folder.is_dir():
+def identify(base: str, commit: str | None, config) -> Base:
+    """Returns which base this is: never a path. `config` is the loaded transformers config; a folder has no commit."""
+    if commit is None:
+        folder = Path(base)
         return Base(getattr(config, "model_name", folder.resolve().name), digest(folder))
-    return Base(base, config._commit_hash or "unknown")
+    return Base(base, commit)
 
 
 def load_tokenizer(source: str, revision: str | None = None):
@@ -104,14 +127,20 @@ def load_base(base: str, revision: str | None = None, precision: str = "nf4", tr
         raise PairError(f"base {base} is not a folder: give a folder or a Hub id such as mistralai/Mistral-7B-Instruct-v0.3")
     four_bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
                                    bnb_4bit_compute_dtype=torch.bfloat16) if precision == "nf4" else None
+    device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     with named("base", base):
-        config = AutoConfig.from_pretrained(base, revision=revision)
+        # The commit that a branch has now, so that config and weights are of one.
+        commit = None if folder.is_dir() else Path(hf_hub_download(base, "config.json", revision=revision)).parent.name
+        config = AutoConfig.from_pretrained(base, revision=commit)
+        # Weights are quantized on the GPU. Others are moved there when they are whole: on ZeroGPU there is only a stand-in
+        # for CUDA, which the threads that read weights do not know.
         model = AutoModelForCausalLM.from_pretrained(
-            base, revision=revision, dtype=torch.bfloat16, quantization_config=four_bits,
-            device_map={"": 0} if torch.cuda.is_available() else "cpu")
+            base, revision=commit, dtype=torch.bfloat16, quantization_config=four_bits,
+            device_map={"": device if four_bits else "cpu"})
+        model = model if four_bits else model.to(device)
     for layer in model.modules():
         if hasattr(layer, "support_avx512bf16_for_cpu"):
             # bitsandbytes repacks weights for a CPU kernel that has no backward pass and wants these multiples.
             fits = layer.out_features % 32 == 0 and layer.in_features % 64 == 0
             layer.support_avx512bf16_for_cpu &= fits and not training
-    return model.eval(), identify(base, config)
+    return model.eval(), identify(base, commit, config)

@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
+from huggingface_hub import snapshot_download
+
+from space.base import named
 from space.decode import answer_both
 from space.pair import Pair, load_pair
 from space.prompt import Prompt, check_text, fit_prompt, language
 from space.settings import VERSION, Settings
-from space.sources import Catalogue, relevant
+from space.sources import Catalogue, SourceError, relevant
 
 Notify = Callable[[str], None]
+# What a visitor's daily minutes on ZeroGPU are asked for, at the least: a 7B in bf16 that first goes to its card.
+GPU_START, GPU_SPEED, GPU_LIMIT = 10, 16, 120  # seconds; tokens a second; seconds
 
 
 def _quiet(words: str) -> None:
     """Takes a notice that nobody asked for."""
 
 
+def gpu_seconds(prompt: Sequence[int], max_new_tokens: int, temperature: float) -> int:
+    """Returns for how many seconds an answer of so many tokens borrows a GPU."""
+    return min(GPU_START + math.ceil(max_new_tokens / GPU_SPEED), GPU_LIMIT)
+
+
+def at_hand(task: Callable, *, duration: Callable[..., int]) -> Callable:
+    """Returns `task` as it is: the model is where it runs. In its place, spaces.GPU borrows a GPU for each call."""
+    return task
+
+
 class Engine:
     """What the page and the endpoints ask: two models, their catalogue and the limits of one service."""
 
-    def __init__(self, pair: Pair, catalogue: Catalogue | None, settings: Settings) -> None:
+    def __init__(self, pair: Pair, catalogue: Catalogue | None, settings: Settings,
+                 on_gpu: Callable[..., Callable] = at_hand) -> None:
         self.pair, self.catalogue, self.settings = pair, catalogue, settings
+        self._write = on_gpu(self._generate, duration=gpu_seconds)
+        # Asked of the model once, while it loads: on ZeroGPU other threads do not know where it is.
+        self._info = {"base": pair.base.name, "base_revision": pair.base.revision, "adapter": pair.adapter,
+                      "adapter_revision": pair.adapter_revision, "precision": pair.precision,
+                      "device": str(pair.device), "version": VERSION}
 
     def answer(self, question: str, use_sources: bool, max_new_tokens: int, temperature: float,
                notify: Notify = _quiet) -> Iterator[tuple[str, str, list[dict]]]:
@@ -41,8 +64,9 @@ class Engine:
                    "records left out.")
         sources = [dict(record) for record in prompt.context]
         yield "", "", sources
-        for base, tuned in answer_both(self.pair, prompt.ids, prompt.ids, max_new_tokens=room, temperature=temperature):
-            yield base, tuned, sources
+        with closing(self._write(prompt.ids, room, temperature)) as answers:
+            for base, tuned in answers:
+                yield base, tuned, sources
 
     def summarize(self, text: str, max_new_tokens: int, temperature: float,
                   notify: Notify = _quiet) -> Iterator[tuple[str, str]]:
@@ -52,7 +76,7 @@ class Engine:
         if prompt.cut:
             notify(f"The last {prompt.cut:,} characters do not fit the model's window and were left out.")
         yield "", ""
-        yield from answer_both(self.pair, prompt.ids, prompt.ids, max_new_tokens=room, temperature=temperature)
+        yield from self._write(prompt.ids, room, temperature)
 
     def search(self, query: str, k: int) -> list[dict]:
         """Returns up to `k` records, best first: uid, title, content, score (0 to 1)."""
@@ -61,10 +85,7 @@ class Engine:
 
     def info(self) -> dict:
         """Returns which models answer, and how they are loaded."""
-        pair = self.pair
-        return {"base": pair.base.name, "base_revision": pair.base.revision, "adapter": pair.adapter,
-                "adapter_revision": pair.adapter_revision, "precision": pair.precision, "device": str(pair.device),
-                "version": VERSION}
+        return dict(self._info)
 
     def examples(self, count: int = 4) -> list[str]:
         """Returns questions about titles of the catalogue, each in its title's language."""
@@ -75,6 +96,11 @@ class Engine:
             questions.append(asked[index % len(asked)].format(title=title))
         return questions
 
+    def _generate(self, prompt: list[int], max_new_tokens: int, temperature: float) -> Iterator[tuple[str, str]]:
+        """The one generator that uses the model. On ZeroGPU it runs in a process that is forked off: what it is given and
+        what it yields travel there and back, and what it changes stays behind."""
+        yield from answer_both(self.pair, prompt, prompt, max_new_tokens=max_new_tokens, temperature=temperature)
+
     def _fit(self, task: str, text: str, context: list[Mapping], max_new_tokens: int) -> tuple[Prompt, int]:
         # An answer may take up to half the window; the question and its records have the rest.
         room = min(max_new_tokens, self.pair.window // 2)
@@ -82,10 +108,28 @@ class Engine:
         return prompt, room
 
 
-def load_engine(settings: Settings) -> Engine:
-    """Loads what the settings name; raises PairError, WordingError or SourceError in one line."""
+def load_engine(settings: Settings, on_gpu: Callable[..., Callable] = at_hand) -> Engine:
+    """Loads what the settings name; raises PairError, WordingError or SourceError in one line.
+
+    `on_gpu` wraps the one generator that uses the model, as spaces.GPU does.
+    """
     automatic = "bf16" if settings.on_zero_gpu else "nf4"  # whether bitsandbytes works on ZeroGPU is disputed
     precision = automatic if settings.precision == "auto" else settings.precision
-    catalogue = Catalogue.open(Path(settings.catalogue)) if settings.catalogue else None
+    catalogue = None
+    if settings.catalogue:
+        catalogue = Catalogue.open(_catalogue_folder(settings.catalogue, settings.catalogue_revision))
     pair = load_pair(settings.base_model, settings.adapter, settings.base_revision, settings.adapter_revision, precision)
-    return Engine(pair, catalogue, settings)
+    return Engine(pair, catalogue, settings, on_gpu)
+
+
+def _catalogue_folder(catalogue: str, revision: str | None) -> Path:
+    """Returns a run's catalogue/ folder: the one here, or the index of a dataset repository on the Hub."""
+    folder = Path(catalogue)
+    if folder.is_dir() or folder.is_absolute() or catalogue.startswith(".") or catalogue.count("/") != 1:
+        return folder
+    with named("catalogue", catalogue, SourceError):
+        folder = Path(snapshot_download(catalogue, repo_type="dataset", revision=revision, allow_patterns=["index/*"]))
+    if not (folder / "index").is_dir():
+        raise SourceError(f"catalogue {catalogue} at {folder.name[:7]} holds no search index: publish the catalogue again, "
+                          "or name another")
+    return folder

@@ -120,7 +120,9 @@ def load_pair(base: str, adapter: str, base_revision: str | None = None, adapter
     model, identity = load_base(base, base_revision, precision)
     _check_base(folder, adapter, identity)
     with named("adapter", adapter):
-        model = PeftModel.from_pretrained(model, str(folder)).base_model.model
+        # Read on the CPU and copied to where the model is: a file read straight to a GPU would start CUDA, which on ZeroGPU
+        # this process must not.
+        model = PeftModel.from_pretrained(model, str(folder), torch_device="cpu").base_model.model
     rows = pair_up(model)
     has_tokenizer = (folder / "tokenizer_config.json").is_file()
     tokenizer = load_tokenizer(str(folder)) if has_tokenizer else load_tokenizer(base, base_revision)

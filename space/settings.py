@@ -23,7 +23,11 @@ NUMBERS = {
 
 
 class SettingsError(ValueError):
-    """The environment cannot be used; the words name every problem."""
+    """The environment cannot be used; the words name every problem, `usable` is what remains to say so on a page."""
+
+    def __init__(self, words: str, usable: Settings) -> None:
+        super().__init__(words)
+        self.usable = usable
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Settings:
     adapter: str = str(SAMPLE / "adapter")
     adapter_revision: str | None = None
     catalogue: str | None = str(SAMPLE / "catalogue")
+    catalogue_revision: str | None = None
     precision: str = "auto"
     max_new_tokens: int = 200
     summary_tokens: int = 120
@@ -59,26 +64,28 @@ class Settings:
         precision = given.get("PRECISION", cls.precision)
         if precision not in PRECISIONS:
             problems.append(f"PRECISION is {precision!r}; it must be one of {', '.join(PRECISIONS)}")
+        where = {"on_space": "SPACE_ID" in given, "on_zero_gpu": "SPACES_ZERO_GPU" in given}
         if problems:
-            raise SettingsError("; ".join(problems))
+            raise SettingsError("; ".join(problems), cls(port=numbers.get("port", cls.port), **where))
         # The sample's catalogue does not belong to another adapter.
         catalogue = cls.catalogue if "ADAPTER" not in given else None
         return cls(
             base_model=given.get("BASE_MODEL", cls.base_model), base_revision=given.get("BASE_REVISION"),
             adapter=given.get("ADAPTER", cls.adapter), adapter_revision=given.get("ADAPTER_REVISION"),
-            catalogue=given.get("CATALOGUE", catalogue), precision=precision, on_space="SPACE_ID" in given,
-            on_zero_gpu="SPACES_ZERO_GPU" in given, **numbers)
+            catalogue=given.get("CATALOGUE", catalogue), catalogue_revision=given.get("CATALOGUE_REVISION"),
+            precision=precision, **where, **numbers)
 
 
 def _models(given: Mapping[str, str]) -> list[str]:
-    """Returns the problems of the base and adapter: one without the other, a revision of neither."""
+    """Returns the problems of what is named: base or adapter without the other, a revision of nothing."""
     problems = []
     for one, other in (("BASE_MODEL", "ADAPTER"), ("ADAPTER", "BASE_MODEL")):
         if one in given and other not in given:
             problems.append(f"{one} is set but {other} is not; an adapter and its base belong together, set both")
-    for revision, model in (("BASE_REVISION", "BASE_MODEL"), ("ADAPTER_REVISION", "ADAPTER")):
-        if revision in given and model not in given:
-            problems.append(f"{revision} is set but {model} is not; set {model}, or unset {revision}")
+    for revision, named in (("BASE_REVISION", "BASE_MODEL"), ("ADAPTER_REVISION", "ADAPTER"),
+                            ("CATALOGUE_REVISION", "CATALOGUE")):
+        if revision in given and named not in given:
+            problems.append(f"{revision} is set but {named} is not; set {named}, or unset {revision}")
     return problems
 
 

@@ -20,19 +20,23 @@ QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 def build_demo(engine, settings: Settings) -> gr.Blocks:
     """Returns the page with its public endpoints, ready to launch; `engine` answers (see space/engine.py)."""
-    info = engine.info()
-    answer, summarize = answer_endpoint(engine, settings), summarize_endpoint(engine, settings)
+    info, answer, summarize = engine.info(), answer_endpoint(engine, settings), summarize_endpoint(engine, settings)
     with gr.Blocks(title=cards.NAME, analytics_enabled=False) as demo:
         _html(cards.header())
         with gr.Tab(TEXT["ask_tab"]):
             _ask_tab(answer, info, engine.examples(), settings)
         with gr.Tab(TEXT["summarize_tab"]):
             _summarize_tab(summarize, info, settings)
-        gr.api(answer, api_name="answer", **MODEL)
-        gr.api(summarize, api_name="summarize", **MODEL)
-        gr.api(search_endpoint(engine, settings), api_name="search")
-        gr.api(info_endpoint(engine), api_name="info")
+        add_endpoints(engine, settings)
     return demo.queue(max_size=settings.queue_size, api_open=False)
+
+
+def add_endpoints(engine, settings: Settings) -> None:
+    """Gives the page that is being built its four public endpoints."""
+    gr.api(answer_endpoint(engine, settings), api_name="answer", **MODEL)
+    gr.api(summarize_endpoint(engine, settings), api_name="summarize", **MODEL)
+    gr.api(search_endpoint(engine, settings), api_name="search")
+    gr.api(info_endpoint(engine), api_name="info")
 
 
 def launch_options(settings: Settings) -> dict:
@@ -131,6 +135,8 @@ def _words_for_visitors() -> Iterator[None]:
         yield
     except InputError as error:
         raise _refusal(str(error)) from error
+    except gr.Error:  # ZeroGPU's own words: whose minutes are used up, for example
+        raise
     except Exception as error:
         log.exception("the engine failed")
         raise _refusal(TEXT["failed"]) from error
@@ -190,8 +196,7 @@ def _ask_tab(answer: Callable, info: dict, examples: list[str], settings: Settin
 def _summarize_tab(summarize: Callable, info: dict, settings: Settings) -> None:
     def stream(text, max_new_tokens, temperature):
         with closing(summarize(text, max_new_tokens, temperature)) as summaries:
-            for base, tuned in summaries:
-                yield cards.pair(info, base, tuned)
+            yield from (cards.pair(info, base, tuned) for base, tuned in summaries)
 
     text = gr.Textbox(label=TEXT["text"], placeholder=TEXT["text_hint"], lines=7, max_lines=16)
     with gr.Row(elem_classes="controls"):
@@ -232,8 +237,7 @@ def _html(value: str) -> gr.HTML:
 
 def _three_buttons(verb: str) -> tuple[gr.Button, gr.Button, gr.Button]:
     return (gr.Button(verb, variant="primary", scale=0, min_width=112),
-            gr.Button(TEXT["stop"], interactive=False, scale=0, min_width=80),
-            gr.Button(TEXT["clear"], scale=0, min_width=80))
+            gr.Button(TEXT["stop"], interactive=False, scale=0, min_width=80), gr.Button(TEXT["clear"], scale=0, min_width=80))
 
 
 def _buttons(busy: bool = False) -> tuple[gr.Button, gr.Button, gr.Button]:

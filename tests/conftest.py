@@ -8,8 +8,8 @@ import tempfile
 _HOME = tempfile.mkdtemp(prefix="shelftalk-tests-")
 os.environ.update(HF_HUB_OFFLINE="1", HF_HOME=_HOME, HF_HUB_DISABLE_TELEMETRY="1", GRADIO_ANALYTICS_ENABLED="False",
                   TOKENIZERS_PARALLELISM="false", MPLBACKEND="Agg")
-for name in ("HF_TOKEN", "BASE_MODEL", "BASE_REVISION", "ADAPTER", "ADAPTER_REVISION", "CATALOGUE", "PRECISION", "PORT",
-             "MAX_NEW_TOKENS", "MAX_INPUT_CHARS", "QUEUE_SIZE", "SPACE_ID"):
+for name in ("HF_TOKEN", "BASE_MODEL", "BASE_REVISION", "ADAPTER", "ADAPTER_REVISION", "CATALOGUE", "CATALOGUE_REVISION",
+             "PRECISION", "PORT", "MAX_NEW_TOKENS", "MAX_INPUT_CHARS", "QUEUE_SIZE", "SPACE_ID", "SPACES_ZERO_GPU"):
     os.environ.pop(name, None)
 
 from pathlib import Path
@@ -122,3 +122,19 @@ def hub(monkeypatch):
             monkeypatch.setattr(constants, name, value)
         monkeypatch.setenv("HF_TOKEN", running.token)
         yield running
+
+
+@pytest.fixture(scope="session")
+def tuned_run(tmp_path_factory, tiny_base) -> Path:
+    """A run of the tiny Llama through every verb, on some lines of the invented catalogue; to be read, never changed."""
+    from train.__main__ import main
+    from train.sample import write_catalogue
+
+    folder = tmp_path_factory.mktemp("tuned")
+    write_catalogue(folder / "trn.json")
+    (folder / "trn.json").write_text("".join((folder / "trn.json").read_text().splitlines(keepends=True)[:150]))
+    call = ["all", str(folder / "trn.json"), "--run", str(folder / "shop"), "--base", str(tiny_base), "--learn", "8",
+            "--max-steps", "4", "--rank", "4", "--batch-size", "4", "--items", "3", "--shots", "1", "--answer-tokens", "60",
+            "--max-length", "400", "--learning-rate", "1e-2"]
+    assert main(call) == 0
+    return folder / "shop"

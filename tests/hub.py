@@ -65,7 +65,9 @@ class Repo:
         files = dict(self.commits[-1].files) if self.commits else {}
         for path, content in changes.items():
             files.pop(path, None) if content is None else files.update({path: content})
-        oid = hashlib.sha1(f"{self.kind}/{self.name}/{len(self.commits)}/{title}".encode()).hexdigest()
+        # Of the content too: clients keep what they downloaded, by its commit, from one Hub to the next.
+        content = [(path, hashlib.sha1(files[path]).hexdigest()) for path in sorted(files)]
+        oid = hashlib.sha1(f"{self.kind}/{self.name}/{len(self.commits)}/{title}/{content}".encode()).hexdigest()
         self.commits.append(Commit(oid, title, author, files))
         return oid
 
@@ -116,6 +118,7 @@ class Hub:
         self.repos: dict[tuple[str, str], Repo] = {}
         self.objects: dict[str, bytes] = {}  # large files by their sha256, committed or not yet
         self.requests: list[tuple[str, str]] = []
+        self.jobs: list[dict] = []  # machines that were rented: what each was asked to run
         self.faults: list[Fault] = []
         self.lock, self.released = threading.RLock(), threading.Event()
 
@@ -256,6 +259,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.create(json.loads(body))
             if path == "/api/validate-yaml":
                 return self.json({"errors": [], "warnings": []})
+            if found := re.fullmatch(r"/api/jobs/([^/]+)", path):
+                return self.rent(found[1], json.loads(body))
             if found := re.fullmatch(r"/lfs/([0-9a-f]{64})", path):
                 return self.store(found[1], body)
             if found := re.fullmatch(r"/api/(models|datasets|spaces)/([^/]+/[^/]+)(?:/([a-z-]+)(?:/(.*))?)?", path):
@@ -275,6 +280,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             settings = json.loads(body)
             repo.private = settings.get("visibility", "private" if settings.get("private") else "public") == "private"
             return self.json({"visibility": "private" if repo.private else "public"})
+        if what == "auth-check":
+            self.needs(repo.may_download(self.user), 403, "GatedRepo", f"Access to {repo.name} is restricted.")
+            return self.json({})
         revision, _, below = rest.partition("/")
         commit = repo.at(revision)
         self.needs(commit, 404, "RevisionNotFound", f"Invalid rev id: {revision}")
@@ -326,10 +334,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         url = f"{self.hub.endpoint}/{KINDS[kind]}{name}"
         if (kind, name) in self.hub.repos:
             return 409, {}, json.dumps({"error": "You already created this repo", "url": url}).encode()
-        repo = self.hub.create(name, kind, private=asked.get("visibility") == "private", sdk=asked.get("sdk"))
+        repo = self.hub.create(name, kind, private=asked.get("visibility") == "private", sdk=asked.get("sdk"),
+                               hardware=asked.get("hardware"))
         repo.variables = {each["key"]: each for each in asked.get("variables", [])}
         repo.secrets = {each["key"]: each["value"] for each in asked.get("secrets", [])}
         return self.json({"url": url, "name": name, "id": name})
+
+    def rent(self, namespace: str, asked: dict) -> tuple[int, dict[str, str], bytes]:
+        """Takes a job and says that it runs; nothing is run here."""
+        self.needs(namespace == self.user, 403, words="you may not run jobs there")
+        self.hub.jobs.append(asked)
+        return self.json({"id": f"job{len(self.hub.jobs)}", "createdAt": "2026-01-01T00:00:00.000Z",
+                          "command": asked["command"], "dockerImage": asked["dockerImage"], "flavor": asked["flavor"],
+                          "status": {"stage": "RUNNING"},
+                          "owner": {"id": "1", "name": namespace, "type": "user"}})
 
     def preupload(self, repo: Repo, asked: dict) -> tuple[int, dict[str, str], bytes]:
         """Says which files are large, and what each is now."""

@@ -346,7 +346,7 @@ def test_the_adapter_says_what_the_page_says(run, address, question):
 def evaluated(tmp_path_factory):
     """A run's folder with the committed adapter, and metrics.json and samples.jsonl of a few items as evaluate writes them."""
     from space.pair import load_pair
-    from train import evaluate
+    from train import evaluate, statistics
     from train.config import EvaluateConfig, FitConfig
     from train.pipeline import load_examples
 
@@ -359,7 +359,7 @@ def evaluated(tmp_path_factory):
     columns = {name: evaluate.score_column(folder, pair, examples, config, name) for name in ("base", "tuned")}
     lines = evaluate.samples(examples, config, columns)
     (folder / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (folder / "metrics.json").write_text(json.dumps(evaluate.metrics(lines, list(columns), pair.wording)))
+    (folder / "metrics.json").write_text(json.dumps(statistics.metrics(lines, list(columns), pair.wording)))
     return folder
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from train import downloading, fetching
+from train.catalogue import prepare
 from train.fetching import fetch
 from train.reading import CatalogueError, blocks, source_parts
 
@@ -393,6 +394,15 @@ def test_a_hub_dataset_by_split_and_config(tmp_path, hub):
     assert len(rows(fetch("shop/music:test", tmp_path / "cache", progress=False))) == 3
     assert len(rows(fetch("shop/music:default:test", tmp_path / "cache", progress=False))) == 3
     assert hub == [("shop/music", None, "test"), ("shop/music", "default", "test")]
+
+
+def test_a_prepared_hub_dataset_is_known_by_its_name(tmp_path, hub):
+    lines = [{"uid": f"{n}", "title": f"Kettle {n}", "content": f"{n} copper kettles stand on shelf {n}."} for n in range(20)]
+    told = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "hub" / "train.jsonl").write_text(told)
+    (tmp_path / "here.jsonl").write_text(told)
+    assert prepare("shop/music:train", tmp_path / "run", progress=False)["source"]["dataset"] == "shop/music"
+    assert "dataset" not in prepare(str(tmp_path / "here.jsonl"), tmp_path / "other", progress=False)["source"]
 
 
 def test_a_hub_dataset_is_complete_or_not_there(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from huggingface_hub import snapshot_download
 
 from train import evaluation, pipeline, report, sending, statistics
 from train.__main__ import main
+from train.card import for_repository
 from train.config import ConfigError, EvaluateConfig, PublishConfig
 from train.sending import HubError, send
 
@@ -100,7 +101,12 @@ def test_one_commit_each_with_exactly_what_belongs_there(hub, run, tmp_path, cap
     back = tmp_path / "back"
     snapshot_download("ana/lamps", revision=model.head, local_dir=back, endpoint=hub.endpoint, token=hub.token)
     here = contents(run / "adapter") | {name: (run / name).read_bytes() for name in ADAPTER if (run / name).is_file()}
-    assert {name: content for name, content in contents(back).items() if name in ADAPTER} == here
+    told = here.pop("README.md").decode()
+    there = contents(back)
+    assert {name: there[name] for name in here} == here
+    # The card speaks of where it is: its snippets load from there.
+    card = there["README.md"].decode()
+    assert card == for_repository(told, "ana/lamps") and 'adapter = "ana/lamps"' in card
 
 
 def test_a_second_push_makes_no_second_commit(hub, run, capsys):
@@ -289,8 +295,8 @@ LASTING = {
     "401 at once": (("GET", INFO, 401), "HTTP 401", "hf auth login"),
     "403": (("POST", COMMIT, 403), "HTTP 403", "take a token with write access"),
     "403 gated": (("POST", "/preupload/", 403, {"X-Error-Code": "GatedRepo"}), "it is gated", "ask for access at"),
-    "403 with the token in it": (("POST", COMMIT, 403, {"X-Error-Message": "no right for hf_" + "abc" * 9}),
-                                 "HTTP 403 (no right", "hf_..."),
+    "403 with a token in it": (("POST", COMMIT, 403, {"X-Error-Message": "no right for hf_" + "abc" * 9}),
+                               "HTTP 403 (no right", "hf_..."),
     "403 of the weights": (("PUT", PUT, 403), "HTTP 403", "write access"),
     "404": (("POST", "/repos/create", 404), "HTTP 404", "check the name"),
     "409": (("POST", COMMIT, 409), "HTTP 409 Conflict", "tried 6 times"),

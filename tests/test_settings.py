@@ -19,11 +19,11 @@ def test_an_empty_environment_is_the_embedded_sample():
 def test_every_variable_is_read():
     settings = Settings.from_environment({
         "BASE_MODEL": "b/m", "BASE_REVISION": "1", "ADAPTER": "a/d", "ADAPTER_REVISION": "2", "CATALOGUE": "c",
-        "PRECISION": "bf16", "MAX_NEW_TOKENS": "7", "MAX_INPUT_CHARS": "8", "QUEUE_SIZE": "9", "PORT": "7000",
-        "SPACE_ID": "me/space"})
+        "CATALOGUE_REVISION": "3", "PRECISION": "bf16", "MAX_NEW_TOKENS": "7", "MAX_INPUT_CHARS": "8", "QUEUE_SIZE": "9",
+        "PORT": "7000", "SPACE_ID": "me/space"})
     assert settings == Settings(
-        base_model="b/m", base_revision="1", adapter="a/d", adapter_revision="2", catalogue="c", precision="bf16",
-        max_new_tokens=7, max_input_chars=8, queue_size=9, port=7000, on_space=True)
+        base_model="b/m", base_revision="1", adapter="a/d", adapter_revision="2", catalogue="c", catalogue_revision="3",
+        precision="bf16", max_new_tokens=7, max_input_chars=8, queue_size=9, port=7000, on_space=True)
 
 
 def test_a_blank_variable_counts_as_unset():
@@ -50,6 +50,7 @@ def test_every_problem_is_named_at_once():
 @pytest.mark.parametrize(("given", "words"), [
     ({"ADAPTER": "a/d"}, "ADAPTER is set but BASE_MODEL is not"),
     ({"BASE_REVISION": "1"}, "BASE_REVISION is set but BASE_MODEL is not"),
+    ({"CATALOGUE_REVISION": "1"}, "CATALOGUE_REVISION is set but CATALOGUE is not"),
     ({"PORT": "65536"}, "PORT is 65536"),
     ({"MAX_INPUT_CHARS": "1.5"}, "'1.5'"),
 ])

@@ -16,6 +16,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from space.cards import TEXT
+from space.engine import at_hand
 from space.settings import Settings
 from space.ui import build_demo, launch_options
 from tests.fake_engine import INFO, RECORDS, FakeEngine
@@ -194,26 +195,26 @@ def entry(monkeypatch):
     """Runs app.py, without launching it, with this load_engine."""
     def run(load_engine):
         module = types.ModuleType("space.engine")
-        module.load_engine = load_engine
+        module.load_engine, module.at_hand = load_engine, at_hand
         monkeypatch.setitem(sys.modules, "space.engine", module)
         return runpy.run_path(str(ROOT / "app.py"), run_name="app")
     return run
 
 
 def test_the_entry_has_a_demo(entry):
-    assert entry(lambda settings: FakeEngine())["demo"].title == "Shelftalk"
+    assert entry(lambda settings, on_gpu: FakeEngine())["demo"].title == "Shelftalk"
 
 
 def test_wrong_settings_end_with_one_line_and_2(entry, monkeypatch, capsys):
     monkeypatch.setenv("PORT", "eighty")
     with pytest.raises(SystemExit) as caught:
-        entry(lambda settings: FakeEngine())
+        entry(lambda settings, on_gpu: FakeEngine())
     assert caught.value.code == 2
     assert capsys.readouterr().err == "shelftalk: PORT is 'eighty', which is not a whole number\n"
 
 
 def test_a_model_that_does_not_load_ends_with_one_line(entry):
-    def load_engine(settings):
+    def load_engine(settings, on_gpu):
         raise OSError("no such base")
     with pytest.raises(SystemExit) as caught:
         entry(load_engine)

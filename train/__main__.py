@@ -1,4 +1,4 @@
-"""The command line: python -m train prepare | fit | evaluate | compare | publish | all | sample. Verbs only."""
+"""The command line, python -m train VERB: prepare, fit, evaluate, compare, publish, merge, all, deploy, rent, sample."""
 
 from __future__ import annotations
 
@@ -17,18 +17,22 @@ from train.config import (
     Checked,
     CompareConfig,
     ConfigError,
+    DeployConfig,
     EvaluateConfig,
     FitConfig,
+    MergeConfig,
     PrepareConfig,
     PublishConfig,
     PushConfig,
+    RentConfig,
     TrackConfig,
 )
 
-VERBS = ("prepare", "fit", "evaluate", "compare", "publish", "all", "sample")
-CONFIGS = {"prepare": (PrepareConfig,), "fit": (FitConfig, PushConfig, TrackConfig),
-           "evaluate": (EvaluateConfig, TrackConfig), "publish": (PublishConfig,)}
-CONFIGS["all"] = tuple(config for configs in CONFIGS.values() for config in configs)
+VERBS = ("prepare", "fit", "evaluate", "compare", "publish", "merge", "all", "deploy", "rent", "sample")
+STEPS = {"prepare": (PrepareConfig,), "fit": (FitConfig, PushConfig, TrackConfig), "evaluate": (EvaluateConfig, TrackConfig),
+         "publish": (PublishConfig,)}
+ALL = tuple(config for configs in STEPS.values() for config in configs)
+CONFIGS = {**STEPS, "merge": (MergeConfig,), "all": ALL, "deploy": (DeployConfig,), "rent": (*ALL, RentConfig)}
 
 
 def prepare(run: Path, source: str, config: PrepareConfig) -> None:
@@ -68,6 +72,28 @@ def publish(run: Path, config: PublishConfig) -> None:
     publish_run(run, config)
 
 
+def merge(run: Path, out: Path, config: MergeConfig) -> None:
+    """Base and adapter become one model; how far its answers agree is printed."""
+    from train import merge as merging
+
+    told = merging.merge(run, out, config)
+    print(f"merge: {out}\n{merging.in_words(told)}", flush=True)
+
+
+def deploy(config: DeployConfig) -> None:
+    """The page goes to a Space."""
+    from train.deploy import deploy as deploy_space
+
+    deploy_space(config)
+
+
+def rent(source: str, configs: dict[type, Checked]) -> None:
+    """Every verb in order, on a machine of the Hub's."""
+    from train.rent import rent as rent_machine
+
+    rent_machine(source, configs)
+
+
 def everything(run: Path, source: str, configs: dict[type, Checked]) -> None:
     """Every verb in order; the base is scored before it is tuned."""
     from train import pipeline
@@ -102,13 +128,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="{" + ",".join(VERBS) + "}")
     made = {name: verbs.add_parser(name) for name in VERBS}
-    for name in ("prepare", "all"):
+    for name in ("prepare", "all", "rent"):
         made[name].add_argument("source", help="a .json, .jsonl, .csv, .parquet, .gz or .zip file, a folder of "
                                 "them, a URL, gdrive:ID, or a Hub dataset's user/name[:split]")
     for name, configs in CONFIGS.items():
         add_options(made[name], configs)
     made["evaluate"].add_argument("--limit", dest="items", type=int, default=argparse.SUPPRESS, help="the same as --items")
-    for name in CONFIGS:
+    made["merge"].add_argument("--out", type=Path, default=None, help="the merged model's folder (default RUN/merged)")
+    for name in (*STEPS, "merge", "all"):
         made[name].add_argument("--run", type=Path, required=True, help="the run's folder")
     add_options(made["compare"], (CompareConfig,))
     made["compare"].add_argument("runs", type=Path, nargs="+", metavar="RUN", help="two or more; the first is the reference")
@@ -139,9 +166,11 @@ def dispatch(call: argparse.Namespace) -> None:
         raise ConfigError("--base is missing: give a Hub id such as mistralai/Mistral-7B-Instruct-v0.3, or a folder")
     if call.verb == "fit" and call.to and not call.push_every:
         raise ConfigError("--push-every is missing: --to says where checkpoints go; `publish` sends the adapter")
-    if call.verb == "publish" and not call.to:
+    if call.verb in ("publish", "rent") and not call.to:
         raise ConfigError("--to is missing: give the Hub repository, user/name")
-    if call.verb == "prepare":
+    if call.verb == "merge":
+        merge(call.run, call.out or call.run / "merged", made[MergeConfig])
+    elif call.verb == "prepare":
         prepare(call.run, call.source, made[PrepareConfig])
     elif call.verb == "fit":
         fit(call.run, made[FitConfig], made[PushConfig], made[TrackConfig])
@@ -149,6 +178,10 @@ def dispatch(call: argparse.Namespace) -> None:
         evaluate(call.run, made[EvaluateConfig], made[TrackConfig])
     elif call.verb == "publish":
         publish(call.run, made[PublishConfig])
+    elif call.verb == "deploy":
+        deploy(made[DeployConfig])
+    elif call.verb == "rent":
+        rent(call.source, made)
     else:
         everything(call.run, call.source, made)
 

@@ -19,7 +19,7 @@ from train import account
 from train.blocks import KEYS, Columns, Tally, cleaned, stored
 from train.config import PrepareConfig
 from train.duplicates import SIDES, choose, judge, made_uids, near_duplicates, sides
-from train.fetching import fetch
+from train.fetching import fetch, hub_dataset
 from train.reading import Block, CatalogueError, Part, blocks, identity, source_parts
 from train.shards import count_dropped, stored_records, write_lines, write_records
 
@@ -37,7 +37,8 @@ def prepare(source: str, run: Path, config: PrepareConfig | None = None, progres
     folder, building = run / "catalogue", run / "catalogue.building"
     try:
         parts = source_parts(fetch(source, run / "source", progress))
-        wanted = {"source": identity(source, parts), "options": config.options()}
+        dataset = {"dataset": name} if (name := hub_dataset(source)) else {}
+        wanted = {"source": identity(source, parts) | dataset, "options": config.options()}
         saved = _saved_report(folder)
         if wanted.items() <= saved.items():
             if config.jsonl and not (folder / "prompts.jsonl").is_file():

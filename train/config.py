@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 
 
@@ -92,6 +93,21 @@ class EvaluateConfig(Checked):
     score_batch: int = option(64, "items scored in one batch", low=1)
 
 
+def no_repositories(named: dict[str, str]) -> list[str]:
+    """Returns the problems of {option: repository on the Hub}; an empty one is none."""
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+    problems = []
+    for name, value in named.items():
+        try:
+            validate_repo_id(value or "user/name")
+            if value and value.count("/") != 1:
+                raise HFValidationError("it has no user")
+        except HFValidationError:
+            problems.append(f"{name} is {value!r}, which is no repository: give user/name, of letters, digits, -, _ and .")
+    return problems
+
+
 @dataclass(frozen=True)
 class CompareConfig(Checked):
     """How runs are compared."""
@@ -135,8 +151,6 @@ class PublishConfig(Checked):
     dry_run: bool = option(False, "only list what would go, without any network")
 
     def __post_init__(self) -> None:
-        from huggingface_hub.utils import HFValidationError, validate_repo_id
-
         super().__post_init__()
         chosen = [f"--{item.name.replace('_', '-')}" for item in fields(self) if getattr(self, item.name)]
         if chosen and not self.to:
@@ -144,13 +158,7 @@ class PublishConfig(Checked):
         problems = [f"{first} and {second} contradict each other" for first, second in (
             ("--private", "--public-catalogue"), ("--catalogue", "--no-catalogue"),
             ("--public-catalogue", "--no-catalogue")) if {first, second} <= set(chosen)]
-        for name, value in (("--to", self.to), ("--catalogue", self.catalogue_repo)):
-            try:
-                validate_repo_id(value or "user/name")
-                if value and value.count("/") != 1:
-                    raise HFValidationError("it has no user")
-            except HFValidationError:
-                problems.append(f"{name} is {value!r}, which is no repository: give user/name, of letters, digits, -, _ and .")
+        problems += no_repositories({"--to": self.to, "--catalogue": self.catalogue_repo})
         if self.to and self.to == self.catalogue:
             problems.append("--to and --catalogue are the same")
         if problems:
@@ -160,3 +168,53 @@ class PublishConfig(Checked):
     def catalogue_repo(self) -> str:
         """The catalogue's repository; empty where it stays here."""
         return "" if self.no_catalogue or not self.to else self.catalogue or f"{self.to}-catalogue"
+
+
+@dataclass(frozen=True)
+class MergeConfig(Checked):
+    """How a merged model is compared with base and adapter apart."""
+
+    items: int = option(8, "questions of each scored set whose answers are compared, at most", low=1)
+
+
+@dataclass(frozen=True)
+class DeployConfig(Checked):
+    """A Space and what it serves; without an adapter, the embedded sample."""
+
+    to: str = option("", "the Space on the Hub, user/name; made if there is none")
+    run: str = option("", "a published run's folder, whose adapter and catalogue are served")
+    adapter: str = option("", "the adapter's repository on the Hub, user/name")
+    catalogue: str = option("", "the catalogue's repository, a data set; without one, questions are answered from memory")
+    base: str = option("", "the base's repository; the adapter says which, this only makes sure")
+    hardware: str = option("", "such as zero-a10g, t4-small or cpu-basic; the Hub's own choice if not set")
+    private: bool = option(False, "nobody else may see the Space")
+    dry_run: bool = option(False, "only list what would go; nothing is changed on the Hub")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        problems = [] if self.to else ["--to is missing: give the Space, user/name"]
+        if self.run and (self.adapter or self.catalogue):
+            problems.append("--run says which adapter and catalogue are served: leave --adapter and --catalogue out")
+        problems += [f"--{name} needs --adapter" for name in ("base", "catalogue")
+                     if getattr(self, name) and not (self.adapter or self.run)]
+        problems += no_repositories({"--to": self.to, "--adapter": self.adapter, "--catalogue": self.catalogue,
+                                     "--base": self.base})
+        if problems:
+            raise ConfigError("; ".join(problems))
+
+
+@dataclass(frozen=True)
+class RentConfig(Checked):
+    """The machine that is rented, and how what is here gets there."""
+
+    flavor: str = option("a100-large", "the machine, as `hf jobs hardware` lists them")
+    timeout: str = option("12h", "when it is given back at the latest, done or not: 90m, 12h, 2d")
+    code: str = option("", "the private repository that takes what is run there; TO-code if not set")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        problems = no_repositories({"--code": self.code})
+        if not re.fullmatch(r"[1-9]\d*[smhd]", self.timeout):
+            problems.append(f"--timeout is {self.timeout!r}: give a number and s, m, h or d, such as 12h")
+        if problems:
+            raise ConfigError("; ".join(problems))

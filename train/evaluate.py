@@ -71,7 +71,7 @@ def digest(what) -> str:
 def _kept(path: Path) -> dict[tuple, dict]:
     lines: dict[tuple, dict] = {}
     if path.is_file():
-        for text in path.read_text(encoding="utf-8").splitlines():
+        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 line = json.loads(text)
             except ValueError:

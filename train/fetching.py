@@ -56,6 +56,12 @@ def fetch(source: str, cache: Path, progress: bool = True) -> Path:
                          "user/name: check its spelling")
 
 
+def hub_dataset(source: str) -> str | None:
+    """Returns the user/name of a source that is a data set on the Hub, None for any other."""
+    hub = None if os.path.exists(source) or source.lower().endswith(KINDS) else HUB.fullmatch(source)
+    return hub and hub[1]
+
+
 def _from_drive(source: str, place: Path, progress: bool) -> Path:
     """Returns the whole file that is on Google Drive."""
     import gdown  # slow to load

@@ -14,9 +14,9 @@ from huggingface_hub import ModelCard, get_token
 from safetensors import SafetensorError, safe_open
 
 from space.index import SourceError, open_index
+from train.card import CARD, PLACEHOLDER
 from train.evaluation import EVALUATION
 from train.evaluation import faults as evaluation_faults
-from train.report import CARD, PLACEHOLDER
 
 # What each verb leaves in a run; a file of a place that is not named here may be there too.
 MADE = {

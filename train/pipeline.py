@@ -11,7 +11,7 @@ from space.base import load_base, load_tokenizer
 from space.pair import Pair, Rows, load_pair
 from space.sources import Catalogue
 from space.wording import Wording
-from train import evaluate, evaluation, leaks, page, qlora, report, statistics, tracking
+from train import card, evaluate, evaluation, leaks, page, qlora, report, statistics, tracking
 from train.catalogue import load_records
 from train.config import ConfigError, EvaluateConfig, FitConfig, PushConfig, TrackConfig
 from train.examples import Examples
@@ -85,7 +85,7 @@ def evaluate_run(run: Path, config: EvaluateConfig, track: TrackConfig = qlora.U
         "metrics.json": json.dumps(metrics, indent=1) + "\n",
         evaluation.EVALUATION: json.dumps(about, indent=1) + "\n",
         "report.html": page.report(run, record, about, metrics, lines, pair.wording),
-        "README.md": report.card(run, record, metrics, lines, config.shots, checked),
+        "README.md": card.card(run, fit_config.base, metrics, lines, config.shots, checked),
     }.items():
         (unfinished / name).write_text(text, encoding="utf-8")
     report.plot_loss(run / "history.jsonl", unfinished / "plots" / "loss.png")

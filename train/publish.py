@@ -9,6 +9,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from train.card import for_repository
 from train.config import ConfigError, PublishConfig
 from train.inspection import problems
 from train.sending import CHECKPOINT, HubError, IsPublic, Sent, send
@@ -104,7 +105,9 @@ def publish(run: Path, config: PublishConfig) -> None:
 
 def pack(run: Path, config: PublishConfig) -> list[Parcel]:
     """Returns what goes where."""
-    parcels = [Parcel("adapter", config.to, "model", config.private, adapter_files(run),
+    shown = config.catalogue_repo if config.private or config.public_catalogue else ""  # a link that its readers may follow
+    told = for_repository((run / "adapter" / "README.md").read_text("utf-8"), config.to, shown or None).encode()
+    parcels = [Parcel("adapter", config.to, "model", config.private, adapter_files(run) | {"README.md": told},
                       "leave --private out")]
     repo = config.catalogue_repo
     if repo:

@@ -1,9 +1,8 @@
-"""What a person reads of a run: the table, the plots and the filled model card."""
+"""What a person reads of a run: the table of scores and the plots."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,21 +10,14 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-from huggingface_hub import EvalResult, ModelCardData
 
 from train.statistics import shown
 
-CARD = Path(__file__).resolve().parent.parent / "model_card.md"
 COLUMNS = {"base": "base", "few_shot": "base, {shots} examples", "retrieved": "first record", "tuned": "tuned"}
 # What the table shows; metrics.json has every metric.
 HEADLINE = ("rougeL", "rougeL_unicode", "token_f1", "loss", "supported", "invented_numbers", "invented_names", "source_right",
             "says_absent")
-PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 INK = {"base": "#8a8178", "few_shot": "#c9b79c", "retrieved": "#6f8f9c", "tuned": "#b4532a"}
-
-
-class CardError(ValueError):
-    """The card's template asks for something that the run does not say."""
 
 
 def table_rows(metrics: dict, shots: int) -> list[list[str]]:
@@ -115,67 +107,3 @@ def _save(figure, axes, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     plt.close(figure)
-
-
-# --- the card --------------------------------------------------------------------------------------------------------
-
-
-def fill_card(template: str, values: dict[str, str]) -> str:
-    """Returns the template with every {placeholder} filled; raises CardError that names those left over."""
-    missing = sorted({name for name in PLACEHOLDER.findall(template) if name not in values})
-    if missing:
-        raise CardError(f"the card has nothing to say for {', '.join(missing)}")
-    return PLACEHOLDER.sub(lambda found: str(values[found[1]]), template)
-
-
-def card(run: Path, record: dict, metrics: dict, samples: Sequence[dict], shots: int, checked: dict[str, int]) -> str:
-    """Returns the adapter's card from the run's own files: run.json, report.json, metrics.json, samples.jsonl.
-
-    `checked` is what leaks.check() compared.
-    """
-    report = json.loads((run / "catalogue" / "report.json").read_text(encoding="utf-8"))
-    config, base = record["config"], record["base"]
-    name = f"{base['name'].split('/')[-1]}-{run.resolve().name}"
-    few_shot = any("few_shot" in scores for scores in metrics.values())
-    note = f" The base is also shown with {shots} worked examples in its prompt, its best fair chance." if few_shot else ""
-    return fill_card(CARD.read_text(encoding="utf-8"), {
-        **{key: f"{report[key]:,}" for key in ("read", "kept")},
-        "source": report["source"]["name"], "sha256": report["source"]["sha256"],
-        **{key: f"{record[key]:,}" for key in ("steps", "tokens", "seconds", "adapter_parameters")},
-        "checked_items": f"{checked['items']:,}", "checked_records": f"{checked['records']:,}",
-        "metadata": metadata(name, base, metrics), "name": name, "base": base["name"], "base_revision": base["revision"],
-        "precision": config["precision"], "learned": config["learn"] or report["splits"]["train"],
-        "hardware": record["hardware"], "few_shot_note": note, "table": as_markdown(table_rows(metrics, shots)),
-        "dropped": ", ".join(f"{count} {reason}" for reason, count in report["dropped"].items()) or "none",
-        "hyperparameters": as_markdown([["option", "value"], *([key, str(value)] for key, value in config.items())]),
-        "libraries": ", ".join(f"{key} {value}" for key, value in record["libraries"].items()),
-        "samples": sample_pairs(samples), "question": samples[0]["question"].replace('"', "'"),
-    })
-
-
-def metadata(name: str, base: dict, metrics: dict) -> str:
-    """Returns the card's YAML; a base that is a folder is no Hub id and is left out."""
-    results = [EvalResult(task_type="text-generation", dataset_type="catalogue", dataset_name=f"catalogue, {title}",
-                          dataset_split=title, metric_type=metric, metric_value=value)
-               for title, scores in metrics.items() for metric, value in scores["tuned"].items()]
-    hub = {} if base["revision"].startswith("sha256:") else {"base_model": base["name"]}
-    data = ModelCardData(language=["en", "pt"], library_name="peft", pipeline_tag="text-generation", model_name=name,
-                         tags=["lora", "qlora", "shelftalk"], eval_results=results, base_model_relation="adapter", **hub)
-    return data.to_yaml()
-
-
-def sample_pairs(samples: Sequence[dict]) -> str:
-    """Returns three pairs of answers: where tuning helped most, where it helped least, and the middle one."""
-    from train.measures import token_f1
-
-    ranked = sorted(samples, key=lambda line: token_f1(line["tuned"], line["reference"])
-                    - token_f1(line["base"], line["reference"]), reverse=True)
-    chosen = (("Helped most", ranked[0]), ("In the middle", ranked[len(ranked) // 2]), ("Helped least", ranked[-1]))
-    return "\n\n".join(
-        f"**{title}** ({line['set']})\n\n" + as_markdown([["", ""], *(
-            [key, _cell(line[key])] for key in ("question", "reference", "base", "tuned"))]) for title, line in chosen)
-
-
-def _cell(text: str, limit: int = 400) -> str:
-    text = text if len(text) <= limit else text[:limit] + " ..."
-    return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;")

@@ -117,11 +117,9 @@ def rebuild(run: Path, base: bool = False, adapter: bool = False, out: Path | No
     if adapter or not source.is_file():
         write_catalogue(source)
     fitting = replace(RECIPE, base=str(out / "base"), max_steps=max_steps)
-    # The base with worked examples is for the table that `make run` prints; the card can do without.
-    scoring = EvaluateConfig(items=items, shots=0) if adapter else EvaluateConfig(items=items)
-    everything(run, str(source), {type(config): config for config in (PrepareConfig(), fitting, PushConfig(), TrackConfig(),
-                                                                      scoring, PublishConfig())})
+    configs = PrepareConfig(), fitting, EvaluateConfig(items=items), PushConfig(), TrackConfig(), PublishConfig()
+    everything(run, str(source), {type(config): config for config in configs})
     if adapter:
-        for name in ("catalogue", "adapter"):
+        for name in ("catalogue", "adapter", "plots"):
             shutil.rmtree(out / name, ignore_errors=True)
             shutil.copytree(run / name, out / name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -78,7 +79,7 @@ class Client(httpx2.Client):
 
 
 HOOKS = get_session().event_hooks  # the library's own
-set_client_factory(lambda: Client(event_hooks=HOOKS, follow_redirects=True))
+set_client_factory(lambda: Client(event_hooks=HOOKS, follow_redirects=True, timeout=None))
 
 
 @dataclass(frozen=True)
@@ -91,31 +92,30 @@ class Sent:
     new: bool
 
 
-def send(files: Mapping[str, Path | bytes], repo: str, kind: str = "model", *, message: str, private: bool = False,
+def send(files: Mapping[str, Path | bytes | None], repo: str, kind: str = "model", *, message: str, private: bool = False,
          progress: bool = True, without: Sequence[str] = ()) -> Sent:
     """Makes {path in the repository: file} one commit on top of what the repository holds, and makes the repository first.
 
-    `kind` is "model", "dataset" or "space" (Gradio). Other files there stay, but for the folders `without`; unchanged
-    content makes no commit, so that a second call is safe; two calls at once both end, one on top of the other. With
-    `private` nothing goes to a public repository. Raises HubError, without a token in it.
+    `kind` is "model", "dataset" or "space" (Gradio). A file that is None is removed; others there stay, but for the folders
+    `without`; unchanged content makes no commit, so that a second call is safe; two calls at once both end, one on top of
+    the other. With `private` nothing goes to a public repository. Raises HubError, without a token in it.
     """
     before: list[str] = []
-    for attempt in range(TRIES):
+    for attempt in itertools.count(1):
         try:
             return _try(files, repo, kind, message, private, progress, without, before)
         except (httpx2.HTTPError, ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
             again = passing(error)
             if again is None:
                 raise HubError(f"{repo} on the Hub: {words(error, repo)}") from error
-        pause = PAUSE * 2**attempt if again.wait is None else again.wait
-        if attempt == TRIES - 1 or pause > LONGEST_PAUSE:
+        pause = PAUSE * 2**(attempt - 1) if again.wait is None else again.wait
+        if attempt == TRIES or pause > LONGEST_PAUSE:
             asked = f", it asks to wait {again.wait:,.0f} s" if again.wait else ""
-            raise HubError(f"{repo} on the Hub: {again}{asked}; tried {attempt + 1} times") from again
+            raise HubError(f"{repo} on the Hub: {again}{asked}; tried {attempt} times") from again
         time.sleep(pause)
-    raise AssertionError("unreachable")
 
 
-def _try(files: Mapping[str, Path | bytes], repo: str, kind: str, message: str, private: bool, progress: bool,
+def _try(files: Mapping[str, Path | bytes | None], repo: str, kind: str, message: str, private: bool, progress: bool,
          without: Sequence[str], before: list[str]) -> Sent:
     """Sends once. `before` keeps the commit at the first try: a later try may find what an earlier one brought there."""
     api = HfApi(library_name=LIBRARY, library_version=VERSION)
@@ -127,7 +127,8 @@ def _try(files: Mapping[str, Path | bytes], repo: str, kind: str, message: str, 
     if private and not info.private:
         raise IsPublic(f"{repo} on the Hub is public, and this was to stay private: make it private in its settings")
     before.append(info.sha)
-    operations = [CommitOperationAdd(path, content) for path, content in files.items()]
+    operations = [CommitOperationDelete(path) if content is None else CommitOperationAdd(path, content)
+                  for path, content in files.items()]
     there = [file.rfilename for file in info.siblings or ()]
     operations += [CommitOperationDelete(f"{folder}/") for folder in without if any(
         name.startswith(f"{folder}/") for name in there)]
@@ -183,7 +184,7 @@ def words(error: Exception, repo: str) -> str:
     if isinstance(cause, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set: unset it"
     if isinstance(cause, GatedRepoError):
-        return f"HTTP 403, it is gated: ask for access at https://huggingface.co/{repo}"
+        return f"HTTP {cause.response.status_code}, it is gated: ask for access at https://huggingface.co/{repo}"
     if isinstance(cause, HfHubHTTPError):
         status = cause.response.status_code
         said = f" ({redacted(cause.server_message)})" if cause.server_message else ""

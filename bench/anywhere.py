@@ -1,0 +1,97 @@
+"""The embedded adapter in a virtual environment with peft and transformers alone: does it say what the page says?"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from bench.figures import ROOT, Figure, Options, Outcome, Skipped
+from bench.startup import SAMPLE, need_sample
+from space.decode import stream_tokens
+from space.pair import Pair, load_pair
+from space.prompt import messages, prompt_ids
+from space.sources import Catalogue
+from train.merge import agreement
+
+TOKENS = 32
+QUESTIONS = 16  # from memory, and as many with records
+PACKAGES = ("peft", "transformers", "torch==2.13.0", "bitsandbytes")
+SAME = ("AutoPeftModelForCausalLM", "PeftModel", "pipeline(model)", "pipeline(adapter) in fp32")  # PEFT's sums
+
+
+def measure(options: Options) -> Outcome:
+    """Installs the four packages in an empty folder, loads the adapter there in every way, and compares the tokens."""
+    need_sample()
+    pair = load_pair(str(SAMPLE / "base"), str(SAMPLE / "adapter"))
+    asked = questions(1 if options.tiny else QUESTIONS)
+    prompts = [prompt_ids(pair.tokenizer, pair.wording, *question) for question in asked]
+    page = [tuned(pair, prompt) for prompt in prompts]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        python = Path(sys.executable) if options.tiny else environment(folder / "venv", *PACKAGES)
+        said = elsewhere(folder, python, [messages(pair.wording, *question) for question in asked])
+    found = [Figure("prompts equal to apply_chat_template's", agreement(prompts, said["prompts"])["equal"], low=1.0)]
+    samples = {"questions": [question[1] for question in asked], "page": texts(pair, page), "versions": said["versions"]}
+    for precision in ("nf4", "bf16", "fp32"):
+        for way, answers in said[precision].items():
+            samples[f"{precision}, {way}"] = texts(pair, answers)
+            agreed, name = agreement(page, answers), f"{precision}, {way}"
+            exact = precision == "nf4" and way in SAME
+            found.append(Figure(f"{name}: answers equal to the page's", agreed["equal"], low=1.0 if exact else None))
+            if not exact:
+                found.append(Figure(f"{name}: before the first difference", agreed["common_prefix"]))
+    return Outcome(found, samples)
+
+
+def texts(pair: Pair, answers: list[list[int]]) -> list[str]:
+    """Returns the answers (token ids) as they read."""
+    return [pair.tokenizer.decode(answer) for answer in answers]
+
+
+def questions(count: int) -> list[tuple]:
+    """Returns (task, text, records) for `count` titles of the sample, each asked from memory and with its records."""
+    catalogue = Catalogue.open(SAMPLE / "catalogue")
+    asked = []
+    for title in catalogue.titles(count):
+        text = f"What is {title}?"
+        asked += [("describe", text, []), ("answer", text, catalogue.search(text, 3))]
+    return asked
+
+
+def tuned(pair: Pair, prompt: list[int], tokens: int = TOKENS) -> list[int]:
+    """Returns the first tokens of the page's tuned answer, from the batch of both."""
+    rows = [row[1] for row in stream_tokens(pair, [prompt, prompt], 1, tokens)]
+    return [token for token in rows if token is not None]
+
+
+def environment(folder: Path, *packages: str) -> Path:
+    """Makes a virtual environment with these packages and returns its Python; raises Skipped where pip cannot."""
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    python = folder / "bin" / "python"
+    done = subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages],
+                          capture_output=True, text=True)
+    if done.returncode:
+        raise Skipped(f"pip cannot install {', '.join(packages)}: {done.stderr.strip().splitlines()[-1]}")
+    return python
+
+
+def elsewhere(folder: Path, python: Path, chats: list) -> dict:
+    """Returns what stranger.py writes, run in `folder` beside copies of the sample's base and adapter."""
+    shutil.copytree(SAMPLE / "adapter", folder / "adapter")
+    base = json.loads((folder / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
+    shutil.copytree(SAMPLE / "base", folder / base)
+    shutil.copy(ROOT / "bench" / "stranger.py", folder)
+    asked = {"adapter": "adapter", "base": base, "chats": chats, "tokens": TOKENS}
+    (folder / "ask.json").write_text(json.dumps(asked), encoding="utf-8")
+    done = subprocess.run([python, "-I", "stranger.py", "ask.json", "said.json"], cwd=folder, capture_output=True, text=True,
+                          env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())})
+    if done.returncode:
+        raise RuntimeError(f"stranger.py failed:\n{done.stderr[-3000:]}")
+    return json.loads((folder / "said.json").read_text(encoding="utf-8"))

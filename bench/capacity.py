@@ -1,0 +1,82 @@
+"""What an adapter can hold: how much of what it learned by heart it says again, by records and by rank."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from bench.figures import ROOT, Figure, Options, Outcome
+from bench.startup import SAMPLE, need_sample
+from space.base import load_base, load_tokenizer
+from space.decode import complete
+from space.pair import load_pair
+from train import qlora
+from train.catalogue import prepare
+from train.config import FitConfig, PrepareConfig
+from train.evaluate import MARGIN
+from train.measures import Rouge
+from train.pipeline import load_examples
+from train.sample import RECIPE
+
+RUNS = ROOT / "runs" / "capacity"  # kept: a measurement that was cut off goes on from its checkpoints
+RECORDS, RANKS, ASKED, BATCH = (100, 300, 1000), (4, 64), 200, 64
+
+
+def measure(options: Options) -> Outcome:
+    """Trains on nothing but questions from memory, the same number of times each, and asks for up to 200 records again."""
+    need_sample()
+    counts, ranks = ((4, 8), (2,)) if options.tiny else (RECORDS, RANKS)
+    figures, samples = [], {}
+    for rank in ranks:
+        for count in counts:
+            config = replace(RECIPE, base=str(SAMPLE / "base"), learn=count, rank=rank, alpha=2.0 * rank, answers=0.0,
+                             absent=0.0, follow_ups=0.0, summaries=0.0, max_steps=2 if options.tiny else None)
+            run = RUNS / f"{'tiny-' if options.tiny else ''}{count}-{rank}"
+            samples[f"{count}-{rank}"] = found = recall(run, config)
+            figures += [Figure(f"{count} records, rank {rank}: ROUGE-L of seen titles", found["rougeL"]),
+                        Figure(f"{count} records, rank {rank}: said word for word", found["exact"])]
+    if not options.tiny:
+        plot(samples, ROOT / "bench" / "results" / f"{datetime.date.today()}-capacity.png")
+    return Outcome(figures, samples)
+
+
+def recall(run: Path, config: FitConfig) -> dict:
+    """Trains a run, or goes on with it, and returns how its answers from memory agree with what it learned."""
+    prepare(str(SAMPLE / "trn.json"), run, PrepareConfig(), progress=False)
+    if not qlora.is_done(run):
+        model, base = load_base(config.base, precision=config.precision, training=True)
+        tokenizer = load_tokenizer(config.base)
+        qlora.fit(run, model, base, load_examples(run, config, tokenizer, model.config.max_position_embeddings))
+    pair = load_pair(config.base, str(run / "adapter"), precision=config.precision)
+    examples = load_examples(run, config, pair.tokenizer, pair.window, pair.wording)
+    items = examples.sets(ASKED)["seen"]
+    rows = examples.encoded(items)
+    prompts = [[token for token, label in zip(row["input_ids"], row["labels"], strict=True) if label < 0] for row in rows]
+    longest = max(sum(label >= 0 for label in row["labels"]) for row in rows)
+    said = [answer for start in range(0, len(prompts), BATCH)
+            for answer in complete(pair, prompts[start:start + BATCH], longest + MARGIN, tuned=True)]
+    scores = Rouge().compute(predictions=said, references=[item.answer for item in items])["rougeL"]
+    record = json.loads((run / "adapter" / "run.json").read_text(encoding="utf-8"))
+    return {"rougeL": round(sum(scores) / len(scores), 4), "asked": len(items),
+            "exact": round(sum(one == item.answer for one, item in zip(said, items, strict=True)) / len(items), 4),
+            "parameters": record["adapter_parameters"], "tokens": record["tokens"], "seconds": record["seconds"]}
+
+
+def plot(samples: dict, path: Path) -> None:
+    """Draws recall by records, a line a rank."""
+    figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
+    for rank in RANKS:
+        axes.plot(RECORDS, [samples[f"{count}-{rank}"]["rougeL"] for count in RECORDS], marker="o", label=f"rank {rank}")
+    axes.set(xlabel="records learned, each asked 20 times", ylabel="ROUGE-L of seen titles", xscale="log", ylim=(0, 1.05))
+    axes.set_xticks(RECORDS, [str(count) for count in RECORDS])
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

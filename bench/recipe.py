@@ -1,0 +1,51 @@
+"""The recipe's choices, each changed alone: 300 steps and three seeds each, on the sample."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from statistics import mean, stdev
+
+from bench.figures import ROOT, Figure, Options, Outcome
+from bench.startup import SAMPLE, need_sample
+from train import pipeline
+from train.catalogue import prepare
+from train.config import EvaluateConfig, FitConfig, PrepareConfig, PushConfig
+from train.sample import RECIPE
+
+RUNS = ROOT / "runs" / "recipe"  # kept: a measurement that was cut off goes on from its runs
+STEPS, SEEDS, ITEMS = 300, (1, 2, 3), 100
+CHOICES = {
+    "as it is": {},
+    "rank 8": {"rank": 8, "alpha": 16.0}, "rank 64": {"rank": 64, "alpha": 128.0},
+    "half the learning rate": {"learning_rate": 1.75e-3}, "twice the learning rate": {"learning_rate": 7e-3},
+    "half the answers": {"answers": 0.13}, "twice the answers": {"answers": 0.52},
+    "half of what is absent": {"absent": 0.115},
+}
+SHOWN = (("seen", "rougeL"), ("unseen", "rougeL"), ("grounded", "rougeL"), ("grounded", "source_right"),
+         ("absent", "says_absent"))
+
+
+def measure(options: Options) -> Outcome:
+    """Trains and scores every choice with every seed; reports the mean over the seeds, and their standard deviation."""
+    need_sample()
+    steps, seeds, items = (2, (1, 2), 2) if options.tiny else (STEPS, SEEDS, ITEMS)
+    figures, samples = [], {}
+    for choice, changes in list(CHOICES.items())[:2 if options.tiny else None]:
+        config = replace(RECIPE, base=str(SAMPLE / "base"), max_steps=steps, **changes)
+        samples[choice] = [scored(choice, replace(config, seed=seed), items, options.tiny) for seed in seeds]
+        for title, metric in SHOWN:
+            values = [scores[title]["tuned"][metric] for scores in samples[choice]]
+            figures += [Figure(f"{choice}: {title}, {metric}", mean(values)),
+                        Figure(f"{choice}: {title}, {metric}, standard deviation over seeds", stdev(values))]
+    return Outcome(figures, {"steps": steps, "choices": samples})
+
+
+def scored(choice: str, config: FitConfig, items: int, tiny: bool) -> dict:
+    """Returns the metrics of one choice with one seed, from its own run."""
+    run = RUNS / f"{'tiny-' if tiny else ''}{choice.replace(' ', '-')}-{config.seed}"
+    prepare(str(SAMPLE / "trn.json"), run, PrepareConfig(), progress=False)
+    pipeline.fit_run(run, config, PushConfig())
+    pipeline.evaluate_run(run, EvaluateConfig(items=items, shots=0))
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    return {title: {"n": scores["n"], "tuned": scores["tuned"]} for title, scores in metrics.items()}
