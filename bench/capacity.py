@@ -37,7 +37,7 @@ def measure(options: Options) -> Outcome:
     for rank in ranks:
         for count in counts:
             config = replace(RECIPE, base=str(SAMPLE / "base"), learn=count, rank=rank, alpha=2.0 * rank, answers=0.0,
-                             absent=0.0, follow_ups=0.0, summaries=0.0, max_steps=2 if options.tiny else None)
+                             absent=0.0, follow_ups=0.0, summarize=0.0, max_steps=2 if options.tiny else None)
             run = RUNS / f"{'tiny-' if options.tiny else ''}{count}-{rank}"
             samples[f"{count}-{rank}"] = found = recall(run, config)
             figures += [Figure(f"{count} records, rank {rank}: ROUGE-L of seen titles", found["rougeL"]),

@@ -17,8 +17,8 @@ from train.config import ConfigError, TrackConfig
 from train.sample import write_catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
-QUICK = ["--learn", "8", "--max-steps", "12", "--save-steps", "2", "--rank", "4", "--batch-size", "4", "--answer-tokens", "60",
-         "--max-length", "400"]
+QUICK = ["--learn", "8", "--epochs", "4", "--max-steps", "12", "--save-steps", "2", "--rank", "4", "--batch-size", "4",
+         "--answer-tokens", "60", "--max-length", "400"]
 
 
 @pytest.mark.parametrize("name", ["mlflow", "trackio"])
