@@ -81,6 +81,15 @@ def length(page, side: str) -> int:
     return len(words.inner_text()) if words.count() else 0
 
 
+def point_at(page, token) -> None:
+    """Moves the pointer to the middle of a token's first line; what an element is in the middle of may be its neighbour."""
+    page.mouse.move(*token.evaluate("""token => {
+        token.scrollIntoView({block: "center"});
+        const line = token.getClientRects()[0];
+        return [line.x + line.width / 2, line.y + line.height / 2];
+    }"""))
+
+
 def test_both_columns_grow_and_the_cited_record_is_marked(page, engine):
     top = page.locator(".shelf").bounding_box()["y"]
     ask(page, "What is it?")
@@ -170,7 +179,7 @@ def test_what_changed_is_shown_on_demand_by_pointer_and_by_keyboard(page, engine
     why, wide = button(page, TEXT["changed"]), page.viewport_size["width"] > 720
     expect(why).to_be_disabled()
     ask(page, "What is it?")
-    expect(page.locator(".card[aria-busy=true]")).to_have_count(0)
+    expect(why).to_be_enabled()
     assert engine.calls[-1][0] == "answer", "nothing is explained before somebody wants to know"
     why.click()
     expect(page.locator(".changed")).to_contain_text("Fine-tuning made ")
@@ -181,7 +190,7 @@ def test_what_changed_is_shown_on_demand_by_pointer_and_by_keyboard(page, engine
     expect(why).to_be_disabled()
     # Wide, the most changed token's details stand there from the start; on a phone they would cover the text.
     expect(detail).to_have_count(1 if wide else 0)
-    tokens.nth(3).hover()
+    point_at(page, tokens.nth(3))
     expect(detail).to_have_count(1)
     expect(detail).to_contain_text("75%")
     expect(detail).to_contain_text("<b>metal</b>")
@@ -194,13 +203,12 @@ def test_what_changed_is_shown_on_demand_by_pointer_and_by_keyboard(page, engine
     expect(page.locator(".changed input:focus")).to_have_attribute("aria-label", re.compile(r"before fine-tuning"))
     ask(page, "Another one")
     expect(page.locator(".changed")).to_have_count(0)
-    expect(page.locator(".card[aria-busy=true]")).to_have_count(0)
     expect(why).to_be_enabled()
 
 
 def test_nothing_else_is_asked_while_an_answer_is_explained_and_stop_ends_that_too(page, engine):
     ask(page, "What is it?")
-    expect(page.locator(".card[aria-busy=true]")).to_have_count(0)
+    expect(button(page, TEXT["changed"])).to_be_enabled()
     engine.delay = 0.2
     button(page, TEXT["changed"]).click()
     expect(page.get_by_text(TEXT["changed_waiting"])).to_be_visible()
