@@ -48,7 +48,7 @@ def chance(logprob: float) -> str:
     percent = 100 * math.exp(logprob)
     if percent >= 99.95:
         return TEXT["over"].format(percent="99.9%")
-    if percent < 0.001:
+    if round(percent, 6) < 0.001:
         return TEXT["under"].format(percent="0.001%")
     if percent >= 99.5:
         return f"{percent:.1f}%"

@@ -52,7 +52,7 @@ def test_the_space_starts_where_nothing_of_trainings_is_installed():
     own = set(pinned(ROOT / "requirements.txt")) | {"gradio_client"}
     banned = {name.replace("-", "_") for name in pinned(ROOT / "train/requirements.txt")} - own - {
         # These come with what the Space itself installs.
-        "httpx2", "orjson", "pyarrow", "requests", "safetensors", "urllib3", "xxhash"}
+        "httpx2", "jinja2", "orjson", "pyarrow", "requests", "safetensors", "urllib3", "xxhash"}
     program = f"""
 import importlib.machinery
 banned = {sorted(banned | {"train", "trl", "sklearn", "scipy"})!r}

@@ -58,7 +58,8 @@ def rent(source: str, configs: Mapping[type, Checked]) -> None:
 def code_files() -> dict[str, Path]:
     """Returns what training runs: train/, space/ without its sample, the requirements and the card to fill."""
     paths = [ROOT / name for name in ("requirements.txt", "train/requirements.txt", "model_card.md", "LICENSE")]
-    paths += [path for folder in ("space", "train") for path in sorted((ROOT / folder).rglob("*")) if path.suffix in SUFFIXES]
+    paths += [path for path in sorted((ROOT / "space").rglob("*")) if path.suffix in SUFFIXES]
+    paths += [path for path in sorted((ROOT / "train").rglob("*")) if path.suffix in (*SUFFIXES, ".html", ".md")]
     return {path.relative_to(ROOT).as_posix(): path for path in paths}
 
 
