@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from train.card import for_repository
 from train.config import ConfigError, PublishConfig
 from train.inspection import problems
 from train.sending import CHECKPOINT, HubError, IsPublic, Sent, send
+from train.whole import write_whole
 
 PUBLISHED = "published.json"  # in the run: which commit of which repository holds it
 DATA_CARD = """---
@@ -95,7 +95,7 @@ def publish(run: Path, config: PublishConfig) -> None:
                         private=parcel.private, progress=sys.stderr.isatty(),
                         without=[CHECKPOINT] if parcel.kind == "model" else [])
             published[parcel.name] = {"repo": sent.repo, "commit": sent.commit, "url": sent.url}
-            keep(run, published)
+            write_whole(run / PUBLISHED, json.dumps(published, indent=1) + "\n")
         except IsPublic as error:
             raise PublishError(f"{error}, or {parcel.opened_by}") from error
         except (HubError, OSError) as error:
@@ -138,13 +138,6 @@ def data_card(run: Path, adapter: str, repo: str) -> str:
     report = json.loads((run / "catalogue" / "report.json").read_text("utf-8"))
     return DATA_CARD.format(name=repo.split("/")[1], adapter=adapter, repo=repo, kept=f"{report['kept']:,}",
                             read=f"{report['read']:,}", source=report["source"]["name"], sha256=report["source"]["sha256"])
-
-
-def keep(run: Path, published: dict) -> None:
-    """Writes published.json, whole or not at all."""
-    unfinished = run / f"{PUBLISHED}.unfinished"
-    unfinished.write_text(json.dumps(published, indent=1) + "\n", encoding="utf-8")
-    os.replace(unfinished, run / PUBLISHED)
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
