@@ -58,6 +58,7 @@ class Examples:
         # What is not learned by heart teaches to read: its facts can only come from the prompt.
         self.read = self.train[len(self.learned):] or self.train
         self._held_back = {record["uid"] for record in self.unseen}
+        self._sets: dict[int, dict[str, list[Example]]] = {}  # every column is scored on the same: they are searched for once
         # What is summed up: texts with their summaries, as load_pairs() gives them, or else the contents themselves.
         self.pairs = pairs or {"train": (), "unseen": ()}
         self.summed_up = self.pairs["train"] if pairs else self.read
@@ -167,6 +168,8 @@ class Examples:
 
     def sets(self, items: int) -> dict[str, list[Example]]:
         """Returns the sets to score, up to `items` each, those that have any: seen, unseen, grounded, absent, summary."""
+        if items in self._sets:
+            return self._sets[items]
         made = {
             "seen": (self.describe(record, place) for place, record in enumerate(self.learned)),
             "unseen": (self.describe(record, place) for place, record in enumerate(self.scored)),
@@ -175,8 +178,8 @@ class Examples:
                        for place, (title, tongue) in enumerate(self.made_up("unseen", items))),
             "summary": (self.summarize(record) for record in self.held_out),
         }
-        sets = {name: self._first(items, examples) for name, examples in made.items()}
-        return {name: examples for name, examples in sets.items() if examples}
+        self._sets[items] = sets = {name: found for name, examples in made.items() if (found := self._first(items, examples))}
+        return sets
 
     def worked(self, example: Example, shots: int) -> Example:
         """Returns the example with up to `shots` worked examples of its task and language before it, as they fit."""
