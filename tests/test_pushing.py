@@ -60,10 +60,10 @@ def test_checkpoints_go_to_the_hub_and_come_back_on_another_machine(fitting, und
 
 def test_publishing_the_adapter_removes_the_checkpoint(hub, tmp_path):
     sending.send({f"checkpoint/{WHOLE}": b"{}", "README.md": b"# mine"}, REPO, message="a checkpoint")
-    sending.send({"adapter_config.json": b"{}"}, REPO, message="the adapter", without=[sending.CHECKPOINT])
+    sending.send({"adapter_config.json": b"{}"}, REPO, message="the adapter", owned=[sending.CHECKPOINT])
     assert {"adapter_config.json", "README.md"} <= set(hub.repo(REPO).files)
     assert not any(name.startswith("checkpoint") for name in hub.repo(REPO).files)
-    again = sending.send({"adapter_config.json": b"{}"}, REPO, message="the adapter", without=[sending.CHECKPOINT])
+    again = sending.send({"adapter_config.json": b"{}"}, REPO, message="the adapter", owned=[sending.CHECKPOINT])
     assert not again.new
 
 

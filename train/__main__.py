@@ -34,7 +34,8 @@ STEPS = {"prepare": (PrepareConfig, SummariesConfig), "fit": (FitConfig, PushCon
          "evaluate": (EvaluateConfig, TrackConfig),
          "publish": (PublishConfig,)}
 ALL = tuple(dict.fromkeys(config for configs in STEPS.values() for config in configs))
-CONFIGS = {**STEPS, "merge": (MergeConfig,), "all": ALL, "deploy": (DeployConfig,), "rent": (*ALL, RentConfig)}
+CONFIGS = {**STEPS, "compare": (CompareConfig,), "merge": (MergeConfig,), "all": ALL, "deploy": (DeployConfig,),
+           "rent": (*ALL, RentConfig)}
 
 
 def prepare(run: Path, source: str, config: PrepareConfig, summaries: SummariesConfig) -> None:
@@ -156,7 +157,6 @@ def build_parser() -> argparse.ArgumentParser:
     made["merge"].add_argument("--out", type=Path, default=None, help="the merged model's folder (default RUN/merged)")
     for name in (*STEPS, "merge", "all"):
         made[name].add_argument("--run", type=Path, required=True, help="the run's folder")
-    add_options(made["compare"], (CompareConfig,))
     made["compare"].add_argument("runs", type=Path, nargs="+", metavar="RUN", help="two or more; the first is the reference")
     made["sample"].add_argument("--base", action="store_true", help="pre-train the sample's base (long)")
     made["sample"].add_argument("--adapter", action="store_true", help="rebuild its catalogue and adapter (short)")
@@ -174,8 +174,6 @@ def dispatch(call: argparse.Namespace) -> None:
 
         return sample.rebuild(call.run, base=call.base, adapter=call.adapter, out=call.out, max_steps=call.max_steps,
                               items=call.items)
-    if call.verb == "compare":
-        return compare(call.runs, CompareConfig(call.gate, call.out))
     made = {config: config(**{item.name: getattr(call, item.name) for item in fields(config)}) for config in CONFIGS[call.verb]}
     if TrackConfig in made and made[TrackConfig].report_to != "none":
         from train import tracking
@@ -187,7 +185,9 @@ def dispatch(call: argparse.Namespace) -> None:
         raise ConfigError("--push-every is missing: --to says where checkpoints go; `publish` sends the adapter")
     if call.verb in ("publish", "rent") and not call.to:
         raise ConfigError("--to is missing: give the Hub repository, user/name")
-    if call.verb == "merge":
+    if call.verb == "compare":
+        compare(call.runs, made[CompareConfig])
+    elif call.verb == "merge":
         merge(call.run, call.out or call.run / "merged", made[MergeConfig])
     elif call.verb == "prepare":
         prepare(call.run, call.source, made[PrepareConfig], made[SummariesConfig])

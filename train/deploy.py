@@ -18,7 +18,7 @@ from train.publish import PUBLISHED, Parcel, listing
 from train.sending import LIBRARY, HubError, IsPublic, send, words
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS = "space/"  # the folder of a Space's repository in which a file that is not sent has no business
+OURS = "space"  # the folder of a Space's repository in which a file that is not sent has no business
 SUFFIXES = (".py", ".css")
 VARIABLES = ("BASE_MODEL", "BASE_REVISION", "ADAPTER", "ADAPTER_REVISION", "CATALOGUE", "CATALOGUE_REVISION")
 PICTURE = re.compile(r"!\[[^]]*\]\([^)]*\)\n+")
@@ -53,9 +53,8 @@ def deploy(config: DeployConfig) -> None:
     if config.dry_run:
         return
     with told(config.to):
-        there = prepare_space(api, config, served)
-    gone = {path: None for path in there if path.startswith(OURS) and path not in parcel.files}
-    sent = send({**parcel.files, **gone}, config.to, "space", message="Deploy the Space", private=config.private)
+        prepare_space(api, config, served)
+    sent = send(parcel.files, config.to, "space", message="Deploy the Space", private=config.private, owned=[OURS])
     print(f"deploy: {config.to} {'is at' if sent.new else 'has all of it already, at'} {sent.commit[:7]}: "
           f"https://huggingface.co/spaces/{config.to}", flush=True)
     if served.closed:
@@ -150,8 +149,8 @@ def readme(variables: dict[str, str]) -> str:
     return f"---\n{front}{links}---\n{lead.rstrip()}\n"
 
 
-def prepare_space(api: HfApi, config: DeployConfig, served: Served) -> list[str]:
-    """Makes the Space if there is none, gives it its variables, and returns the paths of its files.
+def prepare_space(api: HfApi, config: DeployConfig, served: Served) -> None:
+    """Makes the Space if there is none, and gives it its variables.
 
     The variables come first, so that a new Space starts once and with all it needs.
     """
@@ -172,4 +171,3 @@ def prepare_space(api: HfApi, config: DeployConfig, served: Served) -> list[str]
             api.add_space_variable(config.to, name, served.variables[name])
         elif name in before and name not in served.variables:
             api.delete_space_variable(config.to, name)
-    return [file.rfilename for file in info.siblings]

@@ -93,7 +93,7 @@ def publish(run: Path, config: PublishConfig) -> None:
         try:
             sent = send(parcel.files, parcel.repo, parcel.kind, message=f"{parcel.name.capitalize()} of {run.resolve().name}",
                         private=parcel.private, progress=sys.stderr.isatty(),
-                        without=[CHECKPOINT] if parcel.kind == "model" else [])
+                        owned=[CHECKPOINT] if parcel.kind == "model" else [])
             published[parcel.name] = {"repo": sent.repo, "commit": sent.commit, "url": sent.url}
             write_whole(run / PUBLISHED, json.dumps(published, indent=1) + "\n")
         except IsPublic as error:

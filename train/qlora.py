@@ -37,6 +37,7 @@ from train import checkpoints, pairs, pushing, tracking
 from train.config import ConfigError, FitConfig, PushConfig, TrackConfig
 from train.examples import Examples
 from train.lora import add_lora
+from train.whole import write_whole
 
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "accelerate", "tokenizers", "gradio")
 NOWHERE, UNTRACKED = PushConfig(), TrackConfig()
@@ -86,7 +87,7 @@ class Progress(TrainerCallback):
         state.log_history[-1]["tokens_per_second"] = logs["tokens_per_second"] = round(rate, 1)
         self.bar.set_postfix_str(f"loss {float(logs['loss']):.3f}, {rate:,.0f} tokens/s")
         lines = [json.dumps(entry, sort_keys=True) for entry in state.log_history if "loss" in entry]
-        checkpoints.write_whole(self.history, "\n".join(lines) + "\n")
+        write_whole(self.history, "\n".join(lines) + "\n")
 
     def on_train_end(self, args, state, control, **kwargs):
         """Closes the bar."""
@@ -211,7 +212,7 @@ def keep_config(run: Path, config: FitConfig) -> None:
                               "repeat them, or choose another --run")
         return
     run.mkdir(parents=True, exist_ok=True)
-    checkpoints.write_whole(run / "config.json", json.dumps(asdict(config), indent=1) + "\n")
+    write_whole(run / "config.json", json.dumps(asdict(config), indent=1) + "\n")
 
 
 def stored_config(run: Path) -> FitConfig:

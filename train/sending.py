@@ -92,18 +92,18 @@ class Sent:
     new: bool
 
 
-def send(files: Mapping[str, Path | bytes | None], repo: str, kind: str = "model", *, message: str, private: bool = False,
-         progress: bool = True, without: Sequence[str] = ()) -> Sent:
+def send(files: Mapping[str, Path | bytes], repo: str, kind: str = "model", *, message: str, private: bool = False,
+         progress: bool = True, owned: Sequence[str] = ()) -> Sent:
     """Makes {path in the repository: file} one commit on top of what the repository holds, and makes the repository first.
 
-    `kind` is "model", "dataset" or "space" (Gradio). A file that is None is removed; others there stay, but for the folders
-    `without`; unchanged content makes no commit, so that a second call is safe; two calls at once both end, one on top of
-    the other. With `private` nothing goes to a public repository. Raises HubError, without a token in it.
+    `kind` is "model", "dataset" or "space" (Gradio). Other files there stay, but for those in the folders `owned`, in which
+    nothing stays that is not sent; unchanged content makes no commit, so that a second call is safe; two calls at once both
+    end, one on top of the other. With `private` nothing goes to a public repository. Raises HubError, without a token in it.
     """
     before: list[str] = []
     for attempt in itertools.count(1):
         try:
-            return _try(files, repo, kind, message, private, progress, without, before)
+            return _try(files, repo, kind, message, private, progress, owned, before)
         except (httpx2.HTTPError, ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
             again = passing(error)
             if again is None:
@@ -115,8 +115,8 @@ def send(files: Mapping[str, Path | bytes | None], repo: str, kind: str = "model
         time.sleep(pause)
 
 
-def _try(files: Mapping[str, Path | bytes | None], repo: str, kind: str, message: str, private: bool, progress: bool,
-         without: Sequence[str], before: list[str]) -> Sent:
+def _try(files: Mapping[str, Path | bytes], repo: str, kind: str, message: str, private: bool, progress: bool,
+         owned: Sequence[str], before: list[str]) -> Sent:
     """Sends once. `before` keeps the commit at the first try: a later try may find what an earlier one brought there."""
     api = HfApi(library_name=LIBRARY, library_version=VERSION)
     try:
@@ -127,11 +127,9 @@ def _try(files: Mapping[str, Path | bytes | None], repo: str, kind: str, message
     if private and not info.private:
         raise IsPublic(f"{repo} on the Hub is public, and this was to stay private: make it private in its settings")
     before.append(info.sha)
-    operations = [CommitOperationDelete(path) if content is None else CommitOperationAdd(path, content)
-                  for path, content in files.items()]
     there = [file.rfilename for file in info.siblings or ()]
-    operations += [CommitOperationDelete(f"{folder}/") for folder in without if any(
-        name.startswith(f"{folder}/") for name in there)]
+    operations = [CommitOperationAdd(path, content) for path, content in files.items()]
+    operations += [CommitOperationDelete(path) for path in there if path.partition("/")[0] in owned and path not in files]
     with quiet(progress):
         # On its parent alone: a commit that came between would mix its files with ours.
         made = api.create_commit(repo, operations, commit_message=message, repo_type=kind, parent_commit=info.sha)
