@@ -77,8 +77,7 @@ def test_one_radio_button_a_token_and_the_most_changed_is_chosen():
     buttons = radios(shown)
     assert [button["name"] for button in buttons] == ["of-an-answer"] * 3
     assert ["checked" in button for button in buttons] == [False, True, False]
-    names = [said for said in shown.split('<span class="spoken">')[1:]]
-    name = names[1].split('</span><span aria-hidden')[0]
+    name = shown.split('<span class="spoken">')[2].split('</span><span aria-hidden')[0]
     assert read(name) == ("oak: 0.1% before fine-tuning, 98% after, 980 times likelier. The base’s own choices: "
                           "wood 41%, (the end) 5%")
     assert read(name, "pt") == ("oak: 0,1% antes do ajuste fino, 98% depois, 980 vezes mais provável. As escolhas da base: "
