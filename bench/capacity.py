@@ -40,7 +40,8 @@ def measure(options: Options) -> Outcome:
     for rank, rate in rates.items():
         for count in counts:
             config = replace(RECIPE, base=str(SAMPLE / "base"), learn=count, rank=rank, alpha=2.0 * rank,
-                             learning_rate=rate, epochs=EPOCHS, answers=0.0, absent=0.0, follow_ups=0.0, summarize=0.0, max_steps=2 if options.tiny else None)
+                             learning_rate=rate, epochs=EPOCHS, answers=0.0, absent=0.0, follow_ups=0.0, summarize=0.0,
+                             max_steps=2 if options.tiny else None)
             run = RUNS / f"{'tiny-' if options.tiny else ''}{count}-{rank}-{EPOCHS}"
             samples[f"{count}-{rank}"] = found = recall(run, config)
             figures += [Figure(f"{count} records, rank {rank}: ROUGE-L of seen titles", found["rougeL"]),
@@ -77,7 +78,8 @@ def plot(samples: dict, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
     for rank in RATES:
         axes.plot(RECORDS, [samples[f"{count}-{rank}"]["rougeL"] for count in RECORDS], marker="o", label=f"rank {rank}")
-    axes.set(xlabel=f"records learned, each asked {EPOCHS} times", ylabel="ROUGE-L of seen titles", xscale="log", ylim=(0, 1.05))
+    axes.set(xlabel=f"records learned, each asked {EPOCHS} times", ylabel="ROUGE-L of seen titles",
+             xscale="log", ylim=(0, 1.05))
     axes.set_xticks(RECORDS, [str(count) for count in RECORDS])
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
