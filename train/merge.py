@@ -17,6 +17,7 @@ from transformers import GenerationConfig
 
 from space.base import Base, load_base
 from space.decode import stream_tokens
+from space.families import parts
 from space.pair import Pair, Rows, load_pair
 from train.card import fill_card
 from train.config import ConfigError, FitConfig, MergeConfig
@@ -83,8 +84,7 @@ def _prompts(run: Path, fit_config: FitConfig, pair: Pair, config: MergeConfig) 
     """The prompts (token ids) of up to config.items questions of each scored set, a batch a set."""
     examples = load_examples(run, fit_config, pair.tokenizer, pair.window, pair.wording)
     encoded = (examples.encoded(items) for items in examples.sets(config.items).values())
-    batches = [[[i for i, label in zip(row["input_ids"], row["labels"], strict=True) if label < 0] for row in rows if row]
-               for rows in encoded]
+    batches = [[parts(row)[0] for row in rows if row] for rows in encoded]
     return [batch for batch in batches if batch]
 
 
@@ -93,7 +93,7 @@ def _answers(pair: Pair, batches: Sequence[Sequence[list[int]]], limit: int) -> 
     answers: list[list[int]] = []
     for prompts in batches:
         rows: list[list[int]] = [[] for _ in prompts]
-        for tokens in stream_tokens(pair, prompts, 0, min(limit, pair.window - max(map(len, prompts)))):
+        for tokens in stream_tokens(pair, prompts, 0, min(limit, pair.window.after(max(map(len, prompts))))):
             for row, token in zip(rows, tokens, strict=True):
                 row += [] if token is None else [token]
         answers += rows
