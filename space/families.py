@@ -66,11 +66,12 @@ def parts(row: dict) -> tuple[list[int], list[int]]:
 class DecoderOnly:
     """Llama, Mistral: one stack of layers reads the prompt and goes on with the answer."""
 
-    loader, peft_loader, task = AutoModelForCausalLM, "AutoPeftModelForCausalLM", "CAUSAL_LM"
+    name, task = "decoder_only", "CAUSAL_LM"
+    loader, peft_loader = AutoModelForCausalLM, "AutoPeftModelForCausalLM"
     template = CHAT_TEMPLATE
-    # An answer by transformers alone, in a card's snippet, and whether its pipeline, vLLM, llama.cpp and Ollama take it too.
+    # An answer by transformers alone, in a card's snippet; and whether Ollama runs the merged model.
     answer = 'model.generate(**ids, max_new_tokens={tokens}, do_sample=False)[0, ids["input_ids"].shape[1]:]'
-    goes_elsewhere = True
+    on_ollama = True
 
     def window(self, config) -> Window:
         """Returns the window that a config gives."""
@@ -112,12 +113,13 @@ class DecoderOnly:
 class EncoderDecoder:
     """T5, PTT5, BART: an encoder reads the prompt, and a decoder that looks at it writes the answer."""
 
-    loader, peft_loader, task = AutoModelForSeq2SeqLM, "AutoPeftModelForSeq2SeqLM", "SEQ_2_SEQ_LM"
+    name, task = "encoder_decoder", "SEQ_2_SEQ_LM"
+    loader, peft_loader = AutoModelForSeq2SeqLM, "AutoPeftModelForSeq2SeqLM"
     template = ENCODER_TEMPLATE
     # Some of these bases are set to search with several beams and to forbid repetition: that would be another answer.
     answer = ("model.generate(**ids, max_new_tokens={tokens}, do_sample=False, num_beams=1, min_length=0,\n"
               "                      no_repeat_ngram_size=0, forced_eos_token_id=None)[0]")
-    goes_elsewhere = False
+    on_ollama = False
 
     def window(self, config) -> WindowEach:
         """Returns the window that a config gives; T5's, which knows distances alone, says for how many tokens it was made."""

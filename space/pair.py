@@ -45,7 +45,7 @@ class PairedLinear(nn.Module):
         super().__init__()
         adapter = layer.active_adapters[0]
         self.base, self.rows = layer.base_layer, rows
-        # What is added to a layer in 4 bits PEFT rounds to the layer's type first; of others (T5 has some in each model) the sum.
+        # To a layer in 4 bits PEFT adds what it rounded to the layer's type; of another (T5 always has some) it rounds the sum.
         self.narrow = type(self.base) is not nn.Linear
         scaling = layer.scaling[adapter]
         # A power of two moves no digit: then the weights carry it, and every step is spared a pass.

@@ -1,6 +1,7 @@
 """Tiny real encoder-decoders with tokenizers of their own: a T5, one in the manner of version 1.1, and a BART."""
 
 import itertools
+import json
 from pathlib import Path
 
 import torch
@@ -47,7 +48,7 @@ def bart_tokenizer(vocabulary: int = 600) -> BartTokenizer:
     trained.train_from_iterator(texts(), trainers.BpeTrainer(
         vocab_size=vocabulary, special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"], show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
-    merges = [tuple(pair) for pair in __import__("json").loads(trained.to_str())["model"]["merges"]]
+    merges = [tuple(pair) for pair in json.loads(trained.to_str())["model"]["merges"]]
     return BartTokenizer(vocab=trained.get_vocab(), merges=merges)
 
 
@@ -75,8 +76,10 @@ def tiny_base(folder: Path, kind: str, seed: int = 0) -> Path:
         model = T5ForConditionalGeneration(T5Config(
             d_kv=32, num_layers=2, num_decoder_layers=layers, num_heads=4, d_ff=256, n_positions=512,
             decoder_start_token_id=tokenizer.pad_token_id, **common, **newer))
-        # The head is the embeddings again: at their usual size a random model says one token over and over.
-        model.shared.weight.data.mul_(0.1)
+        # The head is the embeddings again: where layers add little to them, a random model says one token over and over.
+        for name, weights in model.named_parameters():
+            if name.endswith((".o.weight", ".wo.weight")):
+                weights.data.mul_(4)
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
