@@ -224,10 +224,17 @@ class EncodedReading:
     def read(self, ids: torch.Tensor, keep: int) -> torch.Tensor:
         """Reads (rows, tokens) more of the answers and returns the logits of the last places, (rows, keep, vocabulary)."""
         if self.first is not None:
-            ids, self.first = torch.cat([self.first, ids], dim=1), None
             self.encoded = self.model.get_encoder()(**self.prompts)
+            *before, last = self.first.split(1, dim=1)
+            # One by one, as generate() reads them: together they would be rounded otherwise.
+            for token in before:
+                self._decode(token)
+            ids, self.first = torch.cat([last, ids], dim=1), None
+        return self._decode(ids)[:, -keep:]
+
+    def _decode(self, ids: torch.Tensor) -> torch.Tensor:
         return self.model(encoder_outputs=self.encoded, attention_mask=self.prompts["attention_mask"], decoder_input_ids=ids,
-                          past_key_values=self.cache, use_cache=True).logits[:, -keep:]
+                          past_key_values=self.cache, use_cache=True).logits
 
 
 def _padded(columns: dict[str, Sequence[Sequence[int]]], device: torch.device) -> dict[str, torch.Tensor]:

@@ -21,6 +21,7 @@ from space.base import load_tokenizer
 from space.families import EncoderDecoder
 
 KINDS = ("t5", "t5-1.1", "bart")
+LOUDER = {"t5": {".o.weight": 12, ".wo.weight": 12, ".k.weight": 3, ".v.weight": 3}, "bart": {"embed_positions.weight": 20}}
 
 
 def texts(count: int = 300):
@@ -52,9 +53,13 @@ def bart_tokenizer(vocabulary: int = 600) -> BartTokenizer:
     return BartTokenizer(vocab=trained.get_vocab(), merges=merges)
 
 
-def tiny_base(folder: Path, kind: str, seed: int = 0) -> Path:
-    """Writes a random model of one of KINDS in the smallest shape that the 4-bit CPU kernel takes, set as the real ones are."""
+def tiny_base(folder: Path, kind: str, seed: int = 0, quiet: bool = False) -> Path:
+    """Writes a random model of one of KINDS in the smallest shape that the 4-bit CPU kernel takes, set as the real ones are.
+
+    A quiet one learns, one that is not says more than a single token.
+    """
     torch.manual_seed(seed)
+    louder = {} if quiet else LOUDER.get(kind, {})
     tokenizer = bart_tokenizer() if kind == "bart" else t5_tokenizer()
     common = dict(vocab_size=len(tokenizer), d_model=128, pad_token_id=tokenizer.pad_token_id,
                   eos_token_id=tokenizer.eos_token_id, model_name=f"tiny-{kind}")
@@ -76,10 +81,9 @@ def tiny_base(folder: Path, kind: str, seed: int = 0) -> Path:
         model = T5ForConditionalGeneration(T5Config(
             d_kv=32, num_layers=2, num_decoder_layers=layers, num_heads=4, d_ff=256, n_positions=512,
             decoder_start_token_id=tokenizer.pad_token_id, **common, **newer))
-        # The head is the embeddings again: where layers add little to them, a random model says one token over and over.
-        for name, weights in model.named_parameters():
-            if name.endswith((".o.weight", ".wo.weight")):
-                weights.data.mul_(4)
+    # The head is the embeddings again: left as they are, random weights say one token over and over.
+    for name, weights in model.named_parameters():
+        weights.data.mul_(next((factor for end, factor in louder.items() if name.endswith(end)), 1))
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
