@@ -52,6 +52,7 @@ WORDS = {
     "revision": "{what} {name} has no such revision on the Hub; see {url}/commits/main",
     "absent": "{what} {name} is neither a folder here nor a repository on the Hub that you may read: check the spelling, "
               "or set HF_TOKEN where it is private",
+    "pieces": "{what} {name} comes as a SentencePiece (or tiktoken) file alone: pip install sentencepiece protobuf (or tiktoken)",
     "other": "{what} {name} cannot be loaded: {reason}",
 }
 
@@ -81,7 +82,8 @@ def kind_of(error: BaseException) -> str:
         cause = cause.__cause__ or cause.__context__
     # A gated repository's error is also one of an absent one, so it comes first.
     for kind, errors, words in (("gated", GatedRepoError, "access a gated repo"), ("revision", RevisionNotFoundError, None),
-                                ("absent", RepositoryNotFoundError, "valid model identifier")):
+                                ("absent", RepositoryNotFoundError, "valid model identifier"),
+                                ("pieces", (), "`tiktoken` is required")):
         if any(isinstance(cause, errors) or (words and words in str(cause)) for cause in causes):
             return kind
     return "other"

@@ -1,5 +1,8 @@
 """Encoder-decoder bases: what T5 and BART answer, learn and explain is transformers' and PEFT's own, by the same code path."""
 
+import shutil
+from importlib.util import find_spec
+
 import pytest
 import torch
 from encoder_decoder import KINDS, adapter_of, tiny_base
@@ -121,6 +124,15 @@ def test_a_base_that_does_not_say_how_an_answer_begins_is_refused(tmp_path, made
     monkeypatch.setattr(EncoderDecoder, "opening", lambda *_: (_ for _ in ()).throw(ValueError("no decoder_start_token_id")))
     with pytest.raises(PairError, match=r"base .* cannot be loaded: no decoder_start_token_id"):
         load_base(str(made["t5"][0]))
+
+
+@pytest.mark.skipif(find_spec("sentencepiece") is not None, reason="it can be read here")
+def test_a_tokenizer_of_pieces_alone_says_what_reads_it(tmp_path, made):
+    for name in ("config.json", "tokenizer_config.json"):
+        shutil.copy(made["t5"][0] / name, tmp_path)
+    (tmp_path / "spiece.model").write_bytes(b"pieces")
+    with pytest.raises(PairError, match="comes as a SentencePiece .* file alone: pip install sentencepiece protobuf"):
+        load_tokenizer(str(tmp_path))
 
 
 # --- what changed ----------------------------------------------------------------------------------------------------
