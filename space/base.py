@@ -52,7 +52,7 @@ WORDS = {
     "revision": "{what} {name} has no such revision on the Hub; see {url}/commits/main",
     "absent": "{what} {name} is neither a folder here nor a repository on the Hub that you may read: check the spelling, "
               "or set HF_TOKEN where it is private",
-    "pieces": "{what} {name} comes as a SentencePiece (or tiktoken) file alone: pip install sentencepiece protobuf (or tiktoken)",
+    "pieces": "{what} {name} comes as a SentencePiece or tiktoken file alone: pip install sentencepiece protobuf, or tiktoken",
     "other": "{what} {name} cannot be loaded: {reason}",
 }
 

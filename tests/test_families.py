@@ -131,7 +131,7 @@ def test_a_tokenizer_of_pieces_alone_says_what_reads_it(tmp_path, made):
     for name in ("config.json", "tokenizer_config.json"):
         shutil.copy(made["t5"][0] / name, tmp_path)
     (tmp_path / "spiece.model").write_bytes(b"pieces")
-    with pytest.raises(PairError, match="comes as a SentencePiece .* file alone: pip install sentencepiece protobuf"):
+    with pytest.raises(PairError, match=r"comes as a SentencePiece .* file alone: pip install sentencepiece protobuf"):
         load_tokenizer(str(tmp_path))
 
 
