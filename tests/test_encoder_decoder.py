@@ -81,8 +81,8 @@ def test_every_snippet_of_the_card_runs_and_says_what_the_page_says(t5, tmp_path
     assert len(programs) == 2
     question = json.loads((t5 / "samples.jsonl").read_text().splitlines()[0])["question"]
     calls = [*(["-c", program] for program in programs), [ROOT / "examples/load_adapter.py", "tiny-t5", "adapter", question]]
-    started = [subprocess.Popen([sys.executable, *call], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-               for call in calls]
+    started = [subprocess.Popen([sys.executable, *call], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                text=True) for call in calls]
     said, wrong = zip(*(process.communicate(timeout=120) for process in started), strict=True)
     assert not any(process.returncode for process in started), [words[-2000:] for words in wrong]
     pair = load_pair(str(t5.parent / "base"), str(t5 / "adapter"))
