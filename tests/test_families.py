@@ -1,12 +1,13 @@
 """Encoder-decoder bases: what T5 and BART answer, learn and explain is transformers' and PEFT's own, by the same code path."""
 
 import shutil
-from importlib.util import find_spec
+import sys
 
 import pytest
 import torch
-from encoder_decoder import KINDS, adapter_of, tiny_base
+from encoder_decoder import KINDS, adapter_of, texts, tiny_base
 from peft import PeftModel
+from sentencepiece import SentencePieceTrainer
 from transformers import AutoTokenizer, BartConfig, LlamaConfig, T5Config
 
 from space.base import PairError, load_base, load_tokenizer
@@ -126,11 +127,29 @@ def test_a_base_that_does_not_say_how_an_answer_begins_is_refused(tmp_path, made
         load_base(str(made["t5"][0]))
 
 
-@pytest.mark.skipif(find_spec("sentencepiece") is not None, reason="it can be read here")
-def test_a_tokenizer_of_pieces_alone_says_what_reads_it(tmp_path, made):
+def test_a_tokenizer_of_sentencepiece_alone_is_read_and_travels_as_one_that_needs_it_no_more(tmp_path, made):
+    """As PTT5's comes: its adapter has a tokenizer.json."""
+    folder = tmp_path / "base"
+    shutil.copytree(made["t5"][0], folder)
+    for name in folder.glob("tokenizer*"):
+        name.unlink()
+    SentencePieceTrainer.train(sentence_iterator=texts(), model_prefix=str(folder / "spiece"), vocab_size=600,
+                               pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2)
+    (folder / "spiece.vocab").unlink()
+    tokenizer = load_tokenizer(str(folder), template=EncoderDecoder.template)
+    tokenizer.save_pretrained(tmp_path / "adapter")
+    assert (tmp_path / "adapter" / "tokenizer.json").is_file()
+    travelled = load_tokenizer(str(tmp_path / "adapter"))
+    ids = prompt_ids(tokenizer, WORDS, "describe", "What is a </s> lamp?")
+    assert ids == prompt_ids(travelled, WORDS, "describe", "What is a </s> lamp?")
+    assert ids.count(tokenizer.eos_token_id) == 1 and ids[-1] == tokenizer.eos_token_id
+
+
+def test_where_nothing_reads_sentencepiece_it_is_said_what_does(tmp_path, made, monkeypatch):
     for name in ("config.json", "tokenizer_config.json"):
         shutil.copy(made["t5"][0] / name, tmp_path)
     (tmp_path / "spiece.model").write_bytes(b"pieces")
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
     with pytest.raises(PairError, match=r"comes as a SentencePiece .* file alone: pip install sentencepiece protobuf"):
         load_tokenizer(str(tmp_path))
 
