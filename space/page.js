@@ -28,6 +28,19 @@
   const wanted = new URLSearchParams(location.search).get("lang") || remembered() || navigator.language;
   if (wanted.startsWith("pt") !== portuguese()) speak(wanted.startsWith("pt") ? "pt-BR" : "en");
 
+  // A file that the server would refuse is refused before it is sent, and in the page's language.
+  document.addEventListener("change", (event) => {
+    const limit = window.gradio_config?.max_file_size;
+    const row = event.target.type === "file" && event.target.closest(".controls");
+    if (!row || !limit) return;
+    const large = [...event.target.files].some((file) => file.size > limit);
+    const [told, refused] = row.querySelectorAll("p.hint");
+    [told.hidden, refused.hidden] = [large, !large];
+    if (!large) return;
+    event.stopImmediatePropagation();
+    event.target.value = "";
+  }, true);
+
   document.addEventListener("click", (event) => {
     if (!event.target.closest(".language")) return;
     const language = portuguese() ? "en" : "pt-BR";

@@ -13,6 +13,7 @@ PRECISIONS = ("auto", "nf4", "bf16")
 TOKEN_LIMIT = 2048  # new tokens of one answer
 TEMPERATURE_LIMIT = 2.0
 RESULT_LIMIT = 50  # records of one search
+UPLOAD_LIMIT = 10 * 2**20  # bytes of one file
 # Each whole number that the environment may set: its field, the lowest and the highest value.
 NUMBERS = {
     "MAX_NEW_TOKENS": ("max_new_tokens", 1, TOKEN_LIMIT),
