@@ -117,8 +117,8 @@ def test_a_vote_is_one_line_that_says_all_that_was_promised_and_nothing_else(tmp
     line, end = path.read_bytes().split(b"\n")
     assert not end and path.stat().st_mode & 0o777 == 0o600
     assert set(json.loads(line)) == {
-        "time", "verdict", "question", "base_answer", "tuned_answer", "first", "temperature", "base", "base_revision", "adapter",
-        "adapter_revision", "precision", "version"}
+        "time", "verdict", "question", "base_answer", "tuned_answer", "first", "temperature", "base", "base_revision",
+        "adapter", "adapter_revision", "precision", "version"}
     assert json.loads(line)["question"] == "Pergunta 1: o lampião 🏮?\u2028<b>"
     votes.close()
 

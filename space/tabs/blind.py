@@ -60,9 +60,9 @@ def blind_tab(engine, info: dict, settings: Settings) -> None:
     question = gr.Textbox(label=label("question"), placeholder=label("question_hint"), lines=1, max_lines=6,
                           elem_classes="question")
     has_catalogue = settings.catalogue is not None
-    with gr.Row(elem_classes="controls"):
+    with gr.Row(elem_classes="controls asking"):
         ask = gr.Button(label("blind_ask"), variant="primary", scale=0, min_width=112)
-        surprise = gr.Button(label("blind_surprise"), visible=bool(examples), scale=0, min_width=150)
+        surprise = gr.Button(label("blind_surprise"), visible=bool(examples), scale=0, min_width=112)
         stop = gr.Button(label("stop"), interactive=False, scale=0, min_width=80)
         use_sources = gr.Checkbox(has_catalogue, label=label("use_sources"), interactive=has_catalogue, container=False,
                                   info=label("use_sources_info" if has_catalogue else "no_catalogue"))

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM.exists(), rea
 TOLD = re.compile(f"{INFO['adapter']}|after fine-tuning|depois do ajuste|(card|answer) (base|tuned)")
 SHIFTS = """new PerformanceObserver(list => list.getEntries().forEach(entry => {
     if (!entry.hadRecentInput) window.shifted = (window.shifted || 0) + entry.value;
-})).observe({type: "layout-shift", buffered: true})"""
+})).observe({type: "layout-shift"})"""
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,7 @@ def test_a_visitor_asks_reads_votes_and_is_told(served, width, height, language)
         expect(votes.first).to_be_disabled()
         # Whole, and voted on by key; a second press changes nothing.
         engine.delay = 0.03
+        page.evaluate(SHIFTS)
         page.get_by_role("button", name=text["blind_surprise"], exact=True).click()
         expect(cards.first.locator(".words")).to_be_visible()
         page.keyboard.press("1")
@@ -76,7 +77,6 @@ def test_a_visitor_asks_reads_votes_and_is_told(served, width, height, language)
         expect(page.locator(".label-card:visible")).to_have_count(3)
         expect(page.get_by_label(text["blind_keep"])).not_to_be_checked()
         page.get_by_label(text["blind_keep"]).check()
-        page.evaluate(SHIFTS)
         expect(votes.first).to_have_accessible_name(text["blind_a"])
         page.keyboard.press("1")
         expect(verdict).to_contain_text(re.compile(re.escape(text["blind_won_tuned"].format(column="A")) + "|"
