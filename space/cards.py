@@ -62,8 +62,8 @@ def pair(info: Mapping, base: str | None = None, tuned: str | None = None, sourc
     `info` is the engine's; a citation of one of the first `sources` records is marked, a text that is Html is shown as it is.
     `notes` are HTML, small and quiet beneath each text.
     """
-    base_id = _model(info["base"], info["base_revision"])
-    tuned_id = f'{base_id}<br>+ {_model(info["adapter"], info["adapter_revision"])}'
+    base_id = model_id(info["base"], info["base_revision"])
+    tuned_id = f'{base_id}<br>+ {model_id(info["adapter"], info["adapter_revision"])}'
     where = f'{info["precision"].upper()}, {info["device"]}'
     columns = (_answer("base", base_id, where, base, sources, notes[0]),
                _answer("tuned", tuned_id, where, tuned, sources, notes[1]))
@@ -85,24 +85,24 @@ def cited(text: str, count: int) -> set[int]:
     return {int(position) for position in CITATION.findall(text) if 1 <= int(position) <= count}
 
 
-def records(sources: Sequence[Mapping] | None = None, positions: set[int] = frozenset()) -> str:
-    """Returns the records in citation order, those at the cited `positions` (from 1) marked; None: not asked yet."""
+def records(sources: Sequence[Mapping] | None = None, positions: set[int] = frozenset(), idle: str = "records_idle") -> str:
+    """Returns the records in citation order, those at the cited `positions` (from 1) marked; None: not asked yet (`idle`)."""
     if sources:
         cards = "".join(_record(number, record, number in positions) for number, record in enumerate(sources, start=1))
         body = f'<ol class="records">{cards}</ol>'
     else:
-        body = f'<p class="hint">{html("records_idle" if sources is None else "records_none")}</p>'
+        body = f'<p class="hint">{html(idle if sources is None else "records_none")}</p>'
     return f'<section class="shelf"><h2>{html("records")}</h2>{body}</section>'
 
 
-def _model(name: str, revision: str | None) -> str:
+def model_id(name: str, revision: str | None) -> str:
     short = (revision or "").removeprefix("sha256:")[:7]
     return escape(f"{name} @ {short}" if short else name)
 
 
 def _answer(side: str, model: str, where: str, text: str | None, sources: int, note: str) -> str:
     if text:
-        body = f'<p class="words" dir="auto">{text if isinstance(text, Html) else _marked(text, sources)}</p>'
+        body = f'<p class="words" dir="auto">{text if isinstance(text, Html) else marked(text, sources)}</p>'
     else:
         body = f'<p class="hint">{html(f"{side}_idle" if text is None else "waiting")}</p>'
     return (
@@ -113,7 +113,7 @@ def _answer(side: str, model: str, where: str, text: str | None, sources: int, n
         f'<footer><span class="model">{model}</span><span class="where">{escape(where)}</span></footer></article>')
 
 
-def _marked(text: str, sources: int) -> str:
+def marked(text: str, sources: int) -> str:
     valid = cited(text, sources)
     return CITATION.sub(lambda found: f'<mark class="cite">{found[0]}</mark>' if int(found[1]) in valid else found[0],
                         escape(text))

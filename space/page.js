@@ -47,4 +47,11 @@
     remember(language);
     speak(language);
   });
+
+  // In the blind test's ballot, and nowhere else, 1 to 4 press the buttons that vote.
+  document.addEventListener("keydown", (event) => {
+    const ballot = event.target.closest?.(".ballot");
+    if (!ballot || event.ctrlKey || event.altKey || event.metaKey || event.repeat || !/^[1-4]$/.test(event.key)) return;
+    ballot.querySelectorAll(".votes button")[event.key - 1].click();
+  });
 }

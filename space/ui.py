@@ -10,12 +10,14 @@ from space import cards
 from space.endpoints import add_endpoints
 from space.settings import UPLOAD_LIMIT, Settings
 from space.tabs.ask import ask_tab
+from space.tabs.blind import blind_tab
 from space.tabs.parts import I18N, label, markup
 from space.tabs.summarize import summarize_tab
 
 HERE = Path(__file__).parent
 LEFT_BEHIND = 600, 600  # seconds: how often, and how old, files are deleted that were sent but never read
-TABS = {"ask_tab": ask_tab, "summarize_tab": summarize_tab}  # the key of each one's name, in space/texts.py
+# The key of each one's name in space/texts.py, and what fills it.
+TABS = {"ask_tab": ask_tab, "blind_tab": blind_tab, "summarize_tab": summarize_tab}
 
 
 def build_demo(engine, settings: Settings) -> gr.Blocks:

@@ -81,8 +81,8 @@ class FakeEngine:
     def info(self) -> dict:
         return dict(INFO)
 
-    def examples(self) -> list[str]:
-        return ["What is the Brass Ship's Lantern?", "Which oil does the lantern burn?", "Descreva o lampião de latão."]
+    def examples(self, count: int = 4) -> list[str]:
+        return ["What is the Brass Ship's Lantern?", "Which oil does the lantern burn?", "Descreva o lampião de latão."][:count]
 
     def _explained(self, answer: str) -> list[dict]:
         if self.error:
