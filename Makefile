@@ -1,5 +1,6 @@
 # make run: install, fine-tune the embedded sample, print base against tuned, serve the page.
 # make test: install, pass every test.
+# make demo: record the README's film and pictures in a browser.
 # make deploy SPACE=user/name: the page on a Space; see README.md for what it serves.
 PYTHON ?= python3
 PORT ?= 7860
@@ -7,7 +8,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 RUN := runs/sample
 
-.PHONY: run test bench deploy lint clean
+.PHONY: run test bench demo deploy lint clean
 
 run: $(VENV)/train.ok
 	@test -f $(RUN)/adapter/README.md || $(PY) -m train sample --run $(RUN)
@@ -23,6 +24,9 @@ bench: $(VENV)/bench.ok
 deploy: $(VENV)/train.ok
 	@$(PY) -m train deploy --to "$(SPACE)" $(if $(ADAPTER),--adapter $(ADAPTER)) $(if $(CATALOGUE),--catalogue $(CATALOGUE)) \
 		$(if $(BASE),--base $(BASE)) $(if $(HARDWARE),--hardware $(HARDWARE))
+
+demo: $(VENV)/tests.ok
+	$(PY) -m docs.demo
 
 lint: $(VENV)/tests.ok
 	$(PY) -m ruff check .
