@@ -109,6 +109,19 @@ def test_what_is_no_pair_of_scored_runs_is_refused_in_words(tmp_path, capsys):
     assert "a, other share no item: train them with the same --context" in told(capsys, [first, other], 1)[1]
 
 
+def test_one_item_in_common_claims_nothing(tmp_path, capsys):
+    runs = [write_run(tmp_path / name, lines(tuned, 1)) for name, tuned in (("a", "the kettle is made of oak"), ("b", ""))]
+    said = told(capsys, [*runs, "--gate"], 0)[0]
+    assert "one item" in said.lower() and "worse" not in said.lower()
+
+
+@pytest.mark.parametrize(("reference", "tuned"), [("", ""), ("", "x"), ("[1] !!", ""), ("\u200b", "\u200b"), ("x", "x")])
+def test_junk_is_compared_without_an_error(tmp_path, capsys, reference, tuned):
+    runs = [write_run(tmp_path / name, [each | {"reference": reference} for each in lines(tuned, 3)]) for name in "ab"]
+    said = told(capsys, [*runs, "--gate"], 0)[0]
+    assert "nan" not in said.lower().split()
+
+
 def test_names_tell_runs_of_one_name_apart(tmp_path):
     assert compare.names([tmp_path / "x" / "run", tmp_path / "y" / "run", tmp_path / "z"]) == ["x/run", "y/run", "z"]
 
