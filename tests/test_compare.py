@@ -73,6 +73,19 @@ def test_seeds_lie_apart_by_hand(tmp_path, capsys):
     assert "Rank against size" in text and "most memory in training, GiB" in text and "What one seed does not show" in text
 
 
+def test_a_run_from_before_there_was_an_option_had_its_default(tmp_path, capsys):
+    runs = [write_run(tmp_path / "a", lines()), write_run(tmp_path / "b", lines(), seed=2),
+            write_run(tmp_path / "c", lines(), seed=3, rank_stabilized=True)]
+    for run in runs[:2]:
+        record = json.loads((run / "adapter" / "run.json").read_text())
+        del record["config"]["rank_stabilized"], record["config"]["init"]
+        (run / "adapter" / "run.json").write_text(json.dumps(record))
+    again = write_run(tmp_path / "d", lines(), seed=4)
+    assert compare.seeds(compare.compare([*runs, again])) == [[0, 1, 3]]
+    told(capsys, [runs[0], runs[2]], 0)
+    assert "--rank-stabilized True" in (tmp_path / "compare.html").read_text()
+
+
 def test_runs_that_differ_in_more_than_the_seed_are_no_spread(tmp_path):
     runs = [write_run(tmp_path / "a", lines()), write_run(tmp_path / "b", lines(), seed=2, epochs=3)]
     assert compare.seeds(compare.compare(runs)) == []

@@ -26,11 +26,13 @@ from space.settings import VERSION
 from train import checkpoints, pairs, pushing, tracking
 from train.config import ConfigError, FitConfig, PushConfig, TrackConfig
 from train.examples import Examples
-from train.lora import add_lora
+from train.lora import add_lora, eva
 from train.trainer import AnswerTrainer, DivergedError, Progress, watched
 from train.whole import write_whole
 
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "accelerate", "tokenizers", "gradio")
+# Options that came after the first checkpoints, which do not name them, with the values at which nothing is different.
+LATER = {"rank_stabilized": False, "init": "default"}
 NOWHERE, UNTRACKED = PushConfig(), TrackConfig()
 
 
@@ -45,14 +47,17 @@ def fit(run: Path, model, base: Base, examples: Examples, push: PushConfig = NOW
     config = examples.config
     keep_config(run, config)
     told = {"base": asdict(base), "config": {**asdict(config), "base": base.name}, "data": data_digest(run)}
-    of = checkpoints.identity(**told, wording=asdict(examples.wording))
-    set_seed(config.seed)
-    dataset, left_out = tokenize(examples)
-    peft_model = add_lora(model, base, config)
-    trainer = build_trainer(run, peft_model, dataset, examples.tokenizer, config)
+    same = {name: value for name, value in told["config"].items() if LATER.get(name, ...) != value}
+    of = checkpoints.identity(**told | {"config": same}, wording=asdict(examples.wording))
     if push.push_every:
         pushing.bring_back(run / "checkpoints", of, push)
     last, before = checkpoints.newest(run / "checkpoints", of)
+    set_seed(config.seed)
+    dataset, left_out = tokenize(examples)
+    peft_model = add_lora(model, base, config)
+    if config.init == "eva" and not last:
+        eva(peft_model, dataset, examples.tokenizer, config)
+    trainer = build_trainer(run, peft_model, dataset, examples.tokenizer, config)
     seal = checkpoints.Seal(trainer, of, before)
     trainer.add_callback(seal)
     if push.push_every:
