@@ -96,7 +96,9 @@ def messages(wording: Wording, task: str, text: str, context: Sequence[Mapping] 
     records = "\n\n".join(
         wording.record.format(position=position, title=plain(record["title"]), content=plain(record["content"]))
         for position, record in enumerate(context, start=1))
-    template = wording.no_records if task == "answer" and not context else getattr(wording, task)
+    template = getattr(wording, task)
+    if task == "answer" and not context:
+        template = {"en": wording.no_records, "pt": wording.no_records_pt}[language(text)]
     last = template.format(text=plain(text), records=records)
     past = [{"role": message["role"], "content": plain(message["content"])} for message in history]
     return [*past, {"role": "user", "content": last}]

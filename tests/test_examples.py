@@ -93,6 +93,10 @@ def test_what_is_absent_is_not_in_the_prompt_and_said_in_the_questions_language(
     titles = {normalise(record["title"]) for record in (*made.train, *made.unseen)}
     assert not titles & {normalise(example.title) for example in made_up}
     assert {example.uid for example in withheld} <= {record["uid"] for record in made.read}
+    known = {word for title in titles for word in title.split()}
+    for asked in (made_up, made.sets(20)["absent"]):
+        foreign = [example for example in asked if not known.intersection(normalise(example.title).split())]
+        assert 0.2 < len(foreign) / len(asked) < 0.8, "some names are of words that the shop does not know"
     for example in absent:
         assert normalise(example.title) not in {normalise(record["title"]) for record in example.context}
         assert example.title in example.text

@@ -1,5 +1,6 @@
 """rsLoRA and EVA: other first weights and another scale, saved as LoRA like any other; the default is what it was."""
 
+import itertools
 import json
 import math
 import os
@@ -63,7 +64,8 @@ def test_peft_alone_says_what_the_page_says(tmp_path, source, tiny_base, options
     told = json.loads((folder / "adapter_config.json").read_text())
     plain = LoraConfig().to_dict()
     assert {name for name in plain if name in told and told[name] != plain[name]} <= {
-        "r", "lora_alpha", "target_modules", "task_type", "base_model_name_or_path", "inference_mode", "use_rslora", "peft_version"}
+        "r", "lora_alpha", "target_modules", "task_type", "base_model_name_or_path", "inference_mode", "use_rslora",
+        "peft_version"}
     assert told["use_rslora"] == options.get("rank_stabilized", False) and told["rank_pattern"] == told["alpha_pattern"] == {}
     pair = load_pair(str(tiny_base), str(folder))
     with warnings.catch_warnings():
@@ -119,7 +121,7 @@ def test_eva_looks_along_what_varies_most(tmp_path, source, tiny_base):
     seen = []
     hook = layer.register_forward_hook(lambda _, given, __: seen.append(given[0][0].float()))
     with torch.no_grad():
-        for row in dataset.select(sorted(sum(eva_batches(dataset, config), []))):
+        for row in dataset.select(sorted(itertools.chain(*eva_batches(dataset, config)))):
             start = next(place for place, label in enumerate(row["labels"]) if label >= 0)
             model.get_base_model().model(torch.tensor([row["input_ids"]]), use_cache=False)
             seen[-1] = seen[-1][start:]
@@ -150,7 +152,8 @@ def test_a_run_that_was_begun_before_there_were_these_options_goes_on(tmp_path, 
     mark = checkpoints.last_whole(run / "checkpoints") / checkpoints.WHOLE
     base = load_base(str(tiny_base))[1]
     wording = asdict(pipeline.Wording())
-    was = checkpoints.identity(base=asdict(base), config=older | {"base": base.name}, data=qlora.data_digest(run), wording=wording)
+    was = checkpoints.identity(base=asdict(base), config=older | {"base": base.name}, data=qlora.data_digest(run),
+                               wording=wording)
     assert json.loads(mark.read_text())["of"] == was
     record = json.loads((fit(run, config) / "run.json").read_text())
     assert record["steps"] == 4 and record["config"]["init"] == "default" and record["config"]["rank_stabilized"] is False

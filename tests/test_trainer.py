@@ -49,8 +49,8 @@ def test_a_loss_that_is_no_number_ends_the_run_in_one_line(tmp_path, run, tokeni
     step = checkpoints.step(last)
     assert step >= 1
     assert error == (f"error: the loss is nan at step {step + 1} of 8: training stopped there and no adapter was written; the "
-                     f"checkpoint of step {step} is kept. Try a lower --learning-rate (it was 0.01) or a longer --warmup (it was "
-                     "0.03), or --precision bf16, in another --run")
+                     f"checkpoint of step {step} is kept. Try a lower --learning-rate (it was 0.01) or a longer --warmup (it "
+                     "was 0.03), or --precision bf16, in another --run")
     assert not (run / "adapter").exists() and not (run / "adapter.unfinished").exists()
     history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in history] == list(range(1, step + 1)) and "NaN" not in (run / "history.jsonl").read_text()

@@ -83,7 +83,7 @@ def eva(model: PeftModel, dataset: Dataset, tokenizer, config: FitConfig) -> Non
 
 
 def eva_batches(dataset: Dataset, config: FitConfig) -> list[list[int]]:
-    """Returns places of `dataset`, at random but always the same, in batches of enough answer tokens; a last one of fewer is left out."""
+    """Returns places in `dataset`, at random but always the same, in batches of enough answer tokens; a rest is left out."""
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(config.seed)).tolist()
     counts, batches, waiting = list(map(_answer_tokens, dataset["labels"])), [], []
     for place in order:
