@@ -29,12 +29,13 @@ SAMPLE = ROOT / "space" / "sample"
 
 @dataclass(frozen=True)
 class Started:
-    """A running app: its address, and the seconds until its page and its /info answered."""
+    """A running app: its address, the seconds until its page and its /info answered, its models and its process."""
 
     url: str
     page: float
     info: float
     models: dict
+    pid: int
 
 
 def measure(options: Options) -> Outcome:
@@ -111,7 +112,7 @@ def running_app(environment: Mapping[str, str]) -> Iterator[Started]:
             wait_for_page(url, process, log)
             page = time.perf_counter() - begun
             models = Client(url, verbose=False).predict(api_name="/info")
-            yield Started(url, page, time.perf_counter() - begun, models)
+            yield Started(url, page, time.perf_counter() - begun, models, process.pid)
         finally:
             process.terminate()
             process.wait(timeout=30)

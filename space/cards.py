@@ -1,61 +1,17 @@
-"""How the page looks: its theme, the two answers and the records behind them as HTML, and every text."""
+"""How the page looks: its theme, the two answers and the records behind them as HTML."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from html import escape
 
 import gradio as gr
 
+from space.texts import LANGUAGES, html, words
 from space.wording import CITATION
 
 NAME = "Shelftalk"
-TEXT = {
-    "lead": "One question, two answers: a language model as it came, and the same model after it learned "
-            "this shop's catalogue.",
-    "ask_tab": "Ask", "summarize_tab": "Summarize",
-    "question": "Your question", "question_hint": "Ask about a product, in English or in Portuguese",
-    "text": "Your text", "text_hint": "Paste a product description, in English or in Portuguese",
-    "examples": "Or try one of these",
-    "use_sources": "Use the catalogue", "use_sources_info": "Both models read the records that match the question.",
-    "no_catalogue": "This Space has no catalogue: both models answer from memory.",
-    "settings": "Settings", "max_new_tokens": "Longest answer, in tokens",
-    "temperature": "Temperature (0 gives the same answer every time)",
-    "ask": "Ask", "summarize": "Summarize", "stop": "Stop", "clear": "Clear",
-    "base": "Base", "base_note": "as it came", "tuned": "Tuned", "tuned_note": "after fine-tuning",
-    "base_idle": "The model before fine-tuning answers here.",
-    "tuned_idle": "The model after fine-tuning answers here, at the same time.",
-    "writing": "writing\u2026", "waiting": "Reading your words\u2026", "wordless": "It ended without a word.",
-    "records": "Records behind the answer", "cited": "cited", "match": "match", "more": "Show all", "less": "Show less",
-    "records_idle": "Once you ask, the catalogue's best matches stand here, and those that the tuned answer cites are "
-                    "marked.",
-    "records_none": "No record of the catalogue was read for this answer.",
-    "changed": "What changed?", "changed_note": "How likely each word of the tuned answer was before and after fine-tuning.",
-    "changed_waiting": "Both models are reading the tuned answer\u2026", "changed_title": "What fine-tuning changed",
-    "changed_choose": "The tuned answer, token by token: choose a token for its numbers",
-    "changed_up": "Fine-tuning made {up} of {count} tokens likelier; most of all \u201c{token}\u201d, from {before} to "
-                  "{after}.",
-    "changed_both": "Fine-tuning made {up} of {count} tokens likelier and {down} less likely; most of all it raised "
-                    "\u201c{token}\u201d, from {before} to {after}.",
-    "changed_down": "Fine-tuning made {down} of {count} tokens less likely and none likelier; most of all it lowered "
-                    "\u201c{token}\u201d, from {before} to {after}.",
-    "changed_nothing": "Fine-tuning left all {count} tokens about as likely as they were.",
-    "changed_nothing_of_one": "Fine-tuning left the only token about as likely as it was.",
-    "over": "over {percent}", "under": "under {percent}", "million": "over a million",
-    "times_likelier": "{count} times likelier", "times_less": "{count} times less likely", "as_before": "about as likely",
-    "token_spoken": "{token}: {before} before fine-tuning, {after} after, {times}. The base\u2019s own choices: {others}",
-    "before": "before", "after": "after", "rather": "The base\u2019s own choices here",
-    "token_end": "(the end)", "token_break": "(line break)", "token_blank": "(blank)", "token_part": "(part of a character)",
-    "key_less": "less likely", "key_same": "as before", "key_more": "likelier",
-    "key": "A token is a word or a piece of one, as the model reads it. A bar that rises: fine-tuning made it likelier; a bar "
-           "that hangs: less likely. Point at a token, tap it, or step with the arrow keys.",
-    "busy": "An answer is still being written. Stop it first, or wait for its end.",
-    "empty": "There is nothing to answer yet. Please write something first.",
-    "failed": "Something went wrong here, and there is no answer. Please try again in a moment.",
-    "not_text": "The {what} must be text.", "not_bool": "use_sources must be true or false.",
-    "not_whole": "{what} must be a whole number from {low} to {high}.",
-    "not_number": "{what} must be a number from {low} to {high}.",
-}
 EXCERPT = 150  # characters of a record that show before it is opened
 LOGO = ('<svg class="logo" viewBox="0 0 48 48" aria-hidden="true"><path class="plank" d="M3 9h42v6H3z"/>'
         '<path class="tag" d="M10 15h28v25a3 3 0 0 1-3 3H13a3 3 0 0 1-3-3z"/>'
@@ -91,9 +47,12 @@ def theme() -> gr.themes.Base:
     )
 
 
-def header() -> str:
-    """Returns the page's head: the name and what one sees here."""
-    return f'<header class="masthead">{LOGO}<div><h1>{NAME}</h1><p>{TEXT["lead"]}</p></div></header>'
+def header(tabs: Sequence[str] = ()) -> str:
+    """Returns the page's head: the name, what one sees here, and the other language; `tabs` are the keys of the tabs' names."""
+    names = json.dumps({language: [words(key, language) for key in tabs] for language in LANGUAGES}, ensure_ascii=False)
+    return (f'<header class="masthead" data-tabs="{escape(names)}">{LOGO}<div><h1>{NAME}</h1><p>{html("lead")}</p></div>'
+            '<button class="language" type="button"><span class="en" lang="pt">Português</span>'
+            '<span class="pt" lang="en">English</span></button></header>')
 
 
 def pair(info: Mapping, base: str | None = None, tuned: str | None = None, sources: int = 0) -> str:
@@ -116,7 +75,7 @@ def is_writing(shown: str) -> bool:
 
 def settled(shown: str) -> str:
     """Returns the answer cards as they are when no more words will come."""
-    return shown.replace('aria-busy="true"', 'aria-busy="false"').replace(TEXT["waiting"], TEXT["wordless"])
+    return shown.replace('aria-busy="true"', 'aria-busy="false"').replace(html("waiting"), html("wordless"))
 
 
 def cited(text: str, count: int) -> set[int]:
@@ -130,8 +89,8 @@ def records(sources: Sequence[Mapping] | None = None, positions: set[int] = froz
         cards = "".join(_record(number, record, number in positions) for number, record in enumerate(sources, start=1))
         body = f'<ol class="records">{cards}</ol>'
     else:
-        body = f'<p class="hint">{TEXT["records_idle" if sources is None else "records_none"]}</p>'
-    return f'<section class="shelf"><h2>{TEXT["records"]}</h2>{body}</section>'
+        body = f'<p class="hint">{html("records_idle" if sources is None else "records_none")}</p>'
+    return f'<section class="shelf"><h2>{html("records")}</h2>{body}</section>'
 
 
 def _model(name: str, revision: str | None) -> str:
@@ -143,11 +102,11 @@ def _answer(side: str, model: str, where: str, text: str | None, sources: int) -
     if text:
         body = f'<p class="words">{_marked(text, sources)}</p>'
     else:
-        body = f'<p class="hint">{TEXT[f"{side}_idle" if text is None else "waiting"]}</p>'
+        body = f'<p class="hint">{html(f"{side}_idle" if text is None else "waiting")}</p>'
     return (
-        f'<article class="card {side}" aria-busy="{str(text is not None).lower()}" aria-label="{TEXT[side]}">'
-        f'<header><h2>{TEXT[side]} <small>{TEXT[f"{side}_note"]}</small></h2>'
-        f'<span class="writing">{TEXT["writing"]}</span></header>'
+        f'<article class="card {side}" aria-busy="{str(text is not None).lower()}">'
+        f'<header><h2>{html(side)} <small>{html(side + "_note")}</small></h2>'
+        f'<span class="writing">{html("writing")}</span></header>'
         f'<div class="answer" aria-live="polite">{body}</div>'
         f'<footer><span class="model">{model}</span><span class="where">{escape(where)}</span></footer></article>')
 
@@ -159,12 +118,12 @@ def _marked(text: str, sources: int) -> str:
 
 
 def _record(number: int, record: Mapping, is_cited: bool) -> str:
-    chip = f'<span class="chip">{TEXT["cited"]}</span>' if is_cited else ""
+    chip = f'<span class="chip">{html("cited")}</span>' if is_cited else ""
     return (
         f'<li class="label-card{" cited" if is_cited else ""}"><span class="number">[{number}]</span>'
         f'<div><h3>{escape(record["title"])}</h3>{chip}{_content(record["content"])}'
         f'<p class="facts"><span>{escape(record["uid"])}</span>'
-        f'<span>{TEXT["match"]} {record["score"]:.2f}</span></p></div></li>')
+        f'<span>{html("match")} {record["score"]:.2f}</span></p></div></li>')
 
 
 def _content(content: str) -> str:
@@ -172,5 +131,5 @@ def _content(content: str) -> str:
         return f'<p class="content">{escape(content)}</p>'
     excerpt = content[:EXCERPT].rsplit(None, 1)[0]
     return (f'<details><summary><span class="content excerpt">{escape(excerpt)}\u2026</span> '
-            f'<span class="toggle more">{TEXT["more"]}</span><span class="toggle less">{TEXT["less"]}</span></summary>'
+            f'<span class="toggle more">{html("more")}</span><span class="toggle less">{html("less")}</span></summary>'
             f'<p class="content">{escape(content)}</p></details>')

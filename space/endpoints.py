@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 import gradio as gr
 
-from space.cards import TEXT
+from space.cards import NAME
 from space.prompt import InputError
 from space.settings import RESULT_LIMIT, TEMPERATURE_LIMIT, TOKEN_LIMIT, Settings
+from space.texts import Say, words
 
 log = logging.getLogger(__name__)
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1}  # whatever uses the model waits in one line
@@ -24,8 +25,8 @@ def add_endpoints(engine, settings: Settings) -> None:
     gr.api(info_endpoint(engine), api_name="info")
 
 
-def answer_endpoint(engine, settings: Settings) -> Callable:
-    """Returns the function behind /answer."""
+def answer_endpoint(engine, settings: Settings, say: Say = words) -> Callable:
+    """Returns the function behind /answer; `say` makes words of what it refuses or tells (see space/texts.py)."""
     def answer(question: str, use_sources: bool = True, max_new_tokens: int = settings.max_new_tokens,
                temperature: float = settings.temperature) -> tuple[str, str, list[dict]]:
         """Answer a question about a shop's products twice: with a base model, and with the same model fine-tuned on the
@@ -42,16 +43,16 @@ def answer_endpoint(engine, settings: Settings) -> Callable:
             the tuned answer
             the list of records that both models read, [1] first, each with uid, title, content and score (0 to 1)
         """
-        _check_text(question, "question")
-        _check_bool(use_sources)
-        length, heat = _whole(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens"), _temperature(temperature)
-        with words_for_visitors():
-            yield from engine.answer(question, use_sources, length, heat, gr.Info)
+        with refusals(say):
+            _check_text(question, "question")
+            _check_bool(use_sources)
+            length, heat = _whole(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens"), _temperature(temperature)
+            yield from engine.answer(question, use_sources, length, heat, notices(say))
     return answer
 
 
-def summarize_endpoint(engine, settings: Settings) -> Callable:
-    """Returns the function behind /summarize."""
+def summarize_endpoint(engine, settings: Settings, say: Say = words) -> Callable:
+    """Returns the function behind /summarize; `say` as for /answer."""
     def summarize(text: str, max_new_tokens: int = settings.summary_tokens,
                   temperature: float = settings.temperature) -> tuple[str, str]:
         """Summarize a text about a product twice: with a base model, and with the same model fine-tuned on a shop's
@@ -65,10 +66,10 @@ def summarize_endpoint(engine, settings: Settings) -> Callable:
             the base's summary
             the tuned one
         """
-        _check_text(text, "text")
-        length, heat = _whole(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens"), _temperature(temperature)
-        with words_for_visitors():
-            yield from engine.summarize(text, length, heat, gr.Info)
+        with refusals(say):
+            _check_text(text, "text")
+            length, heat = _whole(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens"), _temperature(temperature)
+            yield from engine.summarize(text, length, heat, notices(say))
     return summarize
 
 
@@ -86,10 +87,10 @@ def explain_endpoint(engine, settings: Settings) -> Callable:
         Returns:
             the list of tokens, which joined are the answer, each with token, base_logprob, tuned_logprob and alternatives
         """
-        _check_text(question, "question")
-        _check_text(answer, "answer")
-        _check_bool(use_sources)
-        with words_for_visitors():
+        with refusals():
+            _check_text(question, "question")
+            _check_text(answer, "answer")
+            _check_bool(use_sources)
             return engine.explain(question, answer, use_sources, settings.max_new_tokens)
     return explain
 
@@ -105,9 +106,9 @@ def search_endpoint(engine, settings: Settings) -> Callable:
         Returns:
             the list of records, each with uid, title, content and score (0 to 1, higher matches better)
         """
-        _check_text(query, "query")
-        count = _whole(k, 1, RESULT_LIMIT, "k")
-        with words_for_visitors():
+        with refusals():
+            _check_text(query, "query")
+            count = _whole(k, 1, RESULT_LIMIT, "k")
             return engine.search(query, count)
     return search
 
@@ -116,48 +117,53 @@ def info_endpoint(engine) -> Callable:
     """Returns the function behind /info."""
     def info() -> dict:
         """Tell which models answer here: base, adapter, the revision of each, precision, device and version, by name."""
-        with words_for_visitors():
+        with refusals():
             return engine.info()
     return info
 
 
 @contextmanager
-def words_for_visitors() -> Iterator[None]:
-    """Turns what an engine raises into gr.Error: an InputError's own words; else a plain sentence, and a log entry."""
+def refusals(say: Say = words) -> Iterator[None]:
+    """Makes errors into what the asker may read: refusals in words, failures without internals, which are logged."""
     try:
         yield
     except InputError as error:
-        raise refusal(str(error)) from error
+        raise refusal(error.key, say, **error.values) from error
     except gr.Error:  # ZeroGPU's own words: whose minutes are used up, for example
         raise
     except Exception as error:
         log.exception("the engine failed")
-        raise refusal(TEXT["failed"]) from error
+        raise refusal("failed", say) from error
 
 
-def refusal(words: str) -> gr.Error:
-    """Returns the error that a visitor sees, in these words."""
-    return gr.Error(words, print_exception=False)
+def refusal(key: str, say: Say = words, **values) -> gr.Error:
+    """Returns the error that the asker sees: a text of space/texts.py, in the words of `say`."""
+    return gr.Error(say(key, **values), title=NAME, print_exception=False)
+
+
+def notices(say: Say) -> Callable[..., None]:
+    """Returns what tells the asker something beside the answer, by a key of space/texts.py and its values."""
+    return lambda key, **values: gr.Info(say(key, **values), title=NAME)
 
 
 def _check_text(value, what: str) -> None:
     if not isinstance(value, str):
-        raise refusal(TEXT["not_text"].format(what=what))
+        raise InputError(f"not_text_{what}")
 
 
 def _check_bool(use_sources) -> None:
     if not isinstance(use_sources, bool):
-        raise refusal(TEXT["not_bool"])
+        raise InputError("not_bool", name="use_sources")
 
 
 def _whole(value, low: int, high: int, what: str) -> int:
     """Returns a whole number from `low` to `high`; 5.0 is one too, since JSON and sliders do not tell them apart."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high or value % 1:
-        raise refusal(TEXT["not_whole"].format(what=what, low=low, high=high))
+        raise InputError("not_whole", name=what, low=str(low), high=str(high))
     return int(value)
 
 
 def _temperature(value) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= TEMPERATURE_LIMIT:
-        raise refusal(TEXT["not_number"].format(what="temperature", low=0, high=f"{TEMPERATURE_LIMIT:g}"))
+        raise InputError("not_number", name="temperature", low=0, high=f"{TEMPERATURE_LIMIT:g}")
     return float(value)

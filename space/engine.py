@@ -17,12 +17,12 @@ from space.prompt import InputError, Prompt, answer_ids, check_text, fit_prompt,
 from space.settings import VERSION, Settings
 from space.sources import Catalogue, SourceError, relevant
 
-Notify = Callable[[str], None]
+Notify = Callable[..., None]  # takes a key of space/texts.py, and its values
 # What a visitor's daily minutes on ZeroGPU are asked for, at the least: a 7B in bf16 that first goes to its card.
 GPU_START, GPU_SPEED, GPU_LIMIT = 10, 16, 120  # seconds; tokens a second; seconds
 
 
-def _quiet(words: str) -> None:
+def _quiet(key: str, **values) -> None:
     """Takes a notice that nobody asked for."""
 
 
@@ -58,12 +58,11 @@ class Engine:
                notify: Notify = _quiet) -> Iterator[tuple[str, str, list[dict]]]:
         """Yields (base text, tuned text, records in the prompt's order: `[1]` is the first), growing.
 
-        Raises InputError for an empty or oversized question; `notify` is told in words what had to be cut.
+        Raises InputError for an empty or oversized question; `notify` is told what had to be cut.
         """
         prompt, room = self._ask(question, use_sources, max_new_tokens)
         if prompt.cut or prompt.dropped:
-            notify(f"To fit the model's window, {prompt.cut:,} characters of the records were cut and {prompt.dropped} "
-                   "records left out.")
+            notify("records_cut", cut=prompt.cut, dropped=prompt.dropped)
         sources = [dict(record) for record in prompt.context]
         yield "", "", sources
         with closing(self._write(prompt.ids, room, temperature)) as answers:
@@ -75,7 +74,7 @@ class Engine:
         """Yields (base summary, tuned summary), growing; raises InputError for an empty or oversized text."""
         prompt, room = self._ask_to_summarize(text, max_new_tokens)
         if prompt.cut:
-            notify(f"The last {prompt.cut:,} characters do not fit the model's window and were left out.")
+            notify("text_cut", cut=prompt.cut)
         yield "", ""
         yield from self._write(prompt.ids, room, temperature)
 
@@ -120,7 +119,7 @@ class Engine:
         ids = answer_ids(self.pair.tokenizer, prompt.ids, prompt.talk, answer)
         over = len(prompt.ids) + len(ids) - self.pair.window
         if over > 0:
-            raise InputError(f"This {what} is {over} tokens too long for the model's window. Please send a shorter one.")
+            raise InputError(f"window_{what}", over=over)
         return self._compare(prompt.ids, ids)
 
     def _ask(self, question: str, use_sources: bool, max_new_tokens: int) -> tuple[Prompt, int]:

@@ -55,21 +55,21 @@ OWN_WORDS = 'In the program’s own words <span lang="pt">· Nas palavras do pro
 
 
 class Missing:
-    """An engine that refuses whatever it is asked, in the same words."""
+    """An engine that refuses whatever it is asked, because of the same problem."""
 
-    def __init__(self, words: str) -> None:
-        self.words = words
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
 
     def info(self, *_) -> dict:
         """Raises InputError."""
-        raise InputError(self.words)
+        raise InputError("cannot_answer", problem=self.problem)
 
     answer = summarize = explain = search = info
 
 
 def build_missing(error: Exception, settings: Settings) -> gr.Blocks:
     """Returns the page that says what `error` means for this Space; its public endpoints refuse in the error's words."""
-    engine = Missing(f"This Space cannot answer yet: {plain(error)}")
+    engine = Missing(plain(error))
     with gr.Blocks(title=cards.NAME, analytics_enabled=False) as demo:
         gr.HTML(cards.header() + page(error, settings), js_on_load=None, apply_default_css=False)
         add_endpoints(engine, settings)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from space.texts import words
 from space.wording import Wording
 
 TASKS = ("describe", "answer", "summarize")
@@ -28,7 +29,11 @@ SHORTEST_RECORD = 40  # characters; a record cut below this is dropped
 
 
 class InputError(ValueError):
-    """What a person sent cannot be answered; the words are meant for that person."""
+    """What a person sent cannot be answered; `key` and `values` are its words in space/texts.py, str() says them in English."""
+
+    def __init__(self, key: str, **values) -> None:
+        super().__init__(words(key, **values))
+        self.key, self.values = key, values
 
 
 @dataclass(frozen=True)
@@ -53,12 +58,15 @@ def plain(text: str) -> str:
 
 
 def check_text(text: str, limit: int, what: str = "question") -> str:
-    """Returns the text to answer; raises InputError where nothing is left of it or it has over `limit` characters."""
+    """Returns the text to answer; raises InputError where nothing is left of it or it has over `limit` characters.
+
+    `what` is question, text, answer, summary or query.
+    """
     if len(text) > limit:
-        raise InputError(f"This {what} has {len(text):,} characters; the limit is {limit:,}. Please send a shorter one.")
+        raise InputError(f"long_{what}", length=len(text), limit=limit)
     cleaned = plain(text)
     if not cleaned:
-        raise InputError(f"The {what} is empty. Please write one.")
+        raise InputError(f"empty_{what}")
     return cleaned
 
 
@@ -197,7 +205,7 @@ def fit_prompt(tokenizer, wording: Wording, task: str, text: str, context: Seque
         cut, text = cut + len(text) - len(shorter), shorter
         over = len(ids(text, (), ())) - room
     if over > 0:
-        raise InputError(f"This question is {over} tokens too long for the model's window. Please send a shorter one.")
+        raise InputError("window_question", over=over)
     while history and len(ids(text, context[:1], history)) > room:
         del history[:2]
         dropped += 2

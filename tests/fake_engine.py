@@ -42,22 +42,22 @@ class FakeEngine:
         self.calls: list[tuple] = []
         self.closed = threading.Event()  # a generator was closed before its end
         self.error: Exception | None = None
-        self.notice = ""  # said to the visitor with every answer
+        self.notice = ""  # told to the visitor with every answer: a key of space/texts.py
         self.base, self.tuned = BASE, TUNED
 
     def answer(self, question: str, use_sources: bool, max_new_tokens: int,
-               temperature: float, notify: Callable[[str], None] = print) -> Iterator[tuple[str, str, list[dict]]]:
+               temperature: float, notify: Callable[..., None] = print) -> Iterator[tuple[str, str, list[dict]]]:
         self.calls.append(("answer", question, use_sources, max_new_tokens, temperature))
         question = check_text(question, self.limit)
         sources = self.records if use_sources else []
         if self.notice:
-            notify(self.notice)
+            notify(self.notice, cut=3)
         yield "", "", sources
         for base, tuned in self._words(question, max_new_tokens):
             yield base, tuned, sources
 
     def summarize(self, text: str, max_new_tokens: int, temperature: float,
-                  notify: Callable[[str], None] = print) -> Iterator[tuple[str, str]]:
+                  notify: Callable[..., None] = print) -> Iterator[tuple[str, str]]:
         self.calls.append(("summarize", text, max_new_tokens, temperature))
         check_text(text, self.limit, "text")
         yield from self._words("In short:", max_new_tokens)

@@ -1,6 +1,7 @@
 """space/cards.py: what the answers and the records look like as HTML, whatever is in them."""
 
 from space import cards
+from space.texts import html
 from tests.fake_engine import INFO, RECORDS
 
 EVIL = "<script>alert(1)</script> & \"x\" ${1+1} {{value}}"
@@ -43,8 +44,8 @@ def test_a_long_record_opens_and_a_short_one_stands_open():
 def test_the_states_of_the_cards():
     idle, waiting = cards.pair(INFO), cards.pair(INFO, "", "")
     assert not cards.is_writing(idle) and cards.is_writing(waiting)
-    assert not cards.is_writing(cards.settled(waiting)) and cards.TEXT["wordless"] in cards.settled(waiting)
-    assert cards.TEXT["records_idle"] in cards.records() and cards.TEXT["records_none"] in cards.records([])
+    assert not cards.is_writing(cards.settled(waiting)) and html("wordless") in cards.settled(waiting)
+    assert html("records_idle") in cards.records() and html("records_none") in cards.records([])
 
 
 def test_each_card_names_its_models():

@@ -1,14 +1,13 @@
 """space/changed.py: what the picture of a change says and how it is built, whatever is in the tokens."""
 
-import html
 import math
-import re
 from html.parser import HTMLParser
 
 import pytest
 
 from space import cards, changed
-from space.cards import TEXT
+from space.texts import html
+from tests.languages import said as read
 
 
 def token(text: str, base: float, tuned: float, *others: tuple[str, float]) -> dict:
@@ -36,7 +35,8 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         names = [f"{tag}.{name}" for tag, name in self.open]
-        if any(name.startswith("label.token") for name in names) and "span.detail" not in names and "i.break" not in names:
+        aside = {"span.detail", "span.spoken", "i.break"}
+        if any(name.startswith("label.token") for name in names) and not aside & set(names):
             self.shown += data
 
 
@@ -61,7 +61,8 @@ def test_every_token_is_text_and_nothing_else():
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
     # An answer from right to left begins at the right, and no token turns the words around it.
     assert ("fieldset", {"class": "tokens", "dir": "auto"}) in page.elements
-    assert shown.count("<bdi>") == len(TEXTS) * (len(TEXTS) + 1) + 1
+    # Each token in its own detail, with all of its alternatives; and the most changed in the sentence, in two languages.
+    assert shown.count("<bdi>") == len(TEXTS) * (len(TEXTS) + 1) + 2
 
 
 def test_a_token_says_by_its_class_which_way_and_by_its_style_how_far():
@@ -71,12 +72,16 @@ def test_a_token_says_by_its_class_which_way_and_by_its_style_how_far():
 
 
 def test_one_radio_button_a_token_and_the_most_changed_is_chosen():
-    buttons = radios(changed.picture([token("a", 0.1, 0.2), token(" oak", 0.001, 0.98, (" wood", 0.41), ("", 0.05)),
-                                      token(".", 0.9, 0.9)], "of-an-answer"))
+    shown = changed.picture([token("a", 0.1, 0.2), token(" oak", 0.001, 0.98, (" wood", 0.41), ("", 0.05)),
+                             token(".", 0.9, 0.9)], "of-an-answer")
+    buttons = radios(shown)
     assert [button["name"] for button in buttons] == ["of-an-answer"] * 3
     assert ["checked" in button for button in buttons] == [False, True, False]
-    assert buttons[1]["aria-label"] == ("oak: 0.1% before fine-tuning, 98% after, 980 times likelier. The base’s own choices: "
-                                        "wood 41%, (the end) 5%")
+    name = shown.split('<span class="spoken">')[2].split('</span><span aria-hidden')[0]
+    assert read(name) == ("oak: 0.1% before fine-tuning, 98% after, 980 times likelier. The base’s own choices: "
+                          "wood 41%, (the end) 5%")
+    assert read(name, "pt") == ("oak: 0,1% antes do ajuste fino, 98% depois, 980 vezes mais provável. As escolhas da base: "
+                                "wood 41%, (o fim) 5%")
 
 
 @pytest.mark.parametrize(("tokens", "said"), [
@@ -94,7 +99,7 @@ def test_one_radio_button_a_token_and_the_most_changed_is_chosen():
 ])
 def test_the_sentence_says_what_the_picture_shows(tokens, said):
     shown = changed.sentence(tokens)
-    assert html.unescape(re.sub(r"</?(b|bdi)>", "", shown)) == said
+    assert read(shown) == said
     assert "<b><b>" not in shown
     picture = looks(changed.picture(tokens, "x"))
     ups, downs = (sum(direction in name for name, _ in picture) for direction in ("up", "down"))
@@ -106,7 +111,7 @@ def test_the_sentence_says_what_the_picture_shows(tokens, said):
     (1.0, "over 99.9%"), (0.9996, "over 99.9%"), (0.998, "99.8%"), (0.994, "99%"), (0.41, "41%"), (0.0996, "10%"),
     (0.094, "9.4%"), (0.0012, "0.12%"), (0.00052, "0.05%"), (0.0000101, "0.001%"), (1e-9, "under 0.001%")])
 def test_a_probability_has_as_many_digits_as_say_something(share, said):
-    assert changed.chance(math.log(share)) == said
+    assert read(changed.chance(math.log(share))) == said
 
 
 @pytest.mark.parametrize(("factor", "said"), [
@@ -114,9 +119,9 @@ def test_a_probability_has_as_many_digits_as_say_something(share, said):
     (987, "990 times likelier"), (45_678, "46,000 times likelier"), (1e30, "over a million times likelier"),
     (1 / 3, "3.0 times less likely"), (1e-30, "over a million times less likely")])
 def test_how_many_times_likelier(factor, said):
-    assert changed.times(math.log(factor)) == said
+    assert read(changed.times(math.log(factor))) == said
 
 
 def test_it_says_when_the_models_still_read():
-    assert cards.is_writing(changed.waiting()) and TEXT["changed_waiting"] in changed.waiting()
+    assert cards.is_writing(changed.waiting()) and html("changed_waiting") in changed.waiting()
     assert not cards.is_writing(changed.picture([token("a", 0.1, 0.2)], "x"))

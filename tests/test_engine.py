@@ -6,6 +6,7 @@ from space.engine import Engine, load_engine
 from space.prompt import InputError, plain
 from space.settings import Settings
 from space.sources import SourceError, build_index
+from space.texts import words
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +51,16 @@ def test_with_a_catalogue_that_has_nothing_the_model_is_told_so(engine, monkeypa
 
 def test_what_was_cut_is_told(engine):
     told = []
-    steps = engine.answer("What is the Lamp Zakanox? And the Dovenka Kettle?", True, 8, 0.0, told.append)
+
+    def notify(key, **values):
+        told.append(words(key, **values))
+
+    steps = engine.answer("What is the Lamp Zakanox? And the Dovenka Kettle?", True, 8, 0.0, notify)
     next(steps)
     steps.close()
     assert len(told) == 1 and "characters of the records were cut" in told[0]
-    list(engine.summarize("A sentence. " * 500, 8, 0.0, told.append))
-    assert "do not fit the model's window and were left out" in told[1]
+    list(engine.summarize("A sentence. " * 500, 8, 0.0, notify))
+    assert "do not fit the model’s window and were left out" in told[1]
 
 
 def explained(engine, *asked) -> tuple[list[int], list[dict]]:
@@ -89,9 +94,9 @@ def test_a_summary_is_explained_too(engine):
 
 
 def test_an_answer_that_cannot_be_explained_is_refused_in_words(engine):
-    for answer, words in ((" ", "The answer is empty"), ("a" * 100_000, "This answer has 100,000 characters"),
-                          ("word " * 3000, r"This answer is \d+ tokens too long for the model's window")):
-        with pytest.raises(InputError, match=words):
+    for answer, told in ((" ", "The answer is empty"), ("a" * 100_000, "This answer has 100,000 characters"),
+                          ("word " * 3000, r"This answer is [\d,]+ tokens too long for the model’s window")):
+        with pytest.raises(InputError, match=told):
             engine.explain("What is it?", answer, False, 8)
     with pytest.raises(InputError, match="The question is empty"):
         engine.explain("", "It is oak.", False, 8)
@@ -101,8 +106,8 @@ def test_an_answer_that_cannot_be_explained_is_refused_in_words(engine):
 
 def test_bad_questions_never_reach_the_model(engine, monkeypatch):
     monkeypatch.setattr(engine.pair.model, "forward", None)
-    for text, words in (("", "is empty"), ("a" * 100_000, "100,000 characters"), ("word " * 3000, "too long for the model")):
-        with pytest.raises(InputError, match=words):
+    for text, told in (("", "is empty"), ("a" * 100_000, "100,000 characters"), ("word " * 3000, "too long for the model")):
+        with pytest.raises(InputError, match=told):
             list(engine.answer(text, False, 8, 0.0))
 
 

@@ -158,7 +158,7 @@ def test_the_budget_drops_old_turns_and_refuses_a_question_that_fills_the_window
     turn = [{"role": "user", "content": "old " * 30}, {"role": "assistant", "content": "old " * 30}]
     fitted = fit_prompt(tokenizer, WORDS, "describe", "What?", (), turn * 3, room=450)
     assert len(fitted.ids) <= 450 and fitted.dropped in (2, 4)
-    with pytest.raises(InputError, match="tokens too long for the model's window"):
+    with pytest.raises(InputError, match="tokens too long for the model’s window"):
         fit_prompt(tokenizer, WORDS, "describe", "word " * 500, room=100)
 
 

@@ -15,12 +15,14 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from space.cards import TEXT
 from space.engine import at_hand
 from space.settings import Settings
+from space.tabs.parts import label
+from space.texts import TEXTS
 from space.ui import build_demo, launch_options
 from tests.fake_engine import INFO, RECORDS, FakeEngine
 
+TEXT = {key: text["en"] for key, text in TEXTS.items()}
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -118,7 +120,7 @@ def test_every_parameter_reaches_the_engine(client, engine):
 
 
 def test_a_notice_does_not_disturb_a_program(client, engine):
-    engine.notice = "Two records were left out."
+    engine.notice = "text_cut"
     assert client.predict("hi", api_name="/answer")[2] == RECORDS
 
 
@@ -178,14 +180,14 @@ def test_two_at_once_each_get_their_own(served, engine):
 
 def switch(demo) -> dict:
     return next(component["props"] for component in demo.config["components"]
-                if component["props"].get("label") == TEXT["use_sources"])
+                if str(component["props"].get("label")) == str(label("use_sources")))
 
 
 def test_without_a_catalogue_the_switch_is_off_and_says_why():
     with_catalogue, without = (switch(build_demo(FakeEngine(), Settings(catalogue=catalogue)))
                                for catalogue in ("somewhere", None))
     assert with_catalogue["value"] is True and with_catalogue["interactive"] is True
-    assert without["value"] is False and without["interactive"] is False and without["info"] == TEXT["no_catalogue"]
+    assert without["value"] is False and without["interactive"] is False and str(without["info"]) == str(label("no_catalogue"))
 
 
 def test_endpoint_defaults_come_from_the_settings():

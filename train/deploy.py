@@ -19,7 +19,7 @@ from train.sending import LIBRARY, HubError, IsPublic, send, words
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = "space"  # the folder of a Space's repository in which a file that is not sent has no business
-SUFFIXES = (".py", ".css")
+SUFFIXES = (".py", ".css", ".js", ".json")
 VARIABLES = ("BASE_MODEL", "BASE_REVISION", "ADAPTER", "ADAPTER_REVISION", "CATALOGUE", "CATALOGUE_REVISION")
 PICTURE = re.compile(r"!\[[^]]*\]\([^)]*\)\n+")
 
@@ -126,10 +126,16 @@ def base_of(api: HfApi, adapter: str, commit: str) -> tuple[str | None, str | No
 # --- what goes there -------------------------------------------------------------------------------------------------
 
 
+def runtime_files() -> list[Path]:
+    """Returns what space/ needs to run, without its sample."""
+    return [path for path in sorted((ROOT / "space").rglob("*"))
+            if path.suffix in SUFFIXES and not path.is_relative_to(ROOT / "space" / "sample")]
+
+
 def space_files(variables: dict[str, str]) -> dict[str, Path | bytes]:
     """Returns the Space's files; the sample only where it is what is served."""
     paths = [ROOT / name for name in ("app.py", "requirements.txt", "LICENSE")]
-    paths += [path for path in sorted((ROOT / "space").rglob("*")) if path.suffix in SUFFIXES]
+    paths += runtime_files()
     if not variables:
         sample = ROOT / "space" / "sample"
         paths += [path for part in ("base", "adapter", "catalogue/index") for path in sorted((sample / part).glob("*"))

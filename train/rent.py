@@ -12,7 +12,7 @@ import huggingface_hub
 from huggingface_hub import HfApi, get_token
 
 from train.config import Checked, ConfigError, FitConfig, PublishConfig, RentConfig, SummariesConfig
-from train.deploy import ROOT, SUFFIXES, told
+from train.deploy import ROOT, SUFFIXES, runtime_files, told
 from train.publish import Parcel, listing
 from train.sending import LIBRARY, send
 
@@ -58,7 +58,7 @@ def rent(source: str, configs: Mapping[type, Checked]) -> None:
 def code_files() -> dict[str, Path]:
     """Returns what training runs: train/, space/ without its sample, the requirements and the card to fill."""
     paths = [ROOT / name for name in ("requirements.txt", "train/requirements.txt", "model_card.md", "LICENSE")]
-    paths += [path for path in sorted((ROOT / "space").rglob("*")) if path.suffix in SUFFIXES]
+    paths += runtime_files()
     paths += [path for path in sorted((ROOT / "train").rglob("*")) if path.suffix in (*SUFFIXES, ".html", ".md")]
     return {path.relative_to(ROOT).as_posix(): path for path in paths}
 

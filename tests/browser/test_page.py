@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from space.cards import TEXT
 from space.settings import Settings
+from space.texts import TEXTS
 from space.ui import build_demo, launch_options
 from tests.fake_engine import FakeEngine
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright_api.expect
 expect.set_options(timeout=30_000)
+TEXT = {key: text["en"] for key, text in TEXTS.items()}
 CHROMIUM = Path("/usr/bin/chromium")
 ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
         "--disable-background-networking", "--disable-component-update"]
@@ -200,7 +201,7 @@ def test_what_changed_is_shown_on_demand_by_pointer_and_by_keyboard(page, engine
     page.keyboard.press("ArrowRight")
     expect(detail).to_have_count(1)
     assert detail.inner_text() != first
-    expect(page.locator(".changed input:focus")).to_have_attribute("aria-label", re.compile(r"before fine-tuning"))
+    expect(page.locator(".changed input:focus")).to_have_accessible_name(re.compile(r"before fine-tuning, .* The base’s own"))
     ask(page, "Another one")
     expect(page.locator(".changed")).to_have_count(0)
     expect(why).to_be_enabled()

@@ -1,0 +1,107 @@
+"""Many visitors at once: every answer comes, each is its asker's own, nobody is kept waiting in silence, and memory stays."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+from bench.figures import Figure, Options, Outcome
+from bench.startup import SAMPLE, need_sample, running_app, served
+from space.sources import Catalogue
+
+VISITORS, QUESTIONS, TOKENS = 20, 5, 32
+SMALL = 3  # places in the queue, where it is to be too small
+
+
+def measure(options: Options) -> Outcome:
+    """Asks as many visitors do, with room in the queue for all, and then without; the embedded sample answers."""
+    if not options.tiny:
+        need_sample()
+        titles = Catalogue.open(SAMPLE / "catalogue").titles(VISITORS * QUESTIONS)
+        return crowd({}, titles, VISITORS)
+    from bench.shapes import make_adapter, make_base, make_catalogue
+
+    with tempfile.TemporaryDirectory() as folder:
+        base, run = make_base(Path(folder, "base"), tiny=True), Path(folder, "run")
+        make_catalogue(run, 60)
+        return crowd(served(base, run, make_adapter(run, base)), Catalogue.open(run / "catalogue").titles(10), 2)
+
+
+def crowd(environment: dict[str, str], titles: list[str], visitors: int) -> Outcome:
+    """Returns what `visitors` found who asked their titles at the same time, and what those found who were too many."""
+    questions = [f"What is {title}?" for title in titles]
+    shares = [questions[place::visitors] for place in range(visitors)]
+    with running_app({**environment, "QUEUE_SIZE": str(len(questions))}) as app:
+        alone = Client(app.url, verbose=False)
+        expected = {question: ask(alone, question)[0] for question in questions}
+        before = resident(app.pid)
+        begun = time.perf_counter()
+        with ThreadPoolExecutor(visitors) as pool:
+            found = [answer for share in pool.map(lambda share: visit(app.url, share), shares) for answer in share]
+        seconds = time.perf_counter() - begun
+        after = resident(app.pid)
+    refused, answered, words = too_many({**environment, "QUEUE_SIZE": str(SMALL)}, questions[:visitors])
+    waits = [wait for _, _, wait in found]
+    return Outcome([
+        Figure("questions answered, of all", sum(answer is not None for _, answer, _ in found) / len(questions), low=1),
+        Figure("answers that are their asker's own, of all",
+               sum(answer == expected[question] for question, answer, _ in found) / len(questions), low=1),
+        Figure("all answered in", seconds, "s"), Figure("median wait for an answer", median(waits), "s"),
+        Figure("longest wait for an answer", max(waits), "s"),
+        Figure("resident memory before", before / 2**20, "MiB"),
+        Figure("resident memory after, of before", after / before, high=1.05),
+        Figure(f"queue of {SMALL}: refused politely, of those not answered", words / max(refused, 1), low=1),
+        Figure(f"queue of {SMALL}: answered", answered, low=1),
+    ], {"visitors": visitors, "questions": len(questions), "tokens": TOKENS, "refused": refused,
+        "waits": [round(wait, 3) for wait in waits]})
+
+
+def visit(url: str, questions: list[str]) -> list[tuple[str, tuple | None, float]]:
+    """Returns (question, answer, seconds) of one visitor, who asks one after another."""
+    client = Client(url, verbose=False)
+    return [(question, *ask(client, question)) for question in questions]
+
+
+def ask(client: Client, question: str) -> tuple[tuple | None, float]:
+    """Returns (base, tuned and the uids of the sources; None where it was refused) and the seconds that it took."""
+    begun = time.perf_counter()
+    try:
+        base, tuned, sources = client.predict(question, max_new_tokens=TOKENS, api_name="/answer")
+        answer = base, tuned, tuple(source["uid"] for source in sources)
+    except AppError:
+        answer = None
+    return answer, time.perf_counter() - begun
+
+
+def too_many(environment: dict[str, str], questions: list[str]) -> tuple[int, int, int]:
+    """Returns (refused, answered, refused in words that say that the queue is full) of questions that come at once."""
+    said, start = [], threading.Barrier(len(questions))
+
+    def one(pair: tuple[Client, str]) -> bool:
+        client, question = pair
+        start.wait()
+        try:
+            client.predict(question, max_new_tokens=TOKENS, api_name="/answer")
+            return True
+        except Exception as error:  # what exactly is raised is what is looked at
+            said.append(str(error))
+            return False
+
+    with running_app(environment) as app:
+        clients = [Client(app.url, verbose=False) for _ in questions]
+        with ThreadPoolExecutor(len(questions)) as pool:
+            answered = sum(pool.map(one, zip(clients, questions, strict=True)))
+    return len(said), answered, sum("queue" in words.lower() for words in said)
+
+
+def resident(pid: int) -> int:
+    """Returns a process's resident memory in bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))

@@ -1,0 +1,37 @@
+// What the page does in the browser by itself. Gradio runs this once, when the page is there.
+() => {
+  const portuguese = () => document.documentElement.lang.startsWith("pt");
+
+  // Gradio's texts follow the browser's language; its own function changes it afterwards, and with it <html lang>,
+  // after which page.css shows our texts.
+  const speak = async (language) => {
+    const core = performance.getEntriesByType("resource").map((entry) => entry.name).find((name) => /\/core-[\w-]+\.js$/.test(name));
+    const { changeLocale } = core ? await import(core) : {};
+    changeLocale?.(language);
+    document.documentElement.lang = language;
+    // Gradio leaves the names of tabs that nobody opened yet as they were.
+    const { en, pt } = JSON.parse(document.querySelector(".masthead").dataset.tabs);
+    const [from, to] = portuguese() ? [en, pt] : [pt, en];
+    for (const tab of document.querySelectorAll(".tab-wrapper button")) {
+      const place = from.indexOf(tab.textContent.trim());
+      if (place >= 0) [...tab.childNodes].find((node) => node.data?.trim()).data = to[place];
+    }
+  };
+
+  const remembered = () => {
+    try { return localStorage.getItem("language"); } catch { return null; }
+  };
+  const remember = (language) => {
+    try { localStorage.setItem("language", language); } catch { /* the browser keeps nothing: then it is asked again */ }
+  };
+
+  const wanted = new URLSearchParams(location.search).get("lang") || remembered() || navigator.language;
+  if (wanted.startsWith("pt") !== portuguese()) speak(wanted.startsWith("pt") ? "pt-BR" : "en");
+
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest(".language")) return;
+    const language = portuguese() ? "en" : "pt-BR";
+    remember(language);
+    speak(language);
+  });
+}

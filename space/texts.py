@@ -1,0 +1,50 @@
+"""Every text that a visitor reads, in English and in Portuguese: as words, as HTML in both, and for gradio's labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+
+LANGUAGES = ("en", "pt")
+# {key: {language: format string}}
+TEXTS: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("texts.json").read_text(encoding="utf-8"))
+Say = Callable[..., str]  # words() or html()
+
+
+class Html(str):
+    """Text that is HTML already: html() puts it into a text as it is."""
+
+
+def words(key: str, language: str = "en", **values) -> str:
+    """Returns a text in one language; whole numbers among `values` are written as they are there: 20,001 or 20.001."""
+    return TEXTS[key][language].format(**{name: number(value, language) for name, value in values.items()})
+
+
+def html(key: str, **values) -> Html:
+    """Returns a text as HTML in both languages; page.css shows the one that the page is in.
+
+    Values are escaped, but Html; a dict of {language: value} has another one in each.
+    """
+    said = []
+    for language in LANGUAGES:
+        own = {name: value[language] if isinstance(value, dict) else value for name, value in values.items()}
+        safe = {name: value if isinstance(value, Html | int) else escape(str(value)) for name, value in own.items()}
+        said.append(words(key, language, **safe))
+    if said[0] == said[1]:
+        return Html(said[0])
+    return Html("".join(f'<span class="{language}" lang="{language}">{text}</span>'
+                        for language, text in zip(LANGUAGES, said, strict=True)))
+
+
+def decimal(text: str) -> dict[str, str]:
+    """Returns a decimal number, as Python writes it, for html(): with a comma in Portuguese."""
+    return {"en": text, "pt": text.replace(".", ",")}
+
+
+def number(value, language: str):
+    """Returns a whole number with the language's mark between thousands; anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return value
+    return f"{value:,}".replace(",", "." if language == "pt" else ",")

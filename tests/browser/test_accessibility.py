@@ -1,0 +1,64 @@
+"""Every tab, light and dark, wide and on a phone: no serious or critical violation of axe-core, in either language."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from space.settings import Settings
+from space.texts import TEXTS
+from space.ui import TABS, build_demo, launch_options
+from tests.fake_engine import FakeEngine
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+CHROMIUM = Path("/usr/bin/chromium")
+ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+        "--disable-background-networking", "--disable-component-update"]
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}")]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        settings = Settings(port=probe.getsockname()[1])
+    demo = build_demo(FakeEngine(delay=0), settings)
+    demo.launch(**launch_options(settings), prevent_thread_lock=True, quiet=True)
+    yield demo.local_url
+    demo.close()
+
+
+def violations(page) -> list[str]:
+    """What axe-core calls serious or critical on the page as it stands, a line each."""
+    found = axe.Axe().run(page).response["violations"]
+    return [json.dumps({"rule": one["id"], "impact": one["impact"],
+                        "where": [node["html"][:200] for node in one["nodes"][:3]],
+                        "why": one["nodes"][0]["failureSummary"][:300]})
+            for one in found if one["impact"] in ("serious", "critical")]
+
+
+@pytest.mark.parametrize(("scheme", "width", "language"), [("light", 1280, "en-US"), ("dark", 1280, "pt-BR"),
+                                                           ("dark", 390, "en-US"), ("light", 390, "pt-BR")])
+def test_no_tab_shuts_anybody_out(address, scheme, width, language):
+    text = {key: both["pt" if language == "pt-BR" else "en"] for key, both in TEXTS.items()}
+    with playwright_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
+        page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900}, locale=language)
+        page.goto(address)
+        page.get_by_label(text["question"]).first.fill("What is the lantern?")
+        page.keyboard.press("Enter")
+        page.locator(".card.tuned .words").first.wait_for()
+        page.locator(".card[aria-busy=true]").first.wait_for(state="hidden")
+        page.get_by_role("button", name=text["changed"], exact=True).first.click()
+        page.locator(".changed .tokens").first.wait_for()
+        page.wait_for_timeout(300)  # a button's colours change slowly
+        problems = {"ask_tab": violations(page)}
+        for name in list(TABS)[1:]:
+            page.get_by_role("tab", name=text[name]).evaluate("tab => tab.click()")
+            page.wait_for_timeout(600)
+            problems[name] = violations(page)
+        browser.close()
+    assert not any(problems.values()), "\n".join(f"{name}: {line}" for name, lines in problems.items() for line in lines)
