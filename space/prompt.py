@@ -77,10 +77,14 @@ FUNCTION_WORDS = {
 
 
 def language(text: str) -> str:
-    """Returns "pt" or "en", by which language has more function words in `text`; English where neither shows."""
-    words = re.findall(r"\w+", text.lower())
-    english, portuguese = (sum(word in FUNCTION_WORDS[code] for word in words) for code in ("en", "pt"))
-    return "pt" if portuguese > english else "en"
+    """Returns "pt" or "en", by which language has more function words in `text`; where both have as many, that of the first.
+
+    The first word of a question is the asker's own, the others may be a title's. English where no word shows it.
+    """
+    found = [code for word in re.findall(r"\w+", text.lower()) for code, words in FUNCTION_WORDS.items() if word in words]
+    if found.count("pt") == found.count("en"):
+        return next(iter(found), "en")
+    return "pt" if found.count("pt") > found.count("en") else "en"
 
 
 # --- words to tokens -------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from space.sources import relevant
 from space.wording import CITATION
 from train.config import EvaluateConfig
 from train.examples import Example, Examples
+from train.shots import worked
 from train.summaries import sentences
 
 FORMAT = 2  # of a scored line; one of another is scored again
@@ -42,7 +43,7 @@ def score_column(run: Path, pair: Pair, examples: Examples, config: EvaluateConf
     wanted: dict[tuple, dict] = {}
     model = pair.adapter_revision if column == "tuned" else pair.base.revision
     for name, items in examples.sets(config.items).items():
-        shown = [examples.worked(item, config.shots) for item in items] if column == "few_shot" else items
+        shown = [worked(examples, item, config.shots) for item in items] if column == "few_shot" else items
         rows = examples.encoded(shown)
         fitting = [(item, row) for item, row in zip(shown, rows, strict=True) if row]
         longest = max((sum(label >= 0 for label in row["labels"]) for _, row in fitting), default=0)
