@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from transformers import DataCollatorForSeq2Seq
 
 from space.base import Base
+from space.families import DecoderOnly, family_of
 from train.config import ConfigError, FitConfig
 
 EVA_TOKENS = 16  # answer tokens in a batch for each direction that is looked for
@@ -38,7 +39,7 @@ def add_lora(model, base: Base, config: FitConfig) -> PeftModel:
     # What the adapter says of its base must hold on other machines: an id or a name, never a path of this one.
     model.name_or_path = model.config._name_or_path = base.name
     lora = LoraConfig(r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules="all-linear",
-                      use_rslora=config.rank_stabilized, task_type="CAUSAL_LM",
+                      use_rslora=config.rank_stabilized, task_type=family_of(model.config).task,
                       revision=None if base.revision.startswith("sha256:") else base.revision)
     adapted = get_peft_model(model, lora)
     # PEFT holds them as a set, whose order, and so the saved config, would be another one in every process.
@@ -57,6 +58,8 @@ def eva(model: PeftModel, dataset: Dataset, tokenizer, config: FitConfig) -> Non
     `dataset` is what is trained on. Every layer keeps the rank of the config, and the adapter's config says nothing of it:
     what is saved is LoRA like any other. Raises ConfigError where there is too little to look at for the rank.
     """
+    if not isinstance(family_of(model.get_base_model().config), DecoderOnly):
+        raise ConfigError("--init eva is for decoder-only bases: an encoder reads other tokens than the answer's; leave it out")
     narrowest = min(layer.in_features for layer in model.modules() if isinstance(layer, LoraLayer))
     batches = eva_batches(dataset, config)
     if config.rank > narrowest or not batches:

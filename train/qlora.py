@@ -19,9 +19,10 @@ from datasets import Dataset
 from peft import PeftModel
 from safetensors import SafetensorError
 from tqdm import tqdm
-from transformers import DataCollatorForSeq2Seq, PrinterCallback, ProgressCallback, TrainingArguments, set_seed
+from transformers import PrinterCallback, ProgressCallback, TrainingArguments, set_seed
 
 from space.base import Base
+from space.families import family_of
 from space.settings import VERSION
 from train import checkpoints, pairs, pushing, tracking
 from train.config import ConfigError, FitConfig, PushConfig, TrackConfig
@@ -99,7 +100,7 @@ def build_trainer(run: Path, model: PeftModel, dataset: Dataset, tokenizer, conf
         trackio_static_space_id=False, use_cpu=not torch.cuda.is_available(), remove_unused_columns=True)
     progress = Progress(run / "history.jsonl")
     trainer = AnswerTrainer(model=model, args=arguments, train_dataset=dataset, callbacks=[progress],
-                            data_collator=DataCollatorForSeq2Seq(tokenizer))
+                            data_collator=family_of(model.config).collator(model, tokenizer))
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     progress.trainer = trainer

@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback
 
+from space.families import family_of
 from train import checkpoints
 from train.config import FitConfig
 from train.whole import write_whole
@@ -26,8 +27,7 @@ class DivergedError(Exception):
 class AnswerTrainer(Trainer):
     """The Trainer, with logits only where there is something to learn: at the answers' tokens.
 
-    A prompt's tokens have no label, and the vocabulary's projection and softmax are dear; leaving them out of it
-    changes no gradient. A loss or gradient that is no number stops it with a DivergedError before it touches a weight: left to
+    A loss or gradient that is no number stops it with a DivergedError before it touches a weight: left to
     itself, the Trainer logs the mean of the losses before in its place and goes on.
     """
 
@@ -36,14 +36,12 @@ class AnswerTrainer(Trainer):
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Returns the mean cross-entropy (nats) over the labels of (rows, tokens) inputs."""
-        labels = inputs.pop("labels")[:, 1:]
-        self.tokens_seen += int(inputs["attention_mask"].sum())
-        causal = self.accelerator.unwrap_model(model).get_base_model()
-        hidden = causal.model(**inputs, use_cache=False).last_hidden_state[:, :-1]
-        wanted = labels != -100
-        logits = causal.lm_head(hidden[wanted])
-        total = cross_entropy(logits.float(), labels[wanted], reduction="sum")
-        return total / (wanted.sum() if num_items_in_batch is None else num_items_in_batch)
+        base = self.accelerator.unwrap_model(model).get_base_model()
+        family = family_of(base.config)
+        self.tokens_seen += family.tokens(**inputs)
+        logits, labels = family.answer_logits(base, **inputs)
+        total = cross_entropy(logits.float(), labels, reduction="sum")
+        return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
 
     def training_step(self, *args, **kwargs):
         """Returns the loss of one forward and backward pass."""
