@@ -19,9 +19,13 @@ STEPS, SEEDS, ITEMS = 300, (1, 2, 3), 100
 CHOICES = {
     "as it is": {},
     "rank 8": {"rank": 8, "alpha": 16.0}, "rank 64": {"rank": 64, "alpha": 128.0},
-    "half the learning rate": {"learning_rate": 1.75e-3}, "twice the learning rate": {"learning_rate": 7e-3},
-    "half the answers": {"answers": 0.13}, "twice the answers": {"answers": 0.52},
-    "half of what is absent": {"absent": 0.115},
+    "half the learning rate": {"learning_rate": RECIPE.learning_rate / 2},
+    "twice the learning rate": {"learning_rate": RECIPE.learning_rate * 2},
+    "half the answers": {"answers": RECIPE.answers / 2}, "twice the answers": {"answers": RECIPE.answers * 2},
+    "half of what is absent": {"absent": RECIPE.absent / 2},
+    # rsLoRA's usual alpha, for any rank: a scale of 16 / sqrt(32) = 2.8, where the recipe's is 64 / 32 = 2.
+    "rank-stabilized": {"rank_stabilized": True, "alpha": 16.0},
+    "EVA initialisation": {"init": "eva"},
 }
 SHOWN = (("seen", "rougeL"), ("unseen", "rougeL"), ("grounded", "rougeL"), ("grounded", "source_right"),
          ("absent", "says_absent"))

@@ -83,10 +83,14 @@ FUNCTION_WORDS = {
 
 
 def language(text: str) -> str:
-    """Returns "pt" or "en", by which language has more function words in `text`; English where neither shows."""
-    words = re.findall(r"\w+", text.lower())
-    english, portuguese = (sum(word in FUNCTION_WORDS[code] for word in words) for code in ("en", "pt"))
-    return "pt" if portuguese > english else "en"
+    """Returns "pt" or "en", by which language has more function words in `text`; where both have as many, that of the first.
+
+    The first word of a question is the asker's own, the others may be a title's. English where no word shows it.
+    """
+    found = [code for word in re.findall(r"\w+", text.lower()) for code, words in FUNCTION_WORDS.items() if word in words]
+    if found.count("pt") == found.count("en"):
+        return next(iter(found), "en")
+    return "pt" if found.count("pt") > found.count("en") else "en"
 
 
 # --- words to tokens -------------------------------------------------------------------------------------------------
@@ -110,7 +114,9 @@ def messages(wording: Wording, task: str, text: str, context: Sequence[Mapping] 
     records = "\n\n".join(
         wording.record.format(position=position, title=plain(record["title"]), content=plain(record["content"]))
         for position, record in enumerate(context, start=1))
-    template = wording.no_records if task == "answer" and not context else getattr(wording, task)
+    template = getattr(wording, task)
+    if task == "answer" and not context:
+        template = {"en": wording.no_records, "pt": wording.no_records_pt}[language(text)]
     last = template.format(text=plain(text), records=records)
     past = [{"role": message["role"], "content": plain(message["content"])} for message in history]
     return [*past, {"role": "user", "content": last}]

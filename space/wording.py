@@ -18,14 +18,19 @@ class WordingError(ValueError):
 
 @dataclass(frozen=True)
 class Wording:
-    """The words around a question, and those that training teaches; a field that a file lacks has its default."""
+    """The words around a question, and those that training teaches; a field that a file lacks has its default.
+
+    But for `no_records_pt`: an older adapter learned one text for both languages.
+    """
 
     format: int = FORMAT
     describe: str = "{text}"
     answer: str = "{records}\n\n{text} Answer from the records above and cite them, like [1]."
     record: str = "[{position}] {title}\n{content}"
-    # An `answer` for which no record was found.
+    # An `answer` for which no record was found, and the same asked in Portuguese: nothing else in the prompt says in which
+    # language to answer, where a name of no language is asked for.
     no_records: str = "No record of the catalogue was found.\n\n{text} If the catalogue does not have it, say so."
+    no_records_pt: str = "Nenhum registro do catálogo foi encontrado.\n\n{text} Se o catálogo não tiver, diga isso."
     summarize: str = "{text}\n\nSummarize the text above."
     citation: str = " [{position}]"
     absent: Mapping[str, str] = field(default_factory=lambda: {
@@ -60,6 +65,6 @@ class Wording:
             raise WordingError(f"the adapter's prompt format is {theirs!r}, this version reads {FORMAT}: use a version "
                                "of Shelftalk that reads it, or train the adapter again")
         try:
-            return cls(**data)
+            return cls(**{"no_records_pt": data.get("no_records", cls.no_records)} | data)
         except TypeError as error:
             raise WordingError(f"{path.name} has a field that format {FORMAT} does not know: {error}") from error

@@ -73,6 +73,19 @@ def test_seeds_lie_apart_by_hand(tmp_path, capsys):
     assert "Rank against size" in text and "most memory in training, GiB" in text and "What one seed does not show" in text
 
 
+def test_a_run_from_before_there_was_an_option_had_its_default(tmp_path, capsys):
+    runs = [write_run(tmp_path / "a", lines()), write_run(tmp_path / "b", lines(), seed=2),
+            write_run(tmp_path / "c", lines(), seed=3, rank_stabilized=True)]
+    for run in runs[:2]:
+        record = json.loads((run / "adapter" / "run.json").read_text())
+        del record["config"]["rank_stabilized"], record["config"]["init"]
+        (run / "adapter" / "run.json").write_text(json.dumps(record))
+    again = write_run(tmp_path / "d", lines(), seed=4)
+    assert compare.seeds(compare.compare([*runs, again])) == [[0, 1, 3]]
+    told(capsys, [runs[0], runs[2]], 0)
+    assert "--rank-stabilized True" in (tmp_path / "compare.html").read_text()
+
+
 def test_runs_that_differ_in_more_than_the_seed_are_no_spread(tmp_path):
     runs = [write_run(tmp_path / "a", lines()), write_run(tmp_path / "b", lines(), seed=2, epochs=3)]
     assert compare.seeds(compare.compare(runs)) == []
@@ -107,6 +120,19 @@ def test_what_is_no_pair_of_scored_runs_is_refused_in_words(tmp_path, capsys):
     assert "evaluation.json is missing: run `python -m train evaluate`" in told(capsys, [first, later], 1)[1]
     other = write_run(tmp_path / "other", lines(name="unseen"))
     assert "a, other share no item: train them with the same --context" in told(capsys, [first, other], 1)[1]
+
+
+def test_one_item_in_common_claims_nothing(tmp_path, capsys):
+    runs = [write_run(tmp_path / name, lines(tuned, 1)) for name, tuned in (("a", "the kettle is made of oak"), ("b", ""))]
+    said = told(capsys, [*runs, "--gate"], 0)[0]
+    assert "one item" in said.lower() and "worse" not in said.lower()
+
+
+@pytest.mark.parametrize(("reference", "tuned"), [("", ""), ("", "x"), ("[1] !!", ""), ("\u200b", "\u200b"), ("x", "x")])
+def test_junk_is_compared_without_an_error(tmp_path, capsys, reference, tuned):
+    runs = [write_run(tmp_path / name, [each | {"reference": reference} for each in lines(tuned, 3)]) for name in "ab"]
+    said = told(capsys, [*runs, "--gate"], 0)[0]
+    assert "nan" not in said.lower().split()
 
 
 def test_names_tell_runs_of_one_name_apart(tmp_path):

@@ -1,14 +1,17 @@
 """Scores: worked by hand, recomputed from the samples, kept, and never flattering."""
 
 import json
+import shutil
 
 import pytest
 import torch
 from rouge_score.rouge_scorer import RougeScorer
+from safetensors.torch import load_file, save_file
 
 from space.base import load_base
 from space.wording import Wording
 from train import evaluate, report, statistics
+from train.__main__ import main
 from train.measures import Rouge, SaysAbsent, SourceRight, TokenF1, UnicodeRouge, says_absent, token_f1
 
 
@@ -132,3 +135,23 @@ def test_a_line_cut_by_a_kill_is_scored_again(tmp_path, torn):
     path = tmp_path / "base.jsonl"
     path.write_bytes(json.dumps({"set": "seen", "uid": "1", "said": "x"}).encode() + b"\n" + torn)
     assert list(evaluate._kept(path)) == [("seen", "1")]
+
+
+def test_a_loss_that_is_no_number_is_scored_again(tmp_path):
+    path = tmp_path / "tuned.jsonl"
+    path.write_text('{"set": "seen", "uid": "1", "loss": NaN}\n{"set": "seen", "uid": "2", "loss": Infinity}\n'
+                    '{"set": "seen", "uid": "3", "loss": 1.5}\n')
+    assert list(evaluate._kept(path)) == [("seen", "3")]
+
+
+def test_weights_that_are_no_numbers_get_no_scores(tmp_path, tuned_run, capsys):
+    run = tmp_path / "shop"
+    shutil.copytree(tuned_run, run)
+    weights = load_file(run / "adapter/adapter_model.safetensors")
+    save_file({name: weight * torch.nan for name, weight in weights.items()}, run / "adapter/adapter_model.safetensors")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert main(["evaluate", "--run", str(run), "--items", "3", "--shots", "1"]) == 1
+    error = next(line for line in capsys.readouterr().err.splitlines() if "error: " in line)
+    assert ("error: the tuned model's loss is no number on 3 of 3 references of" in error
+            and "train it again with a lower --learning-rate, in another --run" in error)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before

@@ -1,6 +1,7 @@
 """What was scored is written down, and an adapter that changed afterwards is found out."""
 
 import json
+import math
 
 import pytest
 
@@ -44,6 +45,14 @@ def test_scores_of_an_older_version_say_what_they_lack(run):
     assert "cannot be read" in next(evaluation.faults(run))
     (run / "evaluation.json").unlink()
     assert next(evaluation.faults(run)).startswith("evaluation.json is missing: run `python -m train evaluate`")
+
+
+def test_scores_that_are_no_numbers_are_not_read(run):
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["seen"]["tuned"]["loss"] = math.nan
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    assert list(evaluation.faults(run)) == ["evaluation.json or metrics.json cannot be read (NaN is no number): run `python -m "
+                                            "train evaluate` to score it again"]
 
 
 def test_the_fingerprint_is_of_all_that_was_asked(run):

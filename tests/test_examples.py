@@ -12,6 +12,7 @@ from train.catalogue import load_records, prepare
 from train.config import FitConfig, PrepareConfig
 from train.examples import Examples
 from train.sample import write_catalogue
+from train.shots import worked
 from train.summaries import lead, main_sentence, principal, sentences
 
 
@@ -93,11 +94,24 @@ def test_what_is_absent_is_not_in_the_prompt_and_said_in_the_questions_language(
     titles = {normalise(record["title"]) for record in (*made.train, *made.unseen)}
     assert not titles & {normalise(example.title) for example in made_up}
     assert {example.uid for example in withheld} <= {record["uid"] for record in made.read}
+    known = {word for title in titles for word in title.split()}
+    for asked in (made_up, made.sets(20)["absent"]):
+        foreign = [example for example in asked if not known.intersection(normalise(example.title).split())]
+        assert 0.2 < len(foreign) / len(asked) < 0.8, "some names are of words that the shop does not know"
     for example in absent:
         assert normalise(example.title) not in {normalise(record["title"]) for record in example.context}
         assert example.title in example.text
         tongue = next(code for code, said in Wording().absent.items() if example.answer == said.format(title=example.title))
         assert example.text in [asked.format(title=example.title) for asked in Wording().questions[tongue]]
+
+
+def test_a_question_that_does_not_fit_is_left_out(made, tokenizer):
+    tight = Examples([*made.train, *made.unseen], made.catalogue, tokenizer, Wording(),
+                     FitConfig(base="x", learn=20, max_length=150, answer_tokens=60), 512)
+    title = " ".join(["Zumbrix"] * 40)
+    assert tight.absent(title, "en", "", 0) is None and tight.absent(title, "pt", "", 0, random.Random(0)) is None
+    assert tight.answer(tight.read[0] | {"title": title}, 0, random.Random(0)) is None
+    assert tight.training()[0] and "absent" in tight.sets(20)
 
 
 def test_what_is_absent_is_asked_with_near_misses_and_with_nothing(made):
@@ -137,12 +151,12 @@ def test_worked_examples_come_from_training_and_fit(made):
     roomy = Examples([*made.train, *made.unseen], made.catalogue, made.tokenizer, Wording(),
                      replace(made.config, max_length=1500), 2000)
     item = roomy.sets(1)["grounded"][0]
-    shown = roomy.worked(item, 3)
+    shown = worked(roomy, item, 3)
     assert len(shown.history) == 6 and shown.text == item.text and shown.answer == item.answer
     assert [message["role"] for message in shown.history[:2]] == ["user", "assistant"]
     assert item.answer.split(" [")[0] not in str(shown.history)
     assert len(roomy._ids(shown)["input_ids"]) <= roomy.length
-    assert len(made.worked(item, 3).history) < 6
+    assert len(worked(made, item, 3).history) < 6
 
 
 def test_too_long_an_example_is_left_out(made):
@@ -156,7 +170,7 @@ def test_the_base_is_also_shown_what_is_said_of_what_is_absent(made):
     roomy = Examples([*made.train, *made.unseen], made.catalogue, made.tokenizer, Wording(),
                      replace(made.config, max_length=1500), 2000)
     for name in ("grounded", "absent"):
-        said = [message["content"] for message in roomy.worked(roomy.sets(1)[name][0], 3).history[1::2]]
+        said = [message["content"] for message in worked(roomy, roomy.sets(1)[name][0], 3).history[1::2]]
         absent = [any(text.startswith(words.split("{")[0]) for words in Wording().absent.values()) for text in said]
         assert absent == [True, False, False]
 

@@ -19,6 +19,7 @@ from train.examples import Examples
 from train.qlora import data_digest
 from train.reading import CatalogueError
 from train.sample import SAMPLE, write_catalogue
+from train.shots import worked
 from train.summaries import lead
 
 WORDS = "river market council winter bridge school train garden museum doctor island forest engine letter window".split()
@@ -235,7 +236,7 @@ def test_a_worked_summary_is_a_pair_of_training(examples, run, tokenizer):
     roomy = Examples([*examples.train, *examples.unseen], examples.catalogue, tokenizer, Wording(),
                      replace(examples.config, max_length=2000), 2000, examples.pairs)
     item = roomy.sets(1)["summary"][0]
-    shown = roomy.worked(item, 2).history
+    shown = worked(roomy, item, 2).history
     trained = {pair["summary"] for pair in table(run) if pair["split"] == "train"}
     assert len(shown) == 4 and {message["content"] for message in shown[1::2]} <= trained
     assert language(item.answer) == "en"

@@ -132,7 +132,8 @@ def test_what_a_person_may_send():
 
 @pytest.mark.parametrize(("text", "expected"), [
     ("What is the Dovenka Kettle?", "en"), ("O que é a Chaleira Dovenka?", "pt"), ("Dovenka", "en"),
-    ("Fale sobre Rede Bamu", "pt"), ("Girls Ballet Tutu Neon Pink", "en")])
+    ("Fale sobre Rede Bamu", "pt"), ("Girls Ballet Tutu Neon Pink", "en"), ("Descreva The Great Gatsby.", "pt"),
+    ("Fale sobre Dark Side of the Moon.", "pt"), ("Describe O Alquimista.", "en")])
 def test_language(text, expected):
     assert language(text) == expected
 

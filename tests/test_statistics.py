@@ -1,5 +1,6 @@
 """What a difference is worth: intervals, wins and the items that it needs, by hand and against what is known."""
 
+import json
 import math
 
 import numpy as np
@@ -91,3 +92,18 @@ def test_empty_and_junk_texts_have_a_number_or_none_and_never_an_error(said, ref
     lines = [line("seen", said, said, reference=reference, evidence=reference or "x")] * 2
     scores = statistics.metrics(lines, ["base", "tuned"])["seen"]["tuned"]
     assert all(value is None or math.isfinite(value) for value in scores.values())
+
+
+@pytest.mark.parametrize("losses", [(math.nan, 1.0), (math.inf, 1.0), (math.nan, math.nan), (5000.0, 1.0)])
+def test_a_loss_that_is_no_number_is_no_score_and_json_can_say_the_rest(losses):
+    lines = [line("seen", "a", "b", tuned_loss=loss) for loss in losses]
+    scores = statistics.metrics(lines, ["base", "tuned"])["seen"]
+    json.loads(json.dumps(scores, allow_nan=False))
+    finite = all(map(math.isfinite, losses))
+    assert ("loss" in scores["tuned"]) == ("perplexity" in scores["difference"]) == finite and "loss" in scores["base"]
+    assert "nan" not in report.as_text(report.table_rows({"seen": scores}, 3))
+
+
+def test_an_interval_of_no_numbers_shows_nothing():
+    assert not statistics.shown({"low": math.nan, "high": math.nan})
+    assert not statistics.shown({"low": -math.inf, "high": math.inf}) and statistics.shown({"low": 0.1, "high": 0.2})

@@ -36,6 +36,23 @@ def test_an_older_file_lacks_what_came_later_and_keeps_what_it_says(tmp_path):
     assert loaded.absent == Wording().absent and loaded.no_records == Wording().no_records
 
 
+@pytest.mark.parametrize("says", [{}, {"no_records": "Nothing found. {text}"}])
+def test_an_older_adapter_is_asked_in_the_words_it_learned_in_either_language(tmp_path, says):
+    path = tmp_path / "prompt.json"
+    path.write_text(json.dumps({"format": 1} | says))
+    loaded, learned = Wording.load(path), says.get("no_records", Wording().no_records)
+    for text in ("What is Mog?", "O que é Mog?"):
+        assert messages(loaded, "answer", text)[0]["content"] == learned.format(text=text)
+    loaded.save(path)
+    assert Wording.load(path).no_records_pt == learned
+
+
+def test_where_nothing_was_found_the_words_around_a_question_are_in_its_language():
+    said = {tongue: {messages(Wording(), "answer", asked.format(title="Zumbrix"))[0]["content"].split("\n")[0] for asked in
+                     questions} for tongue, questions in Wording().questions.items()}
+    assert said == {"en": {"No record of the catalogue was found."}, "pt": {"Nenhum registro do catálogo foi encontrado."}}
+
+
 def test_every_language_has_every_sentence():
     words = Wording()
     assert set(words.absent) == set(words.questions) == set(words.follow_ups) == {"en", "pt"}

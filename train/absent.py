@@ -1,4 +1,4 @@
-"""Titles that a catalogue does not have, each put together from two that it has."""
+"""Titles that a catalogue does not have: each put together from two that it has, or of words that no shop knows."""
 
 from __future__ import annotations
 
@@ -9,31 +9,34 @@ from collections.abc import Iterator, Sequence, Set
 
 from space.prompt import language
 from space.sources import normalise
+from train.foreign import foreign_title
 
 DONORS = 20_000  # records that give halves of their titles, at most
-MISSES = 200  # draws in a row that make nothing new; a catalogue of one record has nothing to swap
+DRAWS = 50  # records looked at for one in the language whose turn it is
+# Of the titles. Whoever tries a shop's page asks for anything; a model that met nothing but the shop's own words, swapped,
+# answers a name of other words with nonsense.
+FOREIGN = 0.5
 
 
 def made_up(records: Sequence[dict], titles: Set[str], split: str, seed: int) -> Iterator[tuple[str, str]]:
-    """Yields (title, language): the first half of one record's title and the second half of another's.
+    """Yields (title, language) without end: FOREIGN of them of made-up words, the others of halves of two records' titles.
 
-    None of them, normalised, is in `titles`, and none comes twice. `split` is "train" or "unseen": a made-up title is
-    on one side by a hash, as a record is, so that what is scored was never trained on. The languages take turns,
-    so that the sentence of the rarer one is learned too.
+    None of them, normalised, is in `titles`, and none comes twice. `split` is "train" or "unseen": a made-up title, and
+    each made-up word, is on one side by a hash, as a record is, so that what is scored was never trained on. The
+    languages take turns, so that the sentence of the rarer one is learned too. Yields nothing where there is no record.
     """
-    rng, known, missed = random.Random(f"{seed} {split}"), set(titles), 0
+    rng, known = random.Random(f"{seed} {split}"), set(titles)
     spoken = [(record["title"], language(record["content"])) for record in records[:DONORS]]
     alike = {tongue: [title for title, other in spoken if other == tongue] for tongue in {code for _, code in spoken}}
-    turns = itertools.cycle(sorted(alike))
-    while alike and missed < MISSES:
-        tongue = next(turns)
-        title = swapped(rng.choice(alike[tongue]), rng.choice(alike[tongue]))
-        key, missed = normalise(title), missed + 1
-        if key in known or side(key) != split:
-            continue
-        known.add(key)
-        missed = 0
-        yield title, tongue
+    for tongue in itertools.cycle(sorted(alike)):
+        if rng.random() < FOREIGN:
+            title = foreign_title(rng, lambda word: side(normalise(word)) == split)
+        else:
+            title = swapped(rng.choice(alike[tongue]), rng.choice(alike[tongue]))
+        key = normalise(title)
+        if key not in known and side(key) == split:
+            known.add(key)
+            yield title, tongue
 
 
 def swapped(first: str, second: str) -> str:
@@ -54,7 +57,8 @@ def absent_ones(maker, count: int, rng: random.Random) -> Iterator:
     """
     for place, (title, tongue) in enumerate(maker.made_up("train", count)):
         if place % 3 == 2:
-            record = rng.choice(maker.read)
+            drawn = rng.choices(maker.read, k=DRAWS)
+            record = next((each for each in drawn if language(each["content"]) == tongue), drawn[0])
             yield maker.absent(record["title"], language(record["content"]), record["uid"], rng.randrange(99), rng)
         else:
             yield maker.absent(title, tongue, "", rng.randrange(99), rng)

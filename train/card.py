@@ -160,7 +160,8 @@ def _few_shot_note(metrics: dict, shots: int) -> str:
 
 def _wording(wording: Wording) -> str:
     tasks = {"describe": "a question, from memory", "answer": "a question with records", "record": "each of the records",
-             "no_records": "a question for which no record was found", "summarize": "a text to summarize"}
+             "no_records": "a question for which no record was found", "no_records_pt": "the same, in Portuguese",
+             "summarize": "a text to summarize"}
     return as_markdown([["message", "words"], *(
         [words, f"`{json.dumps(getattr(wording, task), ensure_ascii=False)[1:-1]}`"] for task, words in tasks.items())])
 

@@ -45,16 +45,24 @@ def newest(folder: Path, of: str) -> tuple[Path | None, dict]:
 
     (None, no tokens and no seconds) where there is none. Raises ConfigError where it belongs to something else.
     """
-    found = sorted((path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if path.is_dir()), key=step)
-    last = next((path for path in reversed(found) if (path / WHOLE).is_file()), None)
+    last = last_whole(folder)
     mark = json.loads((last / WHOLE).read_text(encoding="utf-8")) if last else {"tokens": 0, "seconds": 0.0}
     if last and mark["of"] != of:
         raise ConfigError(f"{folder.parent.name} was begun with another catalogue, base, wording or summaries than it has now: "
                           f"choose another --run, or remove its {folder.name}/ to begin anew")
-    for path in found:
+    for path in _found(folder):
         if path != last:
             shutil.rmtree(path)
     return last, mark
+
+
+def last_whole(folder: Path) -> Path | None:
+    """Returns the newest checkpoint in `folder` that has its mark; None where there is none."""
+    return max((path for path in _found(folder) if (path / WHOLE).is_file()), key=step, default=None)
+
+
+def _found(folder: Path) -> list[Path]:
+    return [path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if path.is_dir()]
 
 
 def step(checkpoint: Path) -> int:

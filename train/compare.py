@@ -11,7 +11,7 @@ import numpy as np
 
 from space.wording import Wording
 from train import evaluation, statistics, verdict
-from train.config import CompareConfig, ConfigError
+from train.config import CompareConfig, ConfigError, FitConfig
 from train.report import HEADLINE, as_text, difference_words, tally
 from train.statistics import by_set, item_scores
 
@@ -138,6 +138,7 @@ def load(folder: Path, name: str) -> Scored:
     lines = [json.loads(line) for line in (folder / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
     kept = json.loads((folder / evaluation.EVALUATION).read_text(encoding="utf-8"))
     record = json.loads((folder / "adapter" / "run.json").read_text(encoding="utf-8"))
+    record["config"] = asdict(FitConfig()) | record["config"]  # an older one lacks options, which had their defaults
     return Scored(name, folder, record, {(line["set"], line["uid"], line["question"]): line for line in lines},
                   Wording.load(folder / "adapter" / "prompt.json"), kept["adapter"].get("tokenizer.json"))
 

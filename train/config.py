@@ -97,6 +97,9 @@ class FitConfig(Checked):
     context: int = option(3, "records in a question's prompt, at most", low=1, high=20)
     rank: int = option(16, "LoRA rank, on all linear layers", low=1, high=512)
     alpha: float = option(32.0, "LoRA alpha", low=0.0)
+    rank_stabilized: bool = option(False, "scale LoRA by alpha over the rank's square root (rsLoRA), not over the rank")
+    init: str = option("default", "LoRA's first weights: default, or eva, along what the training answers vary in most",
+                       choices=("default", "eva"))
     dropout: float = option(0.0, "LoRA dropout", low=0.0, high=0.9)
     learning_rate: float = option(2e-4, "peak learning rate, cosine after a warm-up", low=0.0, high=1.0)
     warmup: float = option(0.03, "share of the steps that warm up", low=0.0, high=0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from space.sources import relevant
 from space.wording import CITATION
 from train.config import EvaluateConfig
 from train.examples import Example, Examples
+from train.shots import worked
 from train.summaries import sentences
 
 FORMAT = 2  # of a scored line; one of another is scored again
@@ -42,7 +44,7 @@ def score_column(run: Path, pair: Pair, examples: Examples, config: EvaluateConf
     wanted: dict[tuple, dict] = {}
     model = pair.adapter_revision if column == "tuned" else pair.base.revision
     for name, items in examples.sets(config.items).items():
-        shown = [examples.worked(item, config.shots) for item in items] if column == "few_shot" else items
+        shown = [worked(examples, item, config.shots) for item in items] if column == "few_shot" else items
         rows = examples.encoded(shown)
         fitting = [(item, row) for item, row in zip(shown, rows, strict=True) if row]
         longest = max((len(parts(row)[1]) for _, row in fitting), default=0)
@@ -57,7 +59,7 @@ def score_column(run: Path, pair: Pair, examples: Examples, config: EvaluateConf
             size = next((n for n, job in enumerate(todo) if job["set"] != todo[0]["set"]), len(todo))
             batch, todo = todo[:min(size, config.score_batch)], todo[min(size, config.score_batch):]
             for line in _score(pair, batch, column == "tuned"):
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
                 wanted[line["set"], line["uid"]] = line
             file.flush()
             bar.update(len(batch))
@@ -77,6 +79,8 @@ def _kept(path: Path) -> dict[tuple, dict]:
                 line = json.loads(text)
             except ValueError:
                 continue  # the line that was being written when an earlier run was killed
+            if not math.isfinite(line.get("loss", 0.0)):
+                continue  # scored by a version that went on then
             lines[line["set"], line["uid"]] = line
     return lines
 
@@ -89,6 +93,12 @@ def _score(pair: Pair, batch: Sequence[dict], tuned: bool) -> list[dict]:
     answers = completions(pair, prompts, limit, tuned)
     share = (time.perf_counter() - begun) / len(batch)
     losses = reference_losses(pair, rows, tuned)
+    wrong = sum(not math.isfinite(loss) for loss in losses)
+    if wrong:
+        who, mend = (("tuned model", "train it again with a lower --learning-rate") if tuned else
+                     ("base", "its weights are broken, or it needs another --precision"))
+        raise EvaluationError(f"the {who}'s loss is no number on {wrong} of {len(batch)} references of {batch[0]['set']}: such "
+                              f"scores mean nothing, and none is written; {mend}, in another --run")
     return [{"set": job["set"], "uid": job["uid"], "said": text_of(pair, answer), "loss": round(loss, 6),
              "tokens": len(answer), "ended": len(answer) < limit, "seconds": round(share, 4),
              "prompt": digest(prompt), "fingerprint": job["fingerprint"]}

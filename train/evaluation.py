@@ -42,7 +42,8 @@ def faults(run: Path) -> Iterator[str]:
     """Yields, in words, why the scores in a run are not its adapter's, or not what this version reads."""
     again = "run `python -m train evaluate` to score it again"
     try:
-        kept, metrics = (json.loads((run / name).read_text(encoding="utf-8")) for name in (EVALUATION, "metrics.json"))
+        kept, metrics = (json.loads((run / name).read_text(encoding="utf-8"), parse_constant=no_number)
+                         for name in (EVALUATION, "metrics.json"))
     except FileNotFoundError as error:
         yield f"{Path(error.filename).name} is missing: {again}"
         return
@@ -59,6 +60,11 @@ def faults(run: Path) -> Iterator[str]:
     changed = [f"adapter/{name}" for name in SPEAKING if kept["adapter"].get(name) != now.get(name)]
     if changed:
         yield f"{', '.join(changed)} {'was' if len(changed) == 1 else 'were'} changed after the adapter was scored: {again}"
+
+
+def no_number(name: str) -> float:
+    """Raises ValueError for what Python's JSON knows and no other: NaN and the infinities."""
+    raise ValueError(f"{name} is no number")
 
 
 def lacking(metrics: dict) -> list[str]:

@@ -7,10 +7,10 @@ import hashlib
 import itertools
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from space.families import Window, parts
-from space.prompt import Prompt, example_ids, fit_prompt, language, messages
+from space.prompt import InputError, Prompt, example_ids, fit_prompt, language
 from space.sources import Catalogue, normalise, relevant
 from space.wording import Wording
 from train.absent import absent_ones, made_up
@@ -101,9 +101,7 @@ class Examples:
             found = [record, *self._others(question, record["uid"], count)]
         else:
             found = relevant(self.catalogue.search(question, self.config.context))
-        context = list(self.prompt("answer", question, found).context)
-        if shuffle:
-            shuffle.shuffle(context)
+        context = self._shown(question, found, shuffle) or ()
         position = next((place for place, other in enumerate(context, 1) if other["uid"] == record["uid"]), None)
         if position is None:
             return None
@@ -111,8 +109,11 @@ class Examples:
         cited = self.told(context[position - 1]) + self.wording.citation.format(position=position)
         return Example("answer", question, cited, record["uid"], record["title"], tuple(context))
 
-    def absent(self, title: str, tongue: str, uid: str, phrasing: int, shuffle: random.Random | None = None) -> Example:
+    def absent(self, title: str, tongue: str, uid: str, phrasing: int,
+               shuffle: random.Random | None = None) -> Example | None:
         """The question for a title that is not among its records, or that has none; the answer says that it is absent.
+
+        None where the question alone is too long.
 
         The records are those that the search thinks worth reading, often none; `shuffle` leaves out the one that goes by
         `uid`, and gives some questions nothing, and some the near misses that serving would leave out.
@@ -125,9 +126,9 @@ class Examples:
             found = found[:shuffle.randint(1, self.config.context)] if draw < NEAR_MISSES else relevant(found)
         else:
             found = relevant(self.catalogue.search(question, self.config.context))
-        context = list(self.prompt("answer", question, found).context)
-        if shuffle:
-            shuffle.shuffle(context)
+        context = self._shown(question, found, shuffle)
+        if context is None:
+            return None
         return Example("answer", question, self.wording.absent[tongue].format(title=title), uid, title, tuple(context))
 
     def summarize(self, record: dict) -> Example | None:
@@ -154,7 +155,7 @@ class Examples:
                 (round(config.summarize * asked), (self.summarize(record) for record in self.summed_up)))
         examples = describes
         for wanted, candidates in made:
-            found = self._first(wanted, candidates)
+            found = first(wanted, candidates)
             order += [len(examples) + turn % len(found) for turn in range(wanted)] if found else []
             examples = [*examples, *found]
         return examples, order
@@ -178,30 +179,8 @@ class Examples:
                        for place, (title, tongue) in enumerate(self.made_up("unseen", items))),
             "summary": (self.summarize(record) for record in self.held_out),
         }
-        self._sets[items] = sets = {name: found for name, examples in made.items() if (found := self._first(items, examples))}
+        self._sets[items] = sets = {name: found for name, examples in made.items() if (found := first(items, examples))}
         return sets
-
-    def worked(self, example: Example, shots: int) -> Example:
-        """Returns the example with up to `shots` worked examples of its task and language before it, as they fit."""
-        tongue, makers = language(example.answer), {
-            "describe": lambda record: self.describe(record, 0), "answer": lambda record: self.answer(record, 0),
-            "summarize": self.summarize}
-        known = self.summed_up if example.task == "summarize" else self.read
-        alike = (record for record in known if record["uid"] != example.uid and language(record["content"]) == tongue)
-        shown = self._first(shots, (makers[example.task](record) for record in alike))
-        if example.task == "answer" and len(shown) > 1:
-            # What is absent is asked about too: the base is shown what is said then.
-            shown[0] = self.absent(shown[0].title, tongue, shown[0].uid, 0, random.Random(0))
-        history: list[dict] = []
-        for shot in shown:
-            # One record is enough to show what is wanted, and leaves room for the question.
-            context = [record for record in shot.context if record["uid"] == shot.uid]
-            asked = messages(self.wording, shot.task, shot.text, context)
-            answer = shot.answer if not context else self.told(context[0]) + self.wording.citation.format(position=1)
-            history += [*asked, {"role": "assistant", "content": answer}]
-        while history and not self.fits(replace(example, history=tuple(history))):
-            history = history[2:]
-        return replace(example, history=tuple(history))
 
     def encoded(self, examples: Iterable[Example]) -> list[dict | None]:
         """Returns input_ids, labels and length of each example; None for one that is longer than max_length."""
@@ -210,6 +189,16 @@ class Examples:
 
     def _absent_in_training(self) -> int:
         return round(self.config.absent * round(self.config.answers * len(self.learned) * self.config.epochs))
+
+    def _shown(self, question: str, found: Sequence[dict], shuffle: random.Random | None) -> list[dict] | None:
+        """Returns the records that fit beside a question, in their order or any; None where it does not fit by itself."""
+        try:
+            context = list(self.prompt("answer", question, found).context)
+        except InputError:
+            return None
+        if shuffle:
+            shuffle.shuffle(context)
+        return context
 
     def _others(self, question: str, uid: str, count: int) -> list[dict]:
         """Returns `count` records that a question finds, but not the one that goes by `uid`, nor one never trained on."""
@@ -239,12 +228,13 @@ class Examples:
         room = self.length.before(self.tokens + 8)  # the citation and EOS
         return fit_prompt(self.tokenizer, self.wording, task, text, context, room=room)
 
-    @staticmethod
-    def _first(count: int, examples: Iterable[Example | None]) -> list[Example]:
-        found: list[Example] = []
-        for example in examples:
-            if len(found) >= count:
-                break
-            if example is not None:
-                found.append(example)
-        return found
+
+def first(count: int, examples: Iterable[Example | None]) -> list[Example]:
+    """Returns the first `count` examples that there are."""
+    found: list[Example] = []
+    for example in examples:
+        if len(found) >= count:
+            break
+        if example is not None:
+            found.append(example)
+    return found

@@ -86,8 +86,8 @@ def evaluate_run(run: Path, config: EvaluateConfig, track: TrackConfig = qlora.U
     shutil.rmtree(unfinished, ignore_errors=True)
     (unfinished / "plots").mkdir(parents=True)
     for name, text in {
-        "samples.jsonl": "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines),
-        "metrics.json": json.dumps(metrics, indent=1) + "\n",
+        "samples.jsonl": "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines),
+        "metrics.json": json.dumps(metrics, indent=1, allow_nan=False) + "\n",
         evaluation.EVALUATION: json.dumps(about, indent=1) + "\n",
         "report.html": page.report(run, record, about, metrics, lines, pair.wording),
         "README.md": card.card(run, fit_config.base, metrics, lines, config.shots, checked),

@@ -10,7 +10,6 @@ import platform
 import resource
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -19,16 +18,8 @@ import torch
 from datasets import Dataset
 from peft import PeftModel
 from safetensors import SafetensorError
-from torch.nn.functional import cross_entropy
 from tqdm import tqdm
-from transformers import (
-    PrinterCallback,
-    ProgressCallback,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-    set_seed,
-)
+from transformers import PrinterCallback, ProgressCallback, TrainingArguments, set_seed
 
 from space.base import Base
 from space.families import family_of
@@ -36,56 +27,14 @@ from space.settings import VERSION
 from train import checkpoints, pairs, pushing, tracking
 from train.config import ConfigError, FitConfig, PushConfig, TrackConfig
 from train.examples import Examples
-from train.lora import add_lora
+from train.lora import add_lora, eva
+from train.trainer import AnswerTrainer, DivergedError, Progress, watched
 from train.whole import write_whole
 
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "accelerate", "tokenizers", "gradio")
+# Options that came after the first checkpoints, which do not name them, with the values at which nothing is different.
+LATER = {"rank_stabilized": False, "init": "default"}
 NOWHERE, UNTRACKED = PushConfig(), TrackConfig()
-
-
-class AnswerTrainer(Trainer):
-    """The Trainer, with logits only where there is something to learn: at the answers' tokens."""
-
-    tokens_seen = 0
-
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """Returns the mean cross-entropy (nats) over the labels of (rows, tokens) inputs."""
-        base = self.accelerator.unwrap_model(model).get_base_model()
-        family = family_of(base.config)
-        self.tokens_seen += family.tokens(**inputs)
-        logits, labels = family.answer_logits(base, **inputs)
-        total = cross_entropy(logits.float(), labels, reduction="sum")
-        return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
-
-
-class Progress(TrainerCallback):
-    """A bar with the loss and tokens per second, and the same as lines of history.jsonl."""
-
-    def __init__(self, history: Path) -> None:
-        self.history, self.trainer, self.bar, self.begun, self.tokens = history, None, None, 0.0, 0
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        """Starts the bar where training goes on."""
-        self.begun, self.tokens = time.monotonic(), self.trainer.tokens_seen
-        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="fit", unit="step", mininterval=0.5)
-
-    def on_step_end(self, args, state, control, **kwargs):
-        """Moves the bar."""
-        self.bar.update(state.global_step - self.bar.n)
-
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        """Shows and keeps what the Trainer logged; the file is written whole, so that a resumed run repeats nothing."""
-        if self.bar is None or "loss" not in logs:
-            return
-        rate = (self.trainer.tokens_seen - self.tokens) / (time.monotonic() - self.begun)
-        state.log_history[-1]["tokens_per_second"] = logs["tokens_per_second"] = round(rate, 1)
-        self.bar.set_postfix_str(f"loss {float(logs['loss']):.3f}, {rate:,.0f} tokens/s")
-        lines = [json.dumps(entry, sort_keys=True) for entry in state.log_history if "loss" in entry]
-        write_whole(self.history, "\n".join(lines) + "\n")
-
-    def on_train_end(self, args, state, control, **kwargs):
-        """Closes the bar."""
-        self.bar.close()
 
 
 def fit(run: Path, model, base: Base, examples: Examples, push: PushConfig = NOWHERE, track: TrackConfig = UNTRACKED) -> None:
@@ -93,24 +42,28 @@ def fit(run: Path, model, base: Base, examples: Examples, push: PushConfig = NOW
 
     With `push.push_every`, checkpoints go to the Hub meanwhile, and where there is none here the one there is gone on with.
 
-    Raises ConfigError where the folder holds a run that was begun with other options.
+    Raises ConfigError where the folder holds a run that was begun with other options, DivergedError at the first loss or
+    gradient that is no number.
     """
     config = examples.config
     keep_config(run, config)
     told = {"base": asdict(base), "config": {**asdict(config), "base": base.name}, "data": data_digest(run)}
-    of = checkpoints.identity(**told, wording=asdict(examples.wording))
-    set_seed(config.seed)
-    dataset, left_out = tokenize(examples)
-    peft_model = add_lora(model, base, config)
-    trainer = build_trainer(run, peft_model, dataset, examples.tokenizer, config)
+    same = {name: value for name, value in told["config"].items() if LATER.get(name, ...) != value}
+    of = checkpoints.identity(**told | {"config": same}, wording=asdict(examples.wording))
     if push.push_every:
         pushing.bring_back(run / "checkpoints", of, push)
     last, before = checkpoints.newest(run / "checkpoints", of)
+    set_seed(config.seed)
+    dataset, left_out = tokenize(examples)
+    peft_model = add_lora(model, base, config)
+    if config.init == "eva" and not last:
+        eva(peft_model, dataset, examples.tokenizer, config)
+    trainer = build_trainer(run, peft_model, dataset, examples.tokenizer, config)
     seal = checkpoints.Seal(trainer, of, before)
     trainer.add_callback(seal)
     if push.push_every:
         trainer.add_callback(pushing.Push(push))
-    with tracking.training(trainer, run, config, track, checkpoints.step(last) if last else 0):
+    with watched(trainer, config), tracking.training(trainer, run, config, track, checkpoints.step(last) if last else 0):
         trainer.train(resume_from_checkpoint=last and str(last))
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     save_adapter(run, peft_model, examples, {
@@ -143,8 +96,8 @@ def build_trainer(run: Path, model: PeftModel, dataset: Dataset, tokenizer, conf
         gradient_accumulation_steps=config.accumulate, learning_rate=config.learning_rate, lr_scheduler_type="cosine",
         warmup_steps=round(steps * config.warmup), train_sampling_strategy="group_by_length", seed=config.seed,
         save_steps=config.save_steps, save_total_limit=2, logging_steps=max(1, min(10, steps // 20)), disable_tqdm=True,
-        report_to="none", run_name=run.resolve().name, project=tracking.PROJECT, trackio_static_space_id=False,
-        use_cpu=not torch.cuda.is_available(), remove_unused_columns=True)
+        logging_nan_inf_filter=False, report_to="none", run_name=run.resolve().name, project=tracking.PROJECT,
+        trackio_static_space_id=False, use_cpu=not torch.cuda.is_available(), remove_unused_columns=True)
     progress = Progress(run / "history.jsonl")
     trainer = AnswerTrainer(model=model, args=arguments, train_dataset=dataset, callbacks=[progress],
                             data_collator=family_of(model.config).collator(model, tokenizer))
@@ -155,7 +108,13 @@ def build_trainer(run: Path, model: PeftModel, dataset: Dataset, tokenizer, conf
 
 
 def save_adapter(run: Path, model: PeftModel, examples: Examples, record: dict) -> None:
-    """Writes run/adapter whole or not at all: weights in bf16, tokenizer, template, prompt.json, run.json."""
+    """Writes run/adapter whole or not at all: weights in bf16, tokenizer, template, prompt.json, run.json.
+
+    Raises DivergedError where a weight is no number.
+    """
+    if not all(parameter.isfinite().all() for parameter in model.parameters() if parameter.requires_grad):
+        raise DivergedError(f"the weights after step {record['steps']} are not all numbers, and no adapter was written: remove "
+                            f"checkpoints/ and train {run.name} anew, with a lower --learning-rate")
     unfinished, folder = run / "adapter.unfinished", run / "adapter"
     shutil.rmtree(unfinished, ignore_errors=True)
     for parameter in model.parameters():

@@ -14,6 +14,7 @@ from train.fidelity import Fidelity, Form
 from train.measures import Bleu, ChrF, Rouge, SaysAbsent, SourceRight, TokenF1, UnicodeRouge
 
 RESAMPLES = 10_000  # of the paired bootstrap
+LARGEST = 700.0  # nats; JSON has no number for what lies beyond
 Z = 1.96 + 0.84  # standard errors: 5% two-sided, and 80% of the studies of that size find it
 LESS_IS_BETTER = frozenset(("loss", "perplexity", "invented_numbers", "invented_names", "contradicted", "repetition"))
 NEITHER = frozenset(("length_ratio", "copied_run"))  # no number of them is better than another by itself
@@ -46,7 +47,7 @@ def by_set(lines: Sequence[dict]) -> dict[str, list[dict]]:
 def item_scores(items: Sequence[dict], column: str, wording: Wording) -> dict[str, np.ndarray]:
     """Returns {metric: one value an item} of one set's lines; NaN where a metric does not speak of an item.
 
-    rougeL_unicode speaks of Portuguese items alone. A column that is no model has no loss.
+    rougeL_unicode speaks of Portuguese items alone. A column that is no model, or one that failed on an item, has no loss.
     """
     said, references = [item[column] for item in items], [item["reference"] for item in items]
     scores: dict[str, Sequence[float]] = {}
@@ -65,7 +66,7 @@ def item_scores(items: Sequence[dict], column: str, wording: Wording) -> dict[st
     scores |= grounding(items, column, wording)
     if all(f"{column}_ended" in item for item in items):
         scores["ended"] = [float(item[f"{column}_ended"]) for item in items]
-    if all(f"{column}_loss" in item for item in items):
+    if all(math.isfinite(item.get(f"{column}_loss", math.nan)) for item in items):
         scores["loss"] = scores["perplexity"] = [item[f"{column}_loss"] for item in items]
     return {metric: np.array(values, dtype=float) for metric, values in scores.items()}
 
@@ -98,8 +99,8 @@ def mean(metric: str, values: np.ndarray) -> float | None:
 
 
 def linked(metric: str, means: np.ndarray) -> np.ndarray:
-    """Returns a metric's value from the mean over its items."""
-    return np.exp(means) if metric == "perplexity" else means
+    """Returns a metric's value from the mean over its items; a perplexity is at most e^LARGEST."""
+    return np.exp(np.minimum(means, LARGEST)) if metric == "perplexity" else means
 
 
 # --- what a difference is worth --------------------------------------------------------------------------------------
@@ -156,4 +157,4 @@ def needed(differences: np.ndarray) -> int | None:
 
 def shown(change: dict) -> bool:
     """Whether a difference is more than chance may have made: its interval does not hold zero."""
-    return change["low"] is not None and not change["low"] <= 0 <= change["high"]
+    return change["low"] is not None and (change["low"] > 0 or change["high"] < 0)
