@@ -34,4 +34,20 @@
     remember(language);
     speak(language);
   });
+
+  // What a button with data-copy names is copied, or marked where the browser keeps the clipboard to itself.
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest?.("[data-copy]");
+    if (!button) return;
+    const code = document.getElementById(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+    } catch {
+      return getSelection().selectAllChildren(code);
+    }
+    const status = button.parentElement.querySelector("[role=status]");
+    button.classList.add("copied");
+    status?.replaceChildren(...button.querySelector(".done").cloneNode(true).childNodes);
+    setTimeout(() => { button.classList.remove("copied"); status?.replaceChildren(); }, 2000);
+  });
 }

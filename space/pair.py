@@ -83,6 +83,7 @@ class Pair:
     adapter_revision: str
     precision: str
     rows: Rows
+    folder: Path | None = None  # the adapter's, with whatever it brought beside its weights; None for one that was not loaded
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -127,7 +128,7 @@ def load_pair(base: str, adapter: str, base_revision: str | None = None, adapter
     has_tokenizer = (folder / "tokenizer_config.json").is_file()
     tokenizer = load_tokenizer(str(folder)) if has_tokenizer else load_tokenizer(base, base_revision)
     name = Path(adapter).resolve().parent.name if Path(adapter).is_dir() else adapter
-    return Pair(model.eval(), tokenizer, wording, identity, name, commit, precision, rows)
+    return Pair(model.eval(), tokenizer, wording, identity, name, commit, precision, rows, folder)
 
 
 def pair_up(model: nn.Module) -> Rows:

@@ -50,6 +50,7 @@ class Settings:
     queue_size: int = 20
     port: int = 7860
     on_space: bool = False
+    space_id: str | None = None  # the Space's own, where this is one
     on_zero_gpu: bool = False
 
     @classmethod
@@ -64,7 +65,7 @@ class Settings:
         precision = given.get("PRECISION", cls.precision)
         if precision not in PRECISIONS:
             problems.append(f"PRECISION is {precision!r}; it must be one of {', '.join(PRECISIONS)}")
-        where = {"on_space": "SPACE_ID" in given, "on_zero_gpu": "SPACES_ZERO_GPU" in given}
+        where = {"on_space": "SPACE_ID" in given, "space_id": given.get("SPACE_ID"), "on_zero_gpu": "SPACES_ZERO_GPU" in given}
         if problems:
             raise SettingsError("; ".join(problems), cls(port=numbers.get("port", cls.port), **where))
         # The sample's catalogue does not belong to another adapter.

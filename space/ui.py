@@ -10,11 +10,16 @@ from space import cards
 from space.endpoints import add_endpoints
 from space.settings import Settings
 from space.tabs.ask import ask_tab
+from space.tabs.elsewhere import elsewhere_tab
+from space.tabs.evidence import evidence_tab
+from space.tabs.made import made_tab
 from space.tabs.parts import I18N, label, markup
 from space.tabs.summarize import summarize_tab
 
 HERE = Path(__file__).parent
-TABS = {"ask_tab": ask_tab, "summarize_tab": summarize_tab}  # the key of each one's name, in space/texts.py
+# The key of each one's name, in space/texts.py.
+TABS = {"ask_tab": ask_tab, "summarize_tab": summarize_tab, "evidence_tab": evidence_tab, "made_tab": made_tab,
+        "elsewhere_tab": elsewhere_tab}
 
 
 def build_demo(engine, settings: Settings) -> gr.Blocks:

@@ -9,7 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from space.evidence import Evidence, read_evidence
 from space.prompt import check_text
+from space.settings import SAMPLE
+from space.wording import Wording
 
 RECORDS = [
     {"uid": "B0042", "title": "Brass Ship's Lantern, 12 inch", "score": 0.94, "content": (
@@ -42,6 +45,7 @@ class FakeEngine:
         self.calls: list[tuple] = []
         self.closed = threading.Event()  # a generator was closed before its end
         self.error: Exception | None = None
+        self.folder = SAMPLE / "adapter"  # whose evidence is shown
         self.notice = ""  # told to the visitor with every answer: a key of space/texts.py
         self.base, self.tuned = BASE, TUNED
 
@@ -78,6 +82,9 @@ class FakeEngine:
 
     def info(self) -> dict:
         return dict(INFO)
+
+    def evidence(self) -> Evidence:
+        return read_evidence(self.folder, SAMPLE / "catalogue", Wording())
 
     def examples(self) -> list[str]:
         return ["What is the Brass Ship's Lantern?", "Which oil does the lantern burn?", "Descreva o lampião de latão."]
