@@ -14,7 +14,7 @@ UNITS = 1000  # of a stretched picture, each way
 
 
 class Row(NamedTuple):
-    """One value from 0 to 1 with its name; `start` is where it came from, `low` and `high` its interval, where there are any."""
+    """One value from 0 to 1 with its name; where it came from, and the ends of its interval, where there are any."""
 
     kind: str
     name: Html
@@ -45,7 +45,8 @@ def _gain(row: Row) -> str:
 def _whisker(row: Row) -> str:
     if row.low is None or row.high is None:
         return ""
-    ends = "".join(f'<line class="whisker" x1="{_across(end)}" x2="{_across(end)}" y1="5" y2="15"/>' for end in (row.low, row.high))
+    ends = "".join(f'<line class="whisker" x1="{_across(end)}" x2="{_across(end)}" y1="5" y2="15"/>'
+                   for end in (row.low, row.high))
     return _line("whisker", row.low, row.high) + ends
 
 
@@ -63,12 +64,13 @@ def curve(points: Sequence[tuple[float, float]], names: tuple[Html, Html], said:
     """Returns a line through (x, y), both axes from nought, as it was measured and smoothed; `names` are the axes', and `said`
     says what there is to see."""
     few = thinned(points)
-    across, up = ticks(max(x for x, _ in few)), ticks(max(y for _, y in few))
-    paths = "".join(f'<path class="{kind}" d="{_path(line, across[-1], up[-1])}"/>'
+    right, up = max(x for x, _ in few) or 1, ticks(max(y for _, y in few))
+    across = [tick for tick in ticks(right) if tick <= right]
+    paths = "".join(f'<path class="{kind}" d="{_path(line, right, up[-1])}"/>'
                     for kind, line in (("raw", few), ("smooth", smoothed(few))))
     lines = "".join(f'<path class="grid" d="M0 {UNITS * (1 - y / up[-1]):.0f}h{UNITS}"/>' for y in up)
     left = "".join(f'<span style="bottom: {100 * y / up[-1]:.1f}%">{_tick(y)}</span>' for y in up)
-    below = "".join(f'<span style="left: {100 * x / across[-1]:.1f}%">{_tick(x)}</span>' for x in across)
+    below = "".join(f'<span style="left: {100 * x / right:.1f}%">{_tick(x)}</span>' for x in across)
     return Html(
         f'<figure class="curve"><figcaption>{said}</figcaption><p class="axis">{names[1]}</p>'
         f'<div class="plot" aria-hidden="true"><div class="up">{left}</div>'

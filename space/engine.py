@@ -174,7 +174,8 @@ def _catalogue_folder(catalogue: str, revision: str | None) -> Path:
     if folder.is_dir() or folder.is_absolute() or catalogue.startswith(".") or catalogue.count("/") != 1:
         return folder
     with named("catalogue", catalogue, SourceError):
-        folder = Path(snapshot_download(catalogue, repo_type="dataset", revision=revision, allow_patterns=["index/*", "report.json"]))
+        folder = Path(snapshot_download(catalogue, repo_type="dataset", revision=revision,
+                                        allow_patterns=["index/*", "report.json"]))
     if not (folder / "index").is_dir():
         raise SourceError(f"catalogue {catalogue} at {folder.name[:7]} holds no search index: publish the catalogue again, "
                           "or name another")

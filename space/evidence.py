@@ -88,7 +88,8 @@ def read_evidence(folder: Path, catalogue: Path | None, wording: Wording) -> Evi
     beside = folder
     if folder.name == "adapter" and not any((folder / name).is_file() for name in FILES):
         beside = folder.parent
-    absent = {language: text(said, 200) for language, said in wording.absent.items()} if isinstance(wording.absent, Mapping) else {}
+    absent = wording.absent if isinstance(wording.absent, Mapping) else {}
+    absent = {language: text(said, 200) for language, said in absent.items()}
     broken: list[str] = []
     lines = list(_lines(beside / "samples.jsonl", SAMPLES + 1, broken))
     samples = [sample for place, line in enumerate(lines[:SAMPLES], 1) if (sample := _sample(place, line, absent))]
@@ -148,7 +149,7 @@ def _object(path: Path, broken: list[str]) -> dict:
 
 
 def _lines(path: Path, limit: int, broken: list[str]) -> Iterator[dict]:
-    """Yields the first objects of a file of JSON lines; a line that is none is passed over, and the file `broken` without any."""
+    """Yields the first objects of a file of JSON lines; what is none is passed over, and a file without any is `broken`."""
     if not path.is_file():
         return
     found = 0

@@ -56,7 +56,7 @@ def leaf(evidence: Evidence, found: Sequence[Sample], page: int) -> Html:
         where = html("samples_not_found")
     more = f' {html("samples_more", count=len(evidence.samples))}' if evidence.more else ""
     cards = "".join(map(_card, shown))
-    return Html(f'<p class="where" role="status">{where}{more}</p><div class="samples">{cards}</div>')
+    return Html(f'<p class="found" role="status">{where}{more}</p><div class="samples">{cards}</div>')
 
 
 def _card(sample: Sample) -> str:
@@ -83,8 +83,9 @@ def _long(text: str) -> str:
     if len(text) <= EXCERPT:
         return f'<p class="said" dir="auto">{escape(text)}</p>'
     cut = text[:EXCERPT].rsplit(None, 1)[0]
-    return (f'<details><summary><span class="said excerpt" dir="auto">{escape(cut)}…</span> <span class="toggle more">{html("more")}'
-            f'</span><span class="toggle less">{html("less")}</span></summary><p class="said" dir="auto">{escape(text)}</p></details>')
+    return (f'<details><summary><span class="said excerpt" dir="auto">{escape(cut)}…</span> '
+            f'<span class="toggle more">{html("more")}</span><span class="toggle less">{html("less")}</span></summary>'
+            f'<p class="said" dir="auto">{escape(text)}</p></details>')
 
 
 def measured(evidence: Evidence) -> Html:

@@ -1,4 +1,4 @@
-"""What an adapter's scores show, as HTML: a verdict in words and a chart a set, what got worse included, and what the words mean."""
+"""What an adapter's scores show, as HTML: a verdict in words and a chart a set, what got worse included, and its loss."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from space.judging import JUDGED, interval_shows, less_is_better
 from space.texts import LANGUAGES, Html, decimal, html, words
 
 FEW = 30  # items, below which a bootstrap's interval is itself rough
-SETS = {"seen": ("set_seen", "about_seen"), "unseen": ("set_unseen", "about_unseen"), "grounded": ("set_grounded", "about_grounded"),
-        "absent": ("set_absent", "about_absent"), "summary": ("set_summary", "about_summary")}
+SETS = {"seen": ("set_seen", "about_seen"), "unseen": ("set_unseen", "about_unseen"),
+        "grounded": ("set_grounded", "about_grounded"), "absent": ("set_absent", "about_absent"),
+        "summary": ("set_summary", "about_summary")}
 METRICS = {"rougeL": "metric_rouge", "token_f1": "metric_f1", "supported": "metric_supported",
            "invented_numbers": "metric_numbers", "invented_names": "metric_names", "source_right": "metric_source",
            "says_absent": "metric_absent", "loss": "metric_loss"}
@@ -26,7 +27,7 @@ def verdicts(evidence: Evidence) -> Html:
     few = [scores.name for scores in evidence.scores if scores.items < FEW]
     caution = f'<p class="hint">{html("evidence_few", sets=listed(few), few=FEW)}</p>' if few else ""
     cards = "".join(_card(scores) for scores in evidence.scores)
-    return Html(f'<p class="gist">{lead(evidence.scores)}</p>{caution}<div class="sets">{cards}</div>{_meanings()}')
+    return Html(f'<p class="gist">{lead(evidence.scores)}</p>{caution}<div class="sets">{cards}{_meanings()}</div>')
 
 
 def lead(every: Sequence[Scores]) -> Html:
@@ -37,9 +38,9 @@ def lead(every: Sequence[Scores]) -> Html:
         if sets := [name for name, each in judged.items() if each == found]:
             said.append(html(key, sets=listed(sets), count=len(sets), of=len(every)))
     for scores in every:
-        for metric in JUDGED[scores.name][1:]:
-            if outcome(scores, metric) == "worse":
-                said.append(html("lead_beside", metric=metric_name(scores.name, metric), set=html(SETS[scores.name][0])))
+        if worse := [metric for metric in JUDGED[scores.name][1:] if outcome(scores, metric) == "worse"]:
+            names = Html(", ".join(metric_name(scores.name, metric) for metric in worse))
+            said.append(html("lead_beside", metrics=names, set=listed([scores.name])))
     return Html(" ".join(said))
 
 
@@ -62,8 +63,8 @@ def listed(sets: Iterable[str]) -> dict[str, str]:
     for language in LANGUAGES:
         names = [words(SETS[name][0], language) for name in sets]
         names = [name[:1].lower() + name[1:] for name in names]
-        joined = f" {words('and', language)} ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-        said[language] = joined
+        joined = ", ".join(names[:-1]), words("and", language), names[-1]
+        said[language] = " ".join(joined) if joined[0] else names[-1]
     return said
 
 
@@ -76,8 +77,9 @@ def _card(scores: Scores) -> str:
     change = scores.changes.get(metric)
     found = outcome(scores, metric)
     return (
-        f'<article class="set {found}"><header><h3>{html(title)}</h3><small>{html("items", count=scores.items)}</small></header>'
-        f'<p class="hint">{html(about)}</p><p class="finding"><strong>{html(OUTCOMES[found])}</strong> '
+        f'<article class="set {found}"><header><h3>{html(title)}</h3>'
+        f'<small>{html("items", count=scores.items)}</small></header>'
+        f'<p class="hint">{html(about)}</p><p class="finding"><strong>{html(OUTCOMES[found])}.</strong> '
         f'{_finding(scores, metric, change, found)}</p>{dots(_rows(scores, metric, change))}{_tally(change)}'
         f'{_beside(scores)}{_figures(scores)}</article>')
 
@@ -161,15 +163,15 @@ def _meanings() -> str:
     texts = (("mean_rouge", "mean_rouge_is"), ("mean_interval", "mean_interval_is"), ("mean_tally", "mean_tally_is"),
              ("mean_supported", "mean_supported_is"), ("mean_source", "mean_source_is"), ("mean_few_shot", "mean_few_shot_is"),
              ("mean_retrieved", "mean_retrieved_is"), ("mean_not", "mean_not_is"))
-    terms = "".join(f"<dt>{html(term)}</dt><dd>{html(meaning)}</dd>" for term, meaning in texts)
-    return f'<details class="meanings"><summary>{html("meanings")}</summary><dl>{terms}</dl></details>'
+    terms = "".join(f"<details><summary>{html(term)}</summary><p>{html(meaning)}</p></details>" for term, meaning in texts)
+    return f'<article class="set meanings"><h3>{html("meanings")}</h3>{terms}</article>'
 
 
 # --- the loss --------------------------------------------------------------------------------------------------------
 
 
 def loss(evidence: Evidence) -> Html:
-    """Returns how the loss fell while it was trained, in words, as a curve, and as a few numbers; where nothing is known, that."""
+    """Returns how the loss fell while it was trained, in words, as a curve and in numbers; where nothing is known, that."""
     points = evidence.history
     if len(points) < 2:
         return Html(f'<p class="hint none">{html("loss_none")}</p>')

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from space.evidence import Evidence, read_evidence
 from space.prompt import check_text
@@ -35,6 +37,11 @@ INFO = {"base": "shelftalk/tiny-llama-sample", "base_revision": "5f2c9e71d04bb6a
 # What the base and the tuned model give the words of an answer, in turns.
 CHANCES = [(0.001, 0.98), (0.4, 0.97), (0.9, 0.91), (0.75, 0.2), (0.00002, 0.6), (0.3, 0.003)]
 CHOICES = [(" wood", 0.41), (" <b>metal</b>", 0.2), ("", 0.1), ("\n", 0.05), ("\ufffd", 0.004)]
+
+
+@functools.lru_cache(4)
+def evidence_of(folder: Path) -> Evidence:
+    return read_evidence(folder, SAMPLE / "catalogue", Wording())
 
 
 class FakeEngine:
@@ -84,7 +91,7 @@ class FakeEngine:
         return dict(INFO)
 
     def evidence(self) -> Evidence:
-        return read_evidence(self.folder, SAMPLE / "catalogue", Wording())
+        return evidence_of(self.folder)
 
     def examples(self) -> list[str]:
         return ["What is the Brass Ship's Lantern?", "Which oil does the lantern burn?", "Descreva o lampião de latão."]

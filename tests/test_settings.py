@@ -23,7 +23,8 @@ def test_every_variable_is_read():
         "PORT": "7000", "SPACE_ID": "me/space"})
     assert settings == Settings(
         base_model="b/m", base_revision="1", adapter="a/d", adapter_revision="2", catalogue="c", catalogue_revision="3",
-        precision="bf16", max_new_tokens=7, max_input_chars=8, queue_size=9, port=7000, on_space=True)
+        precision="bf16", max_new_tokens=7, max_input_chars=8, queue_size=9, port=7000, on_space=True,
+        space_id="me/space")
 
 
 def test_a_blank_variable_counts_as_unset():

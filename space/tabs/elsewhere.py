@@ -60,7 +60,8 @@ def loading(base: Place, adapter: Place, rank: int | None, causal: bool, questio
 
 def _code(name: str, title: str, code: str, language: str) -> str:
     """Returns code with what it is for, and a button that copies it."""
-    return (f'<figure class="code"><figcaption><h3>{html(title)}</h3><button type="button" class="copy" data-copy="code-{name}">'
+    return (f'<figure class="code"><figcaption><h3>{html(title)}</h3>'
+            f'<button type="button" class="copy" data-copy="code-{name}">'
             f'<span class="todo">{html("copy")}</span><span class="done">{html("copied")}</span><span class="spoken"> '
             f'{html(title)}</span></button><span class="spoken" role="status"></span></figcaption>'
             f'<pre tabindex="0"><code id="code-{name}" class="{language}">{escape(code)}</code></pre></figure>')

@@ -13,12 +13,17 @@ from space.verdicts import SETS, loss, verdicts
 
 def evidence_tab(engine, info: dict, settings: Settings) -> None:
     evidence = engine.evidence()
-    markup(f'<section class="evidence"><h2>{html("evidence_title")}</h2>{_broken(evidence.broken)}{verdicts(evidence)}</section>')
-    markup(f'<section class="evidence"><h2>{html("loss_title")}</h2>{loss(evidence)}</section>')
+    section("evidence_title", _broken(evidence.broken) + verdicts(evidence))
+    section("loss_title", loss(evidence))
     about = f'<p class="hint">{samples.measured(evidence)}</p>' if evidence.samples else samples.leaf(evidence, (), 0)
-    markup(f'<section class="evidence"><h2>{html("samples_title")}</h2>{about}</section>')
+    section("samples_title", about)
     if evidence.samples:
         _browser(evidence)
+
+
+def section(title: str, body: str) -> None:
+    """Builds a part of the tab."""
+    markup(f'<section class="evidence"><h2>{html(title)}</h2>{body}</section>')
 
 
 def _broken(names: tuple[str, ...]) -> str:
@@ -39,8 +44,8 @@ def _browser(evidence) -> None:
                             max_lines=1)
     leaf, page = markup(samples.leaf(evidence, evidence.samples, 0)), gr.State(0)
     with gr.Row(elem_classes="controls leafing"):
-        back = gr.Button(label("page_back"), interactive=False, scale=0, min_width=120)
-        on = gr.Button(label("page_on"), interactive=samples.pages(len(evidence.samples)) > 1, scale=0, min_width=120)
+        back = gr.Button(label("page_back"), interactive=False, scale=0, min_width=150)
+        on = gr.Button(label("page_on"), interactive=samples.pages(len(evidence.samples)) > 1, scale=0, min_width=150)
 
     def show(by: int | None):
         def draw(name, outcome, order, search, page):
@@ -52,6 +57,7 @@ def _browser(evidence) -> None:
         return draw
 
     wired = {"inputs": [name, outcome, order, search, page], "outputs": [leaf, page, back, on], "queue": False, **QUIET}
-    gr.on([name.input, outcome.input, order.input, search.input], show(None), trigger_mode="always_last", **wired)
+    # Text that is pasted is no input to gradio, only a change.
+    gr.on([name.input, outcome.input, order.input, search.change], show(None), trigger_mode="always_last", **wired)
     back.click(show(-1), **wired)
     on.click(show(+1), **wired)

@@ -29,14 +29,14 @@ def made(evidence: Evidence, info: Mapping) -> Html:
     """Returns how the adapter was made, as far as its own files say; without run.json they say that they do not know."""
     run = evidence.run
     known = bool(run.get("config") or run.get("data"))
-    parts = [("made_data", _data(run, evidence.report)), ("made_base", _base(run, info)), ("made_recipe", _recipe(run, evidence.lora)),
-             ("made_run", _training(run)), ("made_software", _software(run))]
+    parts = [("made_data", _data(run, evidence.report)), ("made_base", _base(run, info)),
+             ("made_recipe", _recipe(run, evidence.lora)), ("made_run", _training(run)), ("made_software", _software(run))]
     groups = "".join(f"<section><h3>{html(title)}</h3><dl>{body}</dl></section>" for title, terms in parts
                      if (body := "".join(f"<dt>{html(term)}</dt><dd>{said}</dd>" for term, said in terms)))
     unknown = "" if known else f'<p class="hint none">{html("made_unknown")}</p>'
     lead = f'<p class="gist">{_lead(run)}</p>' if known else ""
-    return Html(f'<section class="made"><h2>{html("made_title")}</h2>{unknown}{lead}<div class="groups">{groups}'
-                f"{_limits(evidence.card)}</div></section>")
+    return Html(f'<section class="made"><h2>{html("made_title")}</h2>{unknown}{lead}<div class="groups">{groups}</div>'
+                f"{_limits(evidence.card)}</section>")
 
 
 def _lead(run: Mapping) -> Html:
@@ -73,7 +73,7 @@ def _data(run: Mapping, report: Mapping) -> Terms:
 
 def _dropped(dropped) -> Html | None:
     counts = {reason: whole(count) for reason, count in dropped.items()} if isinstance(dropped, Mapping) else {}
-    lines = "".join(f"<li>{html('made_gone', count=count, reason=_reason(reason))}</li>"
+    lines = "".join(f'<li>{html("made_gone", count=count, reason=_reason(reason))}</li>'
                     for reason, count in list(counts.items())[:20] if count)
     return Html(f"<ul>{lines}</ul>") if lines else None
 
@@ -92,7 +92,8 @@ def _base(run: Mapping, info: Mapping) -> Terms:
 
 def _recipe(run: Mapping, lora: Mapping) -> Terms:
     config = inside(run, "config") or {}
-    rank, alpha = whole(inside(config, "rank") or inside(lora, "r")), number(inside(config, "alpha") or inside(lora, "lora_alpha"))
+    rank = whole(inside(config, "rank") or inside(lora, "r"))
+    alpha = number(inside(config, "alpha") or inside(lora, "lora_alpha"))
     if rank is not None and alpha is not None:
         yield "made_lora", html("made_lora_is", rank=rank, alpha=decimal(f"{alpha:g}"))
     if (count := whole(run.get("adapter_parameters"))) is not None:
@@ -117,7 +118,7 @@ def _mix(config: Mapping) -> Html | None:
         return None
     lines = "".join(f"<li>{html(key, count=round(100 * shares[task]))}</li>" for task, key in (
         ("answers", "mix_answers"), ("absent", "mix_absent"), ("follow_ups", "mix_follow_ups"), ("summarize", "mix_summarize")))
-    return Html(f"{html('mix_lead')}<ul><li>{html('mix_describe')}</li>{lines}</ul>")
+    return Html(f'{html("mix_lead")}<ul><li>{html("mix_describe")}</li>{lines}</ul>')
 
 
 def _training(run: Mapping) -> Terms:
@@ -131,7 +132,9 @@ def _training(run: Mapping) -> Terms:
         yield "made_steps", html("number", number=steps)
     tokens, examples = whole(run.get("tokens")), whole(run.get("examples"))
     if tokens is not None and examples is not None:
-        yield "made_tokens", html("made_tokens_are", tokens=tokens, examples=examples, left=whole(run.get("left_out")) or 0)
+        yield "made_tokens", html("made_tokens_are", tokens=tokens, examples=examples)
+    if left := whole(run.get("left_out")):
+        yield "made_too_long", html("made_too_long_are", count=left)
 
 
 def _software(run: Mapping) -> Terms:
@@ -153,9 +156,10 @@ def _limits(card: str) -> str:
     words = text(" ".join(own[1].split()), 2_000) if own else ""
     quoted = (f'<details><summary>{html("limits_card")}</summary><p lang="en" dir="auto">{escape(words)}</p></details>'
               if words else "")
-    lines = "".join(f"<li>{html(key)}</li>" for key in ("limit_facts", "limit_old", "limit_scores", "limit_base", "limit_people"))
+    lines = "".join(f"<li>{html(key)}</li>"
+                    for key in ("limit_facts", "limit_old", "limit_scores", "limit_base", "limit_people"))
     return (f'<section class="limits"><h3>{html("made_limits")}</h3><ul>{lines}</ul>{quoted}'
-            f"<dl>{named}<dt>{html('made_terms')}</dt><dd>{html('made_terms_are')}</dd></dl></section>")
+            f'<dl>{named}<dt>{html("made_terms")}</dt><dd>{html("made_terms_are")}</dd></dl></section>')
 
 
 def duration(seconds: float) -> str:
@@ -169,8 +173,8 @@ def duration(seconds: float) -> str:
 
 def _digest(value) -> str:
     """Returns the beginning of a commit or digest, the whole of it on demand."""
-    whole_ = text(value, SHORT).removeprefix("sha256:")
-    return f' <code title="{escape(whole_)}">{escape(whole_[:10])}</code>' if whole_ else ""
+    full = text(value, SHORT).removeprefix("sha256:")
+    return f' <code title="{escape(full)}">{escape(full[:10])}</code>' if full else ""
 
 
 def _short(value) -> Html:
