@@ -110,8 +110,10 @@ vllm serve {shlex.quote(base.name)}{commit} \\
 
 
 def publish(adapter: Place) -> str:
-    """Returns the command that sends a run, of which `adapter` is the folder, to the Hub."""
+    """Returns the command that sends a run, of which `adapter` is the folder, to the Hub; the sample's run is made first."""
     run = Path(adapter.name).parent.as_posix()
+    if run.endswith("space/sample"):
+        return "python -m train sample --run runs/sample\npython -m train publish --run runs/sample --to USER/sample"
     return f"python -m train publish --run {shlex.quote(run)} --to USER/{shlex.quote(Path(run).name)}"
 
 

@@ -226,6 +226,7 @@ def test_addresses_and_places(tmp_path, monkeypatch):
     assert snippets.place(str(tmp_path / "runs/x/adapter"), "x", "sha256:1").name == "runs/x/adapter"
     assert snippets.place("/home/ana/secret/x/adapter", "x", "sha256:1").name == "x/adapter"
     assert snippets.publish(Place("runs/x/adapter")) == "python -m train publish --run runs/x --to USER/x"
+    assert snippets.publish(Place("space/sample/adapter")).startswith("python -m train sample --run runs/sample\n")
     served = snippets.vllm(Place("ana/base", "abc"), Place("ana/shop", "def"), 24)
     assert "vllm serve ana/base --revision abc" in served and "--max-lora-rank 32" in served
     assert json.loads(snippets.mcp("https://x.hf.space"))["mcpServers"]["shelftalk"]["url"] == "https://x.hf.space/gradio_api/mcp/"
@@ -259,6 +260,7 @@ def test_the_code_that_calls_the_space_runs(tmp_path):
             assert "event: complete" in done.stdout and "Brass" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_code_that_loads_the_embedded_sample_runs():
     settings, root = Settings(), SAMPLE.parent.parent
     base, adapter = (snippets.place(folder, "", "sha256:1") for folder in (settings.base_model, settings.adapter))

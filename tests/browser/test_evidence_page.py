@@ -9,7 +9,7 @@ import pytest
 
 from space.settings import Settings
 from space.texts import TEXTS
-from space.ui import build_demo, launch_options
+from space.ui import TABS, build_demo, launch_options
 from tests.fake_engine import FakeEngine
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -112,3 +112,10 @@ def test_scores_samples_recipe_and_code(page, address):
     assert page.evaluate("navigator.clipboard.readText()") == page.locator("#code-peft").inner_text()
     assert '"shelftalk/shop-adapter", revision="c41d07aa3b9e55f0"' in page.locator("#code-peft").inner_text()
     expect(copy).to_contain_text(TEXT["copy"], use_inner_text=True)
+
+    # In the other language every tab has its name, in the row and in the menu.
+    page.locator(".language").click()
+    names = [TEXTS[key]["pt"] for key in TABS]
+    expect(page.locator(".found")).to_contain_text("1 a 10 de 834")
+    for button in page.locator(".tab-container button[role=tab], .overflow-dropdown button").all():
+        expect(button).to_have_text(re.compile("|".join(names)))
