@@ -13,7 +13,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 from bench.figures import ROOT, Options, Skipped, conditions, table, write
 
 NAMES = ("decode", "training", "startup", "sample", "summaries", "scoring", "catalogue", "search", "explain", "anywhere",
-         "vllm", "kills", "capacity", "recipe", "visitors")
+         "vllm", "kills", "capacity", "recipe", "visitors", "page")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -20,9 +20,11 @@ import torch
 from huggingface_hub import snapshot_download
 from peft import PeftConfig, PeftModel
 from rouge_score.rouge_scorer import RougeScorer
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, BitsAndBytesConfig
 
 MARGIN = 16  # tokens that an answer may go past the longest reference of its set
+# As the page answers: the likeliest token each time, whatever else the base is set to.
+GREEDY = {"do_sample": False, "num_beams": 1, "min_length": 0, "no_repeat_ngram_size": 0, "forced_eos_token_id": None}
 
 
 def load(base, folder):
@@ -31,8 +33,9 @@ def load(base, folder):
                              bnb_4bit_compute_dtype=torch.bfloat16) if find_spec("bitsandbytes") else None
     device = "cuda" if torch.cuda.is_available() else "cpu"
     revision = PeftConfig.from_pretrained(folder).revision  # the base's commit that the adapter was made for
-    model = AutoModelForCausalLM.from_pretrained(base, revision=revision, dtype=torch.bfloat16, quantization_config=nf4,
-                                                 device_map=device)
+    encodes = AutoConfig.from_pretrained(base, revision=revision).is_encoder_decoder  # T5 and BART, as opposed to Llama
+    kind = AutoModelForSeq2SeqLM if encodes else AutoModelForCausalLM
+    model = kind.from_pretrained(base, revision=revision, dtype=torch.bfloat16, quantization_config=nf4, device_map=device)
     return PeftModel.from_pretrained(model, folder).eval(), AutoTokenizer.from_pretrained(folder)
 
 
@@ -59,11 +62,12 @@ def ask(model, tokenizer, words, items, limit):
     for item in items:
         chat = [{"role": "user", "content": words[item["task"]].format(text=item["question"])}]
         prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
-        prompt, options = prompt.to(model.device), {"max_new_tokens": limit, "do_sample": False}
+        prompt, options = prompt.to(model.device), {"max_new_tokens": limit, **GREEDY}
+        start = 0 if model.config.is_encoder_decoder else prompt["input_ids"].shape[1]
         with model.disable_adapter():
             base = model.generate(**prompt, **options)
         for column, ids in (("base", base), ("tuned", model.generate(**prompt, **options))):
-            said = tokenizer.decode(ids[0, prompt["input_ids"].shape[1]:], skip_special_tokens=True)
+            said = tokenizer.decode(ids[0, start:], skip_special_tokens=True)
             answers[column].append(said.strip())
     return answers
 

@@ -11,7 +11,10 @@ from importlib.util import find_spec
 
 import torch
 from peft import PeftConfig, PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, BitsAndBytesConfig
+
+# As the page answers: the likeliest token each time, whatever else the base is set to.
+GREEDY = {"do_sample": False, "num_beams": 1, "min_length": 0, "no_repeat_ngram_size": 0, "forced_eos_token_id": None}
 
 
 def load(base, adapter):
@@ -20,8 +23,9 @@ def load(base, adapter):
                              bnb_4bit_compute_dtype=torch.bfloat16) if find_spec("bitsandbytes") else None
     device = "cuda" if torch.cuda.is_available() else "cpu"
     revision = PeftConfig.from_pretrained(adapter).revision  # the base's commit that the adapter was made for
-    model = AutoModelForCausalLM.from_pretrained(base, revision=revision, dtype=torch.bfloat16, quantization_config=nf4,
-                                                 device_map=device)
+    encodes = AutoConfig.from_pretrained(base, revision=revision).is_encoder_decoder  # T5 and BART, as opposed to Llama
+    kind = AutoModelForSeq2SeqLM if encodes else AutoModelForCausalLM
+    model = kind.from_pretrained(base, revision=revision, dtype=torch.bfloat16, quantization_config=nf4, device_map=device)
     return PeftModel.from_pretrained(model, adapter).eval(), AutoTokenizer.from_pretrained(adapter)
 
 
@@ -29,8 +33,9 @@ def answer(model, tokenizer, question, max_new_tokens=200):
     """Returns the most likely answer to a question asked without catalogue records."""
     chat = [{"role": "user", "content": question}]
     prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
-    ids = model.generate(**prompt.to(model.device), max_new_tokens=max_new_tokens, do_sample=False)
-    return tokenizer.decode(ids[0, prompt["input_ids"].shape[1]:], skip_special_tokens=True).strip()
+    ids = model.generate(**prompt.to(model.device), max_new_tokens=max_new_tokens, **GREEDY)
+    start = 0 if model.config.is_encoder_decoder else prompt["input_ids"].shape[1]
+    return tokenizer.decode(ids[0, start:], skip_special_tokens=True).strip()
 
 
 if __name__ == "__main__":

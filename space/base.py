@@ -13,10 +13,11 @@ from pathlib import Path
 import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoConfig, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils import logging as transformers_logging
 
-from space.prompt import chat_template
+from space.families import family_of
+from space.prompt import CHAT_TEMPLATE, chat_template
 
 # Bars for every shard of every load, and warnings of other people's plans, hide what matters.
 transformers_logging.disable_progress_bar()
@@ -51,6 +52,7 @@ WORDS = {
     "revision": "{what} {name} has no such revision on the Hub; see {url}/commits/main",
     "absent": "{what} {name} is neither a folder here nor a repository on the Hub that you may read: check the spelling, "
               "or set HF_TOKEN where it is private",
+    "pieces": "{what} {name} comes as a SentencePiece or tiktoken file alone: pip install sentencepiece protobuf, or tiktoken",
     "other": "{what} {name} cannot be loaded: {reason}",
 }
 
@@ -80,7 +82,8 @@ def kind_of(error: BaseException) -> str:
         cause = cause.__cause__ or cause.__context__
     # A gated repository's error is also one of an absent one, so it comes first.
     for kind, errors, words in (("gated", GatedRepoError, "access a gated repo"), ("revision", RevisionNotFoundError, None),
-                                ("absent", RepositoryNotFoundError, "valid model identifier")):
+                                ("absent", RepositoryNotFoundError, "valid model identifier"),
+                                ("pieces", (), "`tiktoken` is required")):
         if any(isinstance(cause, errors) or (words and words in str(cause)) for cause in causes):
             return kind
     return "other"
@@ -106,11 +109,11 @@ def identify(base: str, commit: str | None, config) -> Base:
     return Base(base, commit)
 
 
-def load_tokenizer(source: str, revision: str | None = None):
-    """Returns the tokenizer with a chat template without a clock (ours where it has none) and a pad token."""
+def load_tokenizer(source: str, revision: str | None = None, template: str = CHAT_TEMPLATE):
+    """Returns the tokenizer with a pad token and a chat template without a clock: its own, or `template`, its family's."""
     with named("the tokenizer of", source):
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-    tokenizer.chat_template = chat_template(tokenizer)
+    tokenizer.chat_template = chat_template(tokenizer, template)
     if tokenizer.pad_token is None:
         # Only ever masked: labels and attention never read it, so that an EOS here teaches nothing.
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
@@ -118,7 +121,7 @@ def load_tokenizer(source: str, revision: str | None = None):
 
 
 def load_base(base: str, revision: str | None = None, precision: str = "nf4", training: bool = False):
-    """Returns (model, Base) for a Llama or Mistral, on the GPU if there is one; raises PairError.
+    """Returns (model, Base) for a Llama, Mistral, T5 or BART, on the GPU if there is one; raises PairError.
 
     `precision` is "nf4" (4 bits, double quantization, bf16 compute) or "bf16".
     """
@@ -134,10 +137,12 @@ def load_base(base: str, revision: str | None = None, precision: str = "nf4", tr
         config = AutoConfig.from_pretrained(base, revision=commit)
         # Weights are quantized on the GPU. Others are moved there when they are whole: on ZeroGPU there is only a stand-in
         # for CUDA, which the threads that read weights do not know.
-        model = AutoModelForCausalLM.from_pretrained(
+        family = family_of(config)
+        model = family.loader.from_pretrained(
             base, revision=commit, dtype=torch.bfloat16, quantization_config=four_bits,
             device_map={"": device if four_bits else "cpu"})
         model = model if four_bits else model.to(device)
+        family.opening(model)  # refused now rather than at the first answer
     for layer in model.modules():
         if hasattr(layer, "support_avx512bf16_for_cpu"):
             # bitsandbytes repacks weights for a CPU kernel that has no backward pass and wants these multiples.

@@ -8,7 +8,7 @@ from html import escape
 
 import gradio as gr
 
-from space.texts import LANGUAGES, html, words
+from space.texts import LANGUAGES, Html, html, words
 from space.wording import CITATION
 
 NAME = "Shelftalk"
@@ -55,16 +55,18 @@ def header(tabs: Sequence[str] = ()) -> str:
             '<span class="pt" lang="en">English</span></button></header>')
 
 
-def pair(info: Mapping, base: str | None = None, tuned: str | None = None, sources: int = 0) -> str:
+def pair(info: Mapping, base: str | None = None, tuned: str | None = None, sources: int = 0,
+         notes: tuple[str, str] = ("", "")) -> str:
     """Returns the two answer cards, side by side: idle where no text is given, and else still being written.
 
-    `info` is the engine's; a citation of one of the first `sources` records is marked.
+    `info` is the engine's; a citation of one of the first `sources` records is marked, a text that is Html is shown as it is.
+    `notes` are HTML, small and quiet beneath each text.
     """
-    base_id = _model(info["base"], info["base_revision"])
-    tuned_id = f'{base_id}<br>+ {_model(info["adapter"], info["adapter_revision"])}'
+    base_id = model_id(info["base"], info["base_revision"])
+    tuned_id = f'{base_id}<br>+ {model_id(info["adapter"], info["adapter_revision"])}'
     where = f'{info["precision"].upper()}, {info["device"]}'
-    columns = (_answer("base", base_id, where, base, sources),
-               _answer("tuned", tuned_id, where, tuned, sources))
+    columns = (_answer("base", base_id, where, base, sources, notes[0]),
+               _answer("tuned", tuned_id, where, tuned, sources, notes[1]))
     return f'<div class="pair">{"".join(columns)}</div>'
 
 
@@ -83,35 +85,35 @@ def cited(text: str, count: int) -> set[int]:
     return {int(position) for position in CITATION.findall(text) if 1 <= int(position) <= count}
 
 
-def records(sources: Sequence[Mapping] | None = None, positions: set[int] = frozenset()) -> str:
-    """Returns the records in citation order, those at the cited `positions` (from 1) marked; None: not asked yet."""
+def records(sources: Sequence[Mapping] | None = None, positions: set[int] = frozenset(), idle: str = "records_idle") -> str:
+    """Returns the records in citation order, those at the cited `positions` (from 1) marked; None: not asked yet (`idle`)."""
     if sources:
         cards = "".join(_record(number, record, number in positions) for number, record in enumerate(sources, start=1))
         body = f'<ol class="records">{cards}</ol>'
     else:
-        body = f'<p class="hint">{html("records_idle" if sources is None else "records_none")}</p>'
+        body = f'<p class="hint">{html(idle if sources is None else "records_none")}</p>'
     return f'<section class="shelf"><h2>{html("records")}</h2>{body}</section>'
 
 
-def _model(name: str, revision: str | None) -> str:
+def model_id(name: str, revision: str | None) -> str:
     short = (revision or "").removeprefix("sha256:")[:7]
     return escape(f"{name} @ {short}" if short else name)
 
 
-def _answer(side: str, model: str, where: str, text: str | None, sources: int) -> str:
+def _answer(side: str, model: str, where: str, text: str | None, sources: int, note: str) -> str:
     if text:
-        body = f'<p class="words">{_marked(text, sources)}</p>'
+        body = f'<p class="words" dir="auto">{text if isinstance(text, Html) else marked(text, sources)}</p>'
     else:
         body = f'<p class="hint">{html(f"{side}_idle" if text is None else "waiting")}</p>'
     return (
         f'<article class="card {side}" aria-busy="{str(text is not None).lower()}">'
         f'<header><h2>{html(side)} <small>{html(side + "_note")}</small></h2>'
         f'<span class="writing">{html("writing")}</span></header>'
-        f'<div class="answer" aria-live="polite">{body}</div>'
+        f'<div class="answer" aria-live="polite">{body}{note}</div>'
         f'<footer><span class="model">{model}</span><span class="where">{escape(where)}</span></footer></article>')
 
 
-def _marked(text: str, sources: int) -> str:
+def marked(text: str, sources: int) -> str:
     valid = cited(text, sources)
     return CITATION.sub(lambda found: f'<mark class="cite">{found[0]}</mark>' if int(found[1]) in valid else found[0],
                         escape(text))

@@ -8,6 +8,7 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from space.families import EncodedReading, Reading
 from space.pair import Pair
 
 ROOM = 16  # tokens that a cache has room for before it is copied to a larger one
@@ -54,19 +55,16 @@ def stream_tokens(pair: Pair, prompts: Sequence[Sequence[int]], base_rows: int, 
 
     With a temperature, base and tuned draw with the same random numbers: where the models agree, so do the words.
     """
-    length = max(map(len, prompts))
     device = pair.device
-    padded = torch.tensor([[0] * (length - len(prompt)) + list(prompt) for prompt in prompts], device=device)
-    # None where no row is padded: attention then takes its fast path.
-    even = all(len(prompt) == length for prompt in prompts)
-    mask = None if even else torch.tensor([[0] * (length - len(p)) + [1] * len(p) for p in prompts], device=device)
     dice = [torch.Generator(device).manual_seed(torch.seed() if seed is None else seed)]
     dice += [torch.Generator(device) for _ in range(len(prompts) > base_rows > 0)]
     dice[-1].set_state(dice[0].get_state())
-    alive, stop_ids, cache = [True] * len(prompts), pair.stop_ids, roomy_cache(pair.model.config)
+    alive, stop_ids = [True] * len(prompts), pair.stop_ids
+    reading = pair.family.reading(pair.model, prompts, roomy_cache(pair.model.config))
+    said = torch.empty(len(prompts), 0, dtype=torch.long, device=device)
     with pair.lock:
         for _ in range(max_new_tokens):
-            logits = _forward(pair, padded, mask, cache, base_rows)
+            logits = _forward(pair, reading, said, base_rows)
             chosen = _choose(logits, temperature, dice, base_rows)
             tokens = chosen.tolist()
             shown = [token if going and token not in stop_ids else None
@@ -75,8 +73,7 @@ def stream_tokens(pair: Pair, prompts: Sequence[Sequence[int]], base_rows: int, 
             if not any(alive):
                 return
             yield shown
-            padded = chosen[:, None]
-            mask = None if mask is None else torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
+            said = chosen[:, None]
 
 
 class RoomyLayer(DynamicLayer):
@@ -109,16 +106,15 @@ def roomy_cache(config) -> DynamicCache:
     """Returns an empty cache; layers with a sliding window keep to transformers' own."""
     cache = DynamicCache(config=config)
     cache.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    cache.layer_class_to_replicate = RoomyLayer  # a T5's config counts its encoder's layers, and its decoder may have more
     return cache
 
 
 @torch.inference_mode()
-def _forward(pair: Pair, ids: torch.Tensor, mask: torch.Tensor | None, cache: DynamicCache, base_rows: int) -> torch.Tensor:
-    """One step: (rows, tokens) ids to (rows, vocabulary) logits; `cache` grows in place."""
+def _forward(pair: Pair, reading: Reading | EncodedReading, said: torch.Tensor, base_rows: int) -> torch.Tensor:
+    """One step: the (rows, tokens) ids that were said last, at first none, to (rows, vocabulary) logits."""
     pair.rows.base = base_rows
-    positions = None if mask is None else (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1]:]
-    return pair.model(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
-                      use_cache=True, logits_to_keep=1).logits[:, -1]
+    return reading.read(said, 1)[:, -1]
 
 
 @torch.inference_mode()

@@ -51,8 +51,8 @@ def answer_endpoint(engine, settings: Settings, say: Say = words) -> Callable:
     return answer
 
 
-def summarize_endpoint(engine, settings: Settings, say: Say = words) -> Callable:
-    """Returns the function behind /summarize; `say` as for /answer."""
+def summarize_endpoint(engine, settings: Settings, say: Say = words, notify: Callable[..., None] | None = None) -> Callable:
+    """Returns the function behind /summarize; `say` as for /answer, `notify` instead of notices(say)."""
     def summarize(text: str, max_new_tokens: int = settings.summary_tokens,
                   temperature: float = settings.temperature) -> tuple[str, str]:
         """Summarize a text about a product twice: with a base model, and with the same model fine-tuned on a shop's
@@ -69,7 +69,7 @@ def summarize_endpoint(engine, settings: Settings, say: Say = words) -> Callable
         with refusals(say):
             _check_text(text, "text")
             length, heat = _whole(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens"), _temperature(temperature)
-            yield from engine.summarize(text, length, heat, notices(say))
+            yield from engine.summarize(text, length, heat, notify or notices(say))
     return summarize
 
 

@@ -128,7 +128,7 @@ class Engine:
     def _explained(self, prompt: Prompt, answer: str, what: str) -> list[dict]:
         answer = check_text(answer, self.settings.max_input_chars, what)
         ids = answer_ids(self.pair.tokenizer, prompt.ids, prompt.talk, answer)
-        over = len(prompt.ids) + len(ids) - self.pair.window
+        over = len(ids) - self.pair.window.after(len(prompt.ids))
         if over > 0:
             raise InputError(f"window_{what}", over=over)
         return self._compare(prompt.ids, ids)
@@ -147,9 +147,9 @@ class Engine:
         return self._fit("summarize", text, [], max_new_tokens)
 
     def _fit(self, task: str, text: str, context: list[Mapping], max_new_tokens: int) -> tuple[Prompt, int]:
-        # An answer may take up to half the window; the question and its records have the rest.
+        # An answer may take up to half the window; the question and its records have the rest, or an encoder's own.
         room = min(max_new_tokens, self.pair.window // 2)
-        prompt = fit_prompt(self.pair.tokenizer, self.pair.wording, task, text, context, room=self.pair.window - room)
+        prompt = fit_prompt(self.pair.tokenizer, self.pair.wording, task, text, context, room=self.pair.window.before(room))
         return prompt, room
 
 

@@ -20,7 +20,7 @@ UNFINISHED = "\ufffd"  # what a decoder writes for the bytes of half a character
 def explain(pair: Pair, prompt: Sequence[int], answer: Sequence[int], choices: int = CHOICES) -> list[dict]:
     """Returns a record for each token of an answer: token, base_logprob, tuned_logprob and alternatives.
 
-    `prompt` and `answer` are token ids, at most pair.window together, the answer without its end. A logprob is the
+    `prompt` and `answer` are token ids that pair.window holds, the answer without its end. A logprob is the
     natural logarithm of the probability (0 to 1) that a model gives the token after the prompt and the answer before it,
     at temperature 1: tuned_logprob - base_logprob is by how many nats fine-tuning raised it. `alternatives` are the base's
     `choices` likeliest tokens at that place, best first, as {token, logprob}; an empty token there ends the answer.
@@ -51,19 +51,19 @@ def _score(pair: Pair, prompt: Sequence[int], answer: Sequence[int],
            choices: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Returns the answer's logprobs, (2, tokens), the base's first; and of the base's likeliest tokens, best first, the
     logprobs and the ids, both (tokens, choices). In nats, fp32, on the CPU."""
-    ids = torch.tensor([*prompt, *answer], device=pair.device)
-    cache, chosen, likely, start = roomy_cache(pair.model.config), [], [], 0
+    ids = torch.tensor(answer, device=pair.device)
+    reading = pair.family.reading(pair.model, [prompt, prompt], roomy_cache(pair.model.config))
+    chosen, likely, read, stop = [], [], 0, 0
     with pair.lock:
         pair.rows.base = 1
-        for stop in [*range(len(prompt) + POSITIONS, len(ids), POSITIONS), len(ids)]:
-            asked = ids[max(len(prompt), start + 1):stop]
+        for asked in ids.split(POSITIONS):
             # The last token is not read: what follows it is not asked.
-            logits = pair.model(input_ids=ids[start:stop - 1].expand(2, -1), past_key_values=cache, use_cache=True,
-                                logits_to_keep=len(asked)).logits
+            stop += len(asked)
+            logits = reading.read(ids[read:stop - 1].expand(2, -1), len(asked))
             base, tuned = (row.float().log_softmax(-1) for row in logits)
             chosen.append(torch.stack([row.gather(1, asked[:, None])[:, 0] for row in (base, tuned)]).cpu())
             likely.append(tuple(part.cpu() for part in base.topk(choices)))
-            start = stop - 1
+            read = stop - 1
     return torch.cat(chosen, dim=1), *(torch.cat(parts) for parts in zip(*likely, strict=True))
 
 

@@ -36,6 +36,19 @@
   const row = document.querySelector(".tab-wrapper");
   if (row) new MutationObserver(rename).observe(row, { childList: true, subtree: true });
 
+  // A file that the server would refuse is refused before it is sent, and in the page's language.
+  document.addEventListener("change", (event) => {
+    const limit = window.gradio_config?.max_file_size;
+    const row = event.target.type === "file" && event.target.closest(".controls");
+    if (!row || !limit) return;
+    const large = [...event.target.files].some((file) => file.size > limit);
+    const [told, refused] = row.querySelectorAll("p.hint");
+    [told.hidden, refused.hidden] = [large, !large];
+    if (!large) return;
+    event.stopImmediatePropagation();
+    event.target.value = "";
+  }, true);
+
   document.addEventListener("click", (event) => {
     if (!event.target.closest(".language")) return;
     const language = portuguese() ? "en" : "pt-BR";
@@ -57,5 +70,12 @@
     button.classList.add("copied");
     status?.replaceChildren(...button.querySelector(".done").cloneNode(true).childNodes);
     setTimeout(() => { button.classList.remove("copied"); status?.replaceChildren(); }, 2000);
+  });
+
+  // In the blind test's ballot, and nowhere else, 1 to 4 press the buttons that vote.
+  document.addEventListener("keydown", (event) => {
+    const ballot = event.target.closest?.(".ballot");
+    if (!ballot || event.ctrlKey || event.altKey || event.metaKey || event.repeat || !/^[1-4]$/.test(event.key)) return;
+    ballot.querySelectorAll(".votes button")[event.key - 1].click();
   });
 }

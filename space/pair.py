@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn.functional import linear
 
 from space.base import Base, PairError, load_base, load_tokenizer, named
+from space.families import DecoderOnly, EncoderDecoder, Window, family_of
 from space.wording import Wording
 
 
@@ -44,11 +45,18 @@ class PairedLinear(nn.Module):
         super().__init__()
         adapter = layer.active_adapters[0]
         self.base, self.rows = layer.base_layer, rows
+        # To a layer in 4 bits PEFT adds what it rounded to the layer's type; of another (T5 always has some) it rounds the sum.
+        self.narrow = type(self.base) is not nn.Linear
         scaling = layer.scaling[adapter]
         # A power of two moves no digit: then the weights carry it, and every step is spared a pass.
         self.scaling = None if math.frexp(scaling)[0] == 0.5 else scaling
         self.down = _compact(layer.lora_A[adapter].weight)
         self.up = _compact(layer.lora_B[adapter].weight * (scaling if self.scaling is None else 1))
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The base's weights; T5 looks at their type."""
+        return self.base.weight
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Maps (rows, tokens, in) to (rows, tokens, out)."""
@@ -56,7 +64,8 @@ class PairedLinear(nn.Module):
         first = self.rows.base
         if first < len(x):
             added = linear(linear(self.rows.tuned(x), self.down.float()), self.up.float())
-            out[first:].add_((added if self.scaling is None else added * self.scaling).to(out.dtype))
+            added = added if self.scaling is None else added * self.scaling
+            out[first:].add_(added.to(out.dtype) if self.narrow else added)
         return out
 
 
@@ -95,9 +104,14 @@ class Pair:
         return self.model.device
 
     @property
-    def window(self) -> int:
-        """The base's context in tokens, prompt and answer together."""
-        return self.model.config.max_position_embeddings
+    def family(self) -> DecoderOnly | EncoderDecoder:
+        """What the base is built of."""
+        return family_of(self.model.config)
+
+    @property
+    def window(self) -> Window:
+        """The base's context in tokens."""
+        return self.family.window(self.model.config)
 
     @property
     def stop_ids(self) -> frozenset[int]:
@@ -126,7 +140,8 @@ def load_pair(base: str, adapter: str, base_revision: str | None = None, adapter
         model = PeftModel.from_pretrained(model, str(folder), torch_device="cpu").base_model.model
     rows = pair_up(model)
     has_tokenizer = (folder / "tokenizer_config.json").is_file()
-    tokenizer = load_tokenizer(str(folder)) if has_tokenizer else load_tokenizer(base, base_revision)
+    source = (str(folder), None) if has_tokenizer else (base, base_revision)
+    tokenizer = load_tokenizer(*source, template=family_of(model.config).template)
     name = Path(adapter).resolve().parent.name if Path(adapter).is_dir() else adapter
     return Pair(model.eval(), tokenizer, wording, identity, name, commit, precision, rows, folder)
 

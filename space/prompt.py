@@ -20,6 +20,12 @@ CHAT_TEMPLATE = (
     "{{ ' ' + message['content'] + eos_token + '\\n' }}{% else %}{{ 'Question: ' + message['content'] + '\\nAnswer:' }}"
     "{% endif %}{% endfor %}"
 )
+# For an encoder-decoder without one: the same words for its encoder, which is used to an end; the answer is its decoder's.
+ENCODER_TEMPLATE = (
+    "{{ bos_token or '' }}{% for message in messages %}{% if message['role'] == 'assistant' %}"
+    "{{ ' ' + message['content'] + '\\n' }}{% else %}{{ 'Question: ' + message['content'] + '\\nAnswer:' }}"
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ eos_token }}{% endif %}"
+)
 CLOCK = re.compile(r"strftime_now\(\s*(['\"])(.*?)\1\s*\)")
 TEMPLATE_DATE = date(2024, 7, 26)  # what Llama 3.1's own template says when there is no clock
 # Unicode noncharacters, kept for a program's inner use: they mark places in a rendered template, and leave every text.
@@ -86,9 +92,9 @@ def language(text: str) -> str:
 # --- words to tokens -------------------------------------------------------------------------------------------------
 
 
-def chat_template(tokenizer) -> str:
-    """Returns the tokenizer's chat template with its clock stopped, or ours where it has none."""
-    template = tokenizer.chat_template or CHAT_TEMPLATE
+def chat_template(tokenizer, ours: str = CHAT_TEMPLATE) -> str:
+    """Returns the tokenizer's chat template with its clock stopped, or `ours` where it has none."""
+    template = tokenizer.chat_template or ours
     return CLOCK.sub(lambda call: f'"{TEMPLATE_DATE.strftime(call[2])}"', template)
 
 
@@ -180,6 +186,9 @@ def _renamed(tokenizer):
         if token["special"]:
             names[token["content"]] = token["content"] = f"\ufdd2{token['id']}\ufdd2"
             originals[token["content"]] = token["id"]
+    vocabulary = data["model"]["vocab"]
+    if isinstance(vocabulary, list):  # T5's: every piece with its likelihood, and the special tokens are pieces like others
+        data["model"]["vocab"] = [[names.get(piece, piece), likely] for piece, likely in vocabulary]
     copy = type(backend).from_str(json.dumps(data))
     return copy, names, {copy.token_to_id(name): original for name, original in originals.items()}
 

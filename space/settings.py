@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 VERSION = "0.1.0"
-SAMPLE = Path(__file__).resolve().parent / "sample"
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "space" / "sample"
 PRECISIONS = ("auto", "nf4", "bf16")
 TOKEN_LIMIT = 2048  # new tokens of one answer
 TEMPERATURE_LIMIT = 2.0
 RESULT_LIMIT = 50  # records of one search
+UPLOAD_LIMIT = 10 * 2**20  # bytes of one file
 # Each whole number that the environment may set: its field, the lowest and the highest value.
 NUMBERS = {
     "MAX_NEW_TOKENS": ("max_new_tokens", 1, TOKEN_LIMIT),
@@ -49,6 +52,8 @@ class Settings:
     context_k: int = 3
     queue_size: int = 20
     port: int = 7860
+    votes_dir: str | None = None  # a folder; None: votes are not kept
+    votes_repo: str | None = None  # the Hub dataset to which kept votes go
     on_space: bool = False
     space_id: str | None = None  # the Space's own, where this is one
     on_zero_gpu: bool = False
@@ -62,6 +67,9 @@ class Settings:
         given = {name: value.strip() for name, value in environ.items() if value.strip()}
         numbers, problems = _numbers(given)
         problems += _models(given)
+        votes_repo = given.get("VOTES_REPO")
+        if votes_repo and not re.fullmatch(r"[\w.-]+/[\w.-]+", votes_repo):
+            problems.append(f"VOTES_REPO is {votes_repo!r}; it must be the id of a Hub dataset, like user/votes")
         precision = given.get("PRECISION", cls.precision)
         if precision not in PRECISIONS:
             problems.append(f"PRECISION is {precision!r}; it must be one of {', '.join(PRECISIONS)}")
@@ -74,7 +82,8 @@ class Settings:
             base_model=given.get("BASE_MODEL", cls.base_model), base_revision=given.get("BASE_REVISION"),
             adapter=given.get("ADAPTER", cls.adapter), adapter_revision=given.get("ADAPTER_REVISION"),
             catalogue=given.get("CATALOGUE", catalogue), catalogue_revision=given.get("CATALOGUE_REVISION"),
-            precision=precision, **where, **numbers)
+            precision=precision, votes_dir=given.get("VOTES_DIR", str(ROOT / "votes") if votes_repo else None),
+            votes_repo=votes_repo, **where, **numbers)
 
 
 def _models(given: Mapping[str, str]) -> list[str]:

@@ -8,8 +8,9 @@ import gradio as gr
 
 from space import cards
 from space.endpoints import add_endpoints
-from space.settings import Settings
+from space.settings import UPLOAD_LIMIT, Settings
 from space.tabs.ask import ask_tab
+from space.tabs.blind import blind_tab
 from space.tabs.elsewhere import elsewhere_tab
 from space.tabs.evidence import evidence_tab
 from space.tabs.made import made_tab
@@ -17,15 +18,16 @@ from space.tabs.parts import I18N, label, markup
 from space.tabs.summarize import summarize_tab
 
 HERE = Path(__file__).parent
-# The key of each one's name, in space/texts.py.
-TABS = {"ask_tab": ask_tab, "summarize_tab": summarize_tab, "evidence_tab": evidence_tab, "made_tab": made_tab,
-        "elsewhere_tab": elsewhere_tab}
+LEFT_BEHIND = 600, 600  # seconds: how often, and how old, files are deleted that were sent but never read
+# The key of each one's name in space/texts.py, and what fills it.
+TABS = {"ask_tab": ask_tab, "blind_tab": blind_tab, "summarize_tab": summarize_tab, "evidence_tab": evidence_tab,
+        "made_tab": made_tab, "elsewhere_tab": elsewhere_tab}
 
 
 def build_demo(engine, settings: Settings) -> gr.Blocks:
     """Returns the page with its public endpoints, ready to launch; `engine` answers (see space/engine.py)."""
     info = engine.info()
-    with gr.Blocks(title=cards.NAME, analytics_enabled=False) as demo:
+    with gr.Blocks(title=cards.NAME, analytics_enabled=False, delete_cache=LEFT_BEHIND) as demo:
         markup(cards.header(tuple(TABS)))
         for name, fill in TABS.items():
             with gr.Tab(label(name)):
@@ -42,4 +44,5 @@ def launch_options(settings: Settings) -> dict:
         "server_name": "0.0.0.0" if settings.on_space else "127.0.0.1", "server_port": settings.port,
         "mcp_server": True, "ssr_mode": False, "show_error": True, "strict_cors": True, "share": False,
         "enable_monitoring": False, "run_history": False, "footer_links": ["api"],
+        "max_file_size": UPLOAD_LIMIT,
     }

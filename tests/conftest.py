@@ -9,7 +9,8 @@ _HOME = tempfile.mkdtemp(prefix="shelftalk-tests-")
 os.environ.update(HF_HUB_OFFLINE="1", HF_HOME=_HOME, HF_HUB_DISABLE_TELEMETRY="1", GRADIO_ANALYTICS_ENABLED="False",
                   TOKENIZERS_PARALLELISM="false", MPLBACKEND="Agg")
 for name in ("HF_TOKEN", "BASE_MODEL", "BASE_REVISION", "ADAPTER", "ADAPTER_REVISION", "CATALOGUE", "CATALOGUE_REVISION",
-             "PRECISION", "PORT", "MAX_NEW_TOKENS", "MAX_INPUT_CHARS", "QUEUE_SIZE", "SPACE_ID", "SPACES_ZERO_GPU"):
+             "PRECISION", "PORT", "MAX_NEW_TOKENS", "MAX_INPUT_CHARS", "QUEUE_SIZE", "VOTES_DIR", "VOTES_REPO", "SPACE_ID",
+             "SPACES_ZERO_GPU"):
     os.environ.pop(name, None)
 
 from pathlib import Path

@@ -71,6 +71,8 @@ class FakeEngine:
                   notify: Callable[..., None] = print) -> Iterator[tuple[str, str]]:
         self.calls.append(("summarize", text, max_new_tokens, temperature))
         check_text(text, self.limit, "text")
+        if self.notice:
+            notify(self.notice, cut=3)
         yield from self._words("In short:", max_new_tokens)
 
     def explain(self, question: str, answer: str, use_sources: bool, max_new_tokens: int) -> list[dict]:
@@ -93,8 +95,8 @@ class FakeEngine:
     def evidence(self) -> Evidence:
         return evidence_of(self.folder)
 
-    def examples(self) -> list[str]:
-        return ["What is the Brass Ship's Lantern?", "Which oil does the lantern burn?", "Descreva o lampião de latão."]
+    def examples(self, count: int = 4) -> list[str]:
+        return ["What is the Brass Ship's Lantern?", "Which oil does the lantern burn?", "Descreva o lampião de latão."][:count]
 
     def _explained(self, answer: str) -> list[dict]:
         if self.error:

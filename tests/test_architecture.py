@@ -92,7 +92,8 @@ def test_every_setting_and_verb_is_documented():
     from space import settings
     from train.__main__ import VERBS
 
-    for name in ("BASE_MODEL", "BASE_REVISION", "ADAPTER", "ADAPTER_REVISION", "CATALOGUE", "PRECISION", *settings.NUMBERS):
+    for name in ("BASE_MODEL", "BASE_REVISION", "ADAPTER", "ADAPTER_REVISION", "CATALOGUE", "PRECISION", "VOTES_DIR",
+                 "VOTES_REPO", *settings.NUMBERS):
         assert f"`{name}`" in README, name
     for verb in VERBS:
         assert f"train {verb}" in README, verb

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from space.settings import SAMPLE, Settings, SettingsError
+from space.settings import ROOT, SAMPLE, Settings, SettingsError
 
 
 def test_an_empty_environment_is_the_embedded_sample():
@@ -20,11 +20,11 @@ def test_every_variable_is_read():
     settings = Settings.from_environment({
         "BASE_MODEL": "b/m", "BASE_REVISION": "1", "ADAPTER": "a/d", "ADAPTER_REVISION": "2", "CATALOGUE": "c",
         "CATALOGUE_REVISION": "3", "PRECISION": "bf16", "MAX_NEW_TOKENS": "7", "MAX_INPUT_CHARS": "8", "QUEUE_SIZE": "9",
-        "PORT": "7000", "SPACE_ID": "me/space"})
+        "PORT": "7000", "VOTES_DIR": "/data/votes", "VOTES_REPO": "me/votes", "SPACE_ID": "me/space"})
     assert settings == Settings(
         base_model="b/m", base_revision="1", adapter="a/d", adapter_revision="2", catalogue="c", catalogue_revision="3",
-        precision="bf16", max_new_tokens=7, max_input_chars=8, queue_size=9, port=7000, on_space=True,
-        space_id="me/space")
+        precision="bf16", max_new_tokens=7, max_input_chars=8, queue_size=9, port=7000, votes_dir="/data/votes",
+        votes_repo="me/votes", on_space=True, space_id="me/space")
 
 
 def test_a_blank_variable_counts_as_unset():
@@ -34,6 +34,11 @@ def test_a_blank_variable_counts_as_unset():
 def test_another_adapter_does_not_get_the_samples_catalogue():
     assert Settings.from_environment({"BASE_MODEL": "b/m", "ADAPTER": "a/d"}).catalogue is None
     assert Settings.from_environment({"CATALOGUE": "c"}).catalogue == "c"
+
+
+def test_votes_are_kept_where_somebody_said_so():
+    assert Settings.from_environment({"VOTES_DIR": "here"}).votes_repo is None
+    assert Settings.from_environment({"VOTES_REPO": "me/votes"}).votes_dir == str(ROOT / "votes")
 
 
 def test_every_problem_is_named_at_once():
@@ -54,6 +59,7 @@ def test_every_problem_is_named_at_once():
     ({"CATALOGUE_REVISION": "1"}, "CATALOGUE_REVISION is set but CATALOGUE is not"),
     ({"PORT": "65536"}, "PORT is 65536"),
     ({"MAX_INPUT_CHARS": "1.5"}, "'1.5'"),
+    ({"VOTES_REPO": "votes"}, "VOTES_REPO is 'votes'; it must be the id of a Hub dataset, like user/votes"),
 ])
 def test_one_problem(given, words):
     with pytest.raises(SettingsError, match=words):

@@ -225,6 +225,12 @@ def test_wrong_settings_end_with_one_line_and_2(entry, monkeypatch, capsys):
     assert capsys.readouterr().err == "shelftalk: PORT is 'eighty', which is not a whole number\n"
 
 
+def test_a_folder_that_cannot_take_votes_ends_with_one_line(entry, monkeypatch):
+    monkeypatch.setenv("VOTES_DIR", "/dev/null/votes")
+    with pytest.raises(SystemExit, match=r"^shelftalk: VOTES_DIR is /dev/null/votes: .*; name a folder that can be written$"):
+        entry(lambda settings, on_gpu: FakeEngine())
+
+
 def test_a_model_that_does_not_load_ends_with_one_line(entry):
     def load_engine(settings, on_gpu):
         raise OSError("no such base")

@@ -10,6 +10,7 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from space.base import Base
+from space.families import family_of_task
 from space.wording import Wording
 from train.cleaning import DROPS, RULES
 from train.measures import token_f1
@@ -18,7 +19,7 @@ from train.report import HEADLINE, as_markdown, difference_words, table_rows
 
 CARD = Path(__file__).resolve().parent.parent / "model_card.md"
 PLACEHOLDER = re.compile(r"\{([a-z_0-9]+)\}")
-# Where the card says which adapter is loaded, in Python and in the shell, and where the plots are.
+# Where the card says which adapter is loaded, in Python and, for a base that vLLM takes, in the shell; and where the plots are.
 ADDRESSES = {re.compile(r'^adapter = ".*"$', re.MULTILINE): 'adapter = "{}"',
              re.compile(r"^ADAPTER=.*$", re.MULTILINE): "ADAPTER=$(hf download --quiet {})",
              re.compile(r"\]\((?:\.\./)?plots/"): "](plots/"}
@@ -49,14 +50,17 @@ def card(run: Path, source: str, metrics: dict, samples: Sequence[dict], shots: 
     base, config = Base(**record["base"]), record["config"]
     licence = base_licence(base, source)
     name = f"{base.name.split('/')[-1]}-{run.resolve().name}"
+    use = {"rank": config["rank"], "answer_tokens": config["answer_tokens"],
+           "served": f"{base.name} --revision {base.revision}" if base.on_hub else base.name,
+           "question": json.dumps(samples[0]["question"], ensure_ascii=False)}
     return fill_card(CARD.read_text(encoding="utf-8"), {
+        **use, **_use(run, use),
         **{key: f"{record[key]:,}" for key in ("steps", "tokens", "seconds", "examples", "left_out", "adapter_parameters")},
         **_data(report), "learned": f"{config['learn'] or report['splits']['train']:,}",
         "metadata": metadata(name, base, licence, report, metrics, summaries.get("source", {}).get("dataset")),
         "name": name, "base": base.name,
         "revision": base.revision, "pinned": f', revision="{base.revision}"' if base.on_hub else "",
-        "served": f"{base.name} --revision {base.revision}" if base.on_hub else base.name, "base_place": _place(base),
-        "precision": config["precision"], "rank": config["rank"], "answer_tokens": config["answer_tokens"],
+        "base_place": _place(base), "precision": config["precision"],
         "hardware": record["hardware"], "few_shot_note": _few_shot_note(metrics, shots),
         "table": as_markdown(table_rows(metrics, shots)),
         "checked_items": f"{checked['items']:,}", "checked_records": f"{checked['records']:,}",
@@ -64,7 +68,6 @@ def card(run: Path, source: str, metrics: dict, samples: Sequence[dict], shots: 
         "libraries": ", ".join(f"{key} {value}" for key, value in record["libraries"].items()),
         "python": record["python"], "version": record["version"], "licence": licence.words(base),
         **_summaries(summaries), "samples": sample_pairs(samples),
-        "question": json.dumps(samples[0]["question"], ensure_ascii=False),
         "wording": _wording(Wording.load(run / "adapter" / "prompt.json")),
     })
 
@@ -77,7 +80,7 @@ def for_repository(text: str, repository: str, catalogue: str | None = None) -> 
     """
     for line, address in ADDRESSES.items():
         text, places = line.subn(lambda _, address=address: address.format(repository), text)
-        if not places:
+        if not places and ("$(" not in address or "$ADAPTER" in text):
             raise CardError("the card does not say where the adapter is loaded from, as evaluate writes it: run evaluate "
                             "again and leave its snippets as they are")
     if catalogue is None:
@@ -130,6 +133,15 @@ def _summaries(made: dict) -> dict[str, str]:
             "summary_note": f"texts kept out of training, with summaries of {made['from']}.",
             "summaries": f"\nSummaries were learned from {made['from']}: {splits['train']:,} texts with summaries to train on "
                          f"and {splits['unseen']:,} held out (sha256 {made['sha256']}). Their licence: {made['licence']}.\n"}
+
+
+def _use(run: Path, values: dict[str, object]) -> dict[str, str]:
+    """How the adapter is loaded by others, in the names of its base's family."""
+    settings = json.loads((run / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))
+    family = family_of_task(settings.get("task_type"))
+    elsewhere = (Path(__file__).resolve().parent / f"elsewhere_{family.name}.md").read_text(encoding="utf-8")
+    return {"loader": family.loader.__name__, "peft_loader": family.peft_loader,
+            "said": family.answer.format(tokens=values["answer_tokens"]), "elsewhere": fill_card(elsewhere, values).strip()}
 
 
 def _place(base: Base) -> str:

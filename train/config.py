@@ -102,7 +102,7 @@ class FitConfig(Checked):
     warmup: float = option(0.03, "share of the steps that warm up", low=0.0, high=0.5)
     batch_size: int = option(16, "examples in a forward pass", low=1)
     accumulate: int = option(1, "forward passes in an optimizer step", low=1)
-    max_length: int = option(1024, "tokens in an example; a longer one is left out and counted", low=32)
+    max_length: int = option(1024, "tokens in an example (an encoder-decoder: in its prompt); a longer one is left out", low=32)
     answer_tokens: int = option(200, "tokens in an answer, cut at a sentence", low=8)
     checkpointing: str = option("auto", "gradient checkpointing; auto: only for a model of over 1B parameters on a GPU",
                                 choices=("auto", "on", "off"))

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from space.decode import completions, text_of
+from space.families import parts
 from space.pair import Pair
 from space.prompt import language
 from space.sources import relevant
@@ -44,7 +45,7 @@ def score_column(run: Path, pair: Pair, examples: Examples, config: EvaluateConf
         shown = [examples.worked(item, config.shots) for item in items] if column == "few_shot" else items
         rows = examples.encoded(shown)
         fitting = [(item, row) for item, row in zip(shown, rows, strict=True) if row]
-        longest = max((sum(label >= 0 for label in row["labels"]) for _, row in fitting), default=0)
+        longest = max((len(parts(row)[1]) for _, row in fitting), default=0)
         for item, row in fitting:
             mark = digest([FORMAT, model, pair.precision, longest, row["input_ids"]])
             wanted[name, item.uid] = old = kept.get((name, item.uid), {})
@@ -82,8 +83,8 @@ def _kept(path: Path) -> dict[tuple, dict]:
 
 def _score(pair: Pair, batch: Sequence[dict], tuned: bool) -> list[dict]:
     rows = [job["row"] for job in batch]
-    prompts = [[i for i, label in zip(row["input_ids"], row["labels"], strict=True) if label < 0] for row in rows]
-    limit = min(batch[0]["longest"] + MARGIN, pair.window - max(map(len, prompts)))
+    prompts = [parts(row)[0] for row in rows]
+    limit = min(batch[0]["longest"] + MARGIN, pair.window.after(max(map(len, prompts))))
     begun = time.perf_counter()
     answers = completions(pair, prompts, limit, tuned)
     share = (time.perf_counter() - begun) / len(batch)
@@ -97,21 +98,12 @@ def _score(pair: Pair, batch: Sequence[dict], tuned: bool) -> list[dict]:
 @torch.inference_mode()
 def reference_losses(pair: Pair, rows: Sequence[dict], tuned: bool) -> list[float]:
     """Returns each row's mean loss (nats per token) on its reference answer and EOS, given its prompt."""
-    length = max(len(row["input_ids"]) for row in rows)
-
-    def padded(name: str, filler: int) -> torch.Tensor:
-        values = [row[name] + [filler] * (length - len(row[name])) for row in rows]
-        return torch.tensor(values, device=pair.device)
-
-    ids, labels = padded("input_ids", 0), padded("labels", -100)[:, 1:]
-    mask = torch.tensor([[1] * len(r["input_ids"]) + [0] * (length - len(r["input_ids"])) for r in rows],
-                        device=pair.device)
+    batch = pair.family.batch(pair.model, rows, pair.device)
     with pair.lock:
         pair.rows.base = 0 if tuned else len(rows)
-        hidden = pair.model.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[:, :-1]
-        wanted = labels != -100
-        each = cross_entropy(pair.model.lm_head(hidden[wanted]).float(), labels[wanted], reduction="none")
-    counts = wanted.sum(1).tolist()
+        logits, labels = pair.family.answer_logits(pair.model, **batch)
+        each = cross_entropy(logits.float(), labels, reduction="none")
+    counts = [len(parts(row)[1]) for row in rows]
     return [part.mean().item() for part in each.split(counts)]
 
 

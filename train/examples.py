@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from space.families import Window, parts
 from space.prompt import Prompt, example_ids, fit_prompt, language, messages
 from space.sources import Catalogue, normalise, relevant
 from space.wording import Wording
@@ -46,9 +47,9 @@ class Examples:
     """Makes the examples of one run: the same records and the same config always give the same examples."""
 
     def __init__(self, records: Sequence[dict], catalogue: Catalogue, tokenizer, wording: Wording, config: FitConfig,
-                 window: int, pairs: Mapping[str, list[dict]] | None = None) -> None:
+                 window: Window | int, pairs: Mapping[str, list[dict]] | None = None) -> None:
         self.catalogue, self.tokenizer, self.wording, self.config = catalogue, tokenizer, wording, config
-        self.length = min(config.max_length, window)
+        self.length = (window if isinstance(window, Window) else Window(window)).within(config.max_length)
         self.tokens = min(config.answer_tokens, self.length // 2)
         # A record's place in this order depends on nothing but its uid: --limit and --learn cut it anywhere.
         ordered = sorted(records, key=lambda record: hashlib.sha256(record["uid"].encode()).digest())
@@ -140,9 +141,8 @@ class Examples:
     def training(self) -> tuple[list[Example], list[int]]:
         """Returns (the distinct examples, their order over all epochs as indices): more epochs, more phrasings."""
         rng, config = random.Random(self.config.seed), self.config
-        asked = len(self.learned) * config.epochs
+        count, asked = len(self.learned), len(self.learned) * config.epochs
         phrasings = min(config.epochs, max(len(words) for words in self.wording.questions.values()))
-        count = len(self.learned)
         describes = [self.describe(record, phrasing) for phrasing in range(phrasings) for record in self.learned]
         order = [(epoch % phrasings) * count + place for epoch in range(config.epochs) for place in range(count)]
         absent = self._absent_in_training()
@@ -206,7 +206,7 @@ class Examples:
     def encoded(self, examples: Iterable[Example]) -> list[dict | None]:
         """Returns input_ids, labels and length of each example; None for one that is longer than max_length."""
         rows = [self._ids(example) for example in examples]
-        return [row if len(row["input_ids"]) <= self.length else None for row in rows]
+        return [row if self.length.holds(*map(len, parts(row))) else None for row in rows]
 
     def _absent_in_training(self) -> int:
         return round(self.config.absent * round(self.config.answers * len(self.learned) * self.config.epochs))
@@ -218,7 +218,7 @@ class Examples:
 
     def fits(self, example: Example) -> bool:
         """Whether an example has no more tokens than it may."""
-        return len(self._ids(example)["input_ids"]) <= self.length
+        return self.encoded([example])[0] is not None
 
     def _ids(self, example: Example) -> dict:
         prompt, answer = example_ids(self.tokenizer, self.wording, example.task, example.text, example.answer,
@@ -236,7 +236,7 @@ class Examples:
 
     def prompt(self, task: str, text: str, context: Sequence[dict] = ()) -> Prompt:
         """Returns the prompt as serving cuts it, with room for an answer; raises InputError where nothing would be left."""
-        room = self.length - self.tokens - 8  # the citation and EOS
+        room = self.length.before(self.tokens + 8)  # the citation and EOS
         return fit_prompt(self.tokenizer, self.wording, task, text, context, room=room)
 
     @staticmethod

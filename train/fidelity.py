@@ -10,11 +10,11 @@ import datasets
 import evaluate
 
 from space.sources import normalise
+from space.support import NUMBER, plain_number
 from space.wording import CITATION
 from space.words import QUESTION_WORDS
 
 GRAM = 4  # words; an answer that says as many again says nothing new
-NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 MEASURED = re.compile(rf"({NUMBER.pattern})\s*([^\W\d_]+|%)")  # a number and its unit: "1.5 kg", "20 pages"
 NAME = re.compile(r"(?<![.!?…:]\s)(?<!^)(?<!\w)[A-ZÀ-Þ][\w'’-]+")  # a capital where no sentence begins
 FEATURES = datasets.Features({name: datasets.Value("string") for name in ("predictions", "references", "questions")})
@@ -117,18 +117,13 @@ def repetition(said: str) -> float:
 
 
 def _telling(text: str) -> list[str]:
-    plain = NUMBER.sub(lambda found: _plain(found[0]), text)
+    plain = NUMBER.sub(lambda found: plain_number(found[0]), text)
     return [word for word in normalise(plain).split() if word not in QUESTION_WORDS]
 
 
 def _numbers(text: str) -> list[str]:
-    return [_plain(number) for number in NUMBER.findall(text)]
+    return [plain_number(number) for number in NUMBER.findall(text)]
 
 
 def _measured(text: str) -> Sequence[tuple[str, str]]:
-    return [(_plain(number), normalise(unit)) for number, unit in MEASURED.findall(text)]
-
-
-def _plain(number: str) -> str:
-    """1,000 and 1.000 are 1000; 1,5 is 1.5; 1.50 stays what it is."""
-    return re.sub(r"[.,](?=\d{3}(?!\d))", "", number).replace(",", ".")
+    return [(plain_number(number), normalise(unit)) for number, unit in MEASURED.findall(text)]

@@ -11,6 +11,7 @@ from peft.tuners.lora import LoraLayer
 from torch.nn.functional import linear
 
 from space.base import Base
+from space.families import family_of
 from train.config import FitConfig
 
 
@@ -28,7 +29,8 @@ def add_lora(model, base: Base, config: FitConfig) -> PeftModel:
     # What the adapter says of its base must hold on other machines: an id or a name, never a path of this one.
     model.name_or_path = model.config._name_or_path = base.name
     lora = LoraConfig(r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules="all-linear",
-                      task_type="CAUSAL_LM", revision=None if base.revision.startswith("sha256:") else base.revision)
+                      task_type=family_of(model.config).task,
+                      revision=None if base.revision.startswith("sha256:") else base.revision)
     adapted = get_peft_model(model, lora)
     # PEFT holds them as a set, whose order, and so the saved config, would be another one in every process.
     adapted.peft_config["default"].target_modules = sorted(adapted.peft_config["default"].target_modules)

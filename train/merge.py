@@ -15,8 +15,9 @@ from huggingface_hub import ModelCardData
 from peft import PeftModel
 from transformers import GenerationConfig
 
-from space.base import Base, load_base
+from space.base import load_base
 from space.decode import stream_tokens
+from space.families import parts
 from space.pair import Pair, Rows, load_pair
 from train.card import fill_card
 from train.config import ConfigError, FitConfig, MergeConfig
@@ -83,8 +84,7 @@ def _prompts(run: Path, fit_config: FitConfig, pair: Pair, config: MergeConfig) 
     """The prompts (token ids) of up to config.items questions of each scored set, a batch a set."""
     examples = load_examples(run, fit_config, pair.tokenizer, pair.window, pair.wording)
     encoded = (examples.encoded(items) for items in examples.sets(config.items).values())
-    batches = [[[i for i, label in zip(row["input_ids"], row["labels"], strict=True) if label < 0] for row in rows if row]
-               for rows in encoded]
+    batches = [[parts(row)[0] for row in rows if row] for rows in encoded]
     return [batch for batch in batches if batch]
 
 
@@ -93,7 +93,7 @@ def _answers(pair: Pair, batches: Sequence[Sequence[list[int]]], limit: int) -> 
     answers: list[list[int]] = []
     for prompts in batches:
         rows: list[list[int]] = [[] for _ in prompts]
-        for tokens in stream_tokens(pair, prompts, 0, min(limit, pair.window - max(map(len, prompts)))):
+        for tokens in stream_tokens(pair, prompts, 0, min(limit, pair.window.after(max(map(len, prompts))))):
             for row, token in zip(rows, tokens, strict=True):
                 row += [] if token is None else [token]
         answers += rows
@@ -109,20 +109,26 @@ def _write(out: Path, run: Path, pair: Pair, fit_config: FitConfig, told: dict) 
         sentencepiece = base_file(pair.base, fit_config.base, "tokenizer.model")
         if sentencepiece:  # transformers does without; a GGUF is not the same model without it
             shutil.copyfile(sentencepiece, unfinished / sentencepiece.name)
+        # The decoder's first tokens are an encoder-decoder's alone.
+        opening = zip(("decoder_start_token_id", "forced_bos_token_id"), pair.family.opening(pair.model), strict=False)
         pair.model.generation_config = GenerationConfig(
-            bos_token_id=pair.tokenizer.bos_token_id, eos_token_id=sorted(pair.stop_ids),
+            **dict(opening), bos_token_id=pair.tokenizer.bos_token_id, eos_token_id=sorted(pair.stop_ids),
             pad_token_id=pair.tokenizer.pad_token_id, do_sample=False, max_new_tokens=fit_config.answer_tokens)
         pair.model.save_pretrained(unfinished)
         (unfinished / "merge.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        stops = pair.tokenizer.convert_ids_to_tokens(sorted(pair.stop_ids))
-        (unfinished / "Modelfile").write_text(modelfile(pair.tokenizer, stops), encoding="utf-8")
-        (unfinished / "README.md").write_text(_card(run, pair.base, fit_config, told), encoding="utf-8")
+        if pair.family.on_ollama:
+            stops = pair.tokenizer.convert_ids_to_tokens(sorted(pair.stop_ids))
+            (unfinished / "Modelfile").write_text(modelfile(pair.tokenizer, stops), encoding="utf-8")
+        else:
+            print("merge: no Modelfile, since Ollama does not run an encoder-decoder", flush=True)
+        (unfinished / "README.md").write_text(_card(run, pair, fit_config, told), encoding="utf-8")
         unfinished.rename(out)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _card(run: Path, base: Base, fit_config: FitConfig, told: dict) -> str:
+def _card(run: Path, pair: Pair, fit_config: FitConfig, told: dict) -> str:
+    base, use = pair.base, CARD.with_name(f"merged_{pair.family.name}.md").read_text(encoding="utf-8")
     licence, name = base_licence(base, fit_config.base), f"{base.name.split('/')[-1]}-{run.resolve().name}"
     report = json.loads((run / "catalogue" / "report.json").read_text(encoding="utf-8"))
     metadata = ModelCardData(
@@ -130,4 +136,4 @@ def _card(run: Path, base: Base, fit_config: FitConfig, told: dict) -> str:
         base_model=base.name if base.on_hub else None, base_model_relation="finetune", tags=["shelftalk"], **licence.metadata)
     return fill_card(CARD.read_text(encoding="utf-8"), {
         "metadata": metadata.to_yaml(), "name": name, "base": base.name, "revision": base.revision,
-        "adapter": told["adapter"], "agreement": in_words(told), "licence": licence.words(base)})
+        "adapter": told["adapter"], "agreement": in_words(told), "use": use.strip(), "licence": licence.words(base)})

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from space.base import load_base, load_tokenizer
+from space.families import Window, family_of
 from space.pair import Pair, Rows, load_pair
 from space.sources import Catalogue
 from space.wording import Wording
@@ -17,7 +18,7 @@ from train.config import ConfigError, EvaluateConfig, FitConfig, PushConfig, Tra
 from train.examples import Examples
 
 
-def load_examples(run: Path, config: FitConfig, tokenizer, window: int, wording: Wording | None = None) -> Examples:
+def load_examples(run: Path, config: FitConfig, tokenizer, window: Window, wording: Wording | None = None) -> Examples:
     """Returns the run's examples, from its prepared catalogue and, where it has any, its texts with summaries."""
     records = load_records(run)
     return Examples(records, Catalogue.open(run / "catalogue"), tokenizer, wording or Wording(), config, window,
@@ -29,7 +30,7 @@ def score_base(run: Path, fit_config: FitConfig, config: EvaluateConfig) -> None
     load_records(run)
     qlora.keep_config(run, fit_config)
     model, base = load_base(fit_config.base, fit_config.base_revision, fit_config.precision)
-    tokenizer = load_tokenizer(fit_config.base, fit_config.base_revision)
+    tokenizer = load_tokenizer(fit_config.base, fit_config.base_revision, family_of(model.config).template)
     pair = Pair(model, tokenizer, Wording(), base, "", "", fit_config.precision, Rows())
     examples = load_examples(run, fit_config, tokenizer, pair.window)
     check_leaks(examples, config)
@@ -57,8 +58,9 @@ def fit_run(run: Path, config: FitConfig, push: PushConfig, track: TrackConfig) 
         print("fit: done already", flush=True)
         return
     model, base = load_base(config.base, config.base_revision, config.precision, training=True)
-    tokenizer = load_tokenizer(config.base, config.base_revision)
-    examples = load_examples(run, config, tokenizer, model.config.max_position_embeddings)
+    family = family_of(model.config)
+    tokenizer = load_tokenizer(config.base, config.base_revision, family.template)
+    examples = load_examples(run, config, tokenizer, family.window(model.config))
     qlora.fit(run, model, base, examples, push, track)
 
 

@@ -22,7 +22,6 @@ from safetensors import SafetensorError
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 from transformers import (
-    DataCollatorForSeq2Seq,
     PrinterCallback,
     ProgressCallback,
     Trainer,
@@ -32,6 +31,7 @@ from transformers import (
 )
 
 from space.base import Base
+from space.families import family_of
 from space.settings import VERSION
 from train import checkpoints, pairs, pushing, tracking
 from train.config import ConfigError, FitConfig, PushConfig, TrackConfig
@@ -44,24 +44,18 @@ NOWHERE, UNTRACKED = PushConfig(), TrackConfig()
 
 
 class AnswerTrainer(Trainer):
-    """The Trainer, with logits only where there is something to learn: at the answers' tokens.
-
-    A prompt's tokens have no label, and the vocabulary's projection and softmax are dear; leaving them out of it
-    changes no gradient.
-    """
+    """The Trainer, with logits only where there is something to learn: at the answers' tokens."""
 
     tokens_seen = 0
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Returns the mean cross-entropy (nats) over the labels of (rows, tokens) inputs."""
-        labels = inputs.pop("labels")[:, 1:]
-        self.tokens_seen += int(inputs["attention_mask"].sum())
-        causal = self.accelerator.unwrap_model(model).get_base_model()
-        hidden = causal.model(**inputs, use_cache=False).last_hidden_state[:, :-1]
-        wanted = labels != -100
-        logits = causal.lm_head(hidden[wanted])
-        total = cross_entropy(logits.float(), labels[wanted], reduction="sum")
-        return total / (wanted.sum() if num_items_in_batch is None else num_items_in_batch)
+        base = self.accelerator.unwrap_model(model).get_base_model()
+        family = family_of(base.config)
+        self.tokens_seen += family.tokens(**inputs)
+        logits, labels = family.answer_logits(base, **inputs)
+        total = cross_entropy(logits.float(), labels, reduction="sum")
+        return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
 
 
 class Progress(TrainerCallback):
@@ -153,7 +147,7 @@ def build_trainer(run: Path, model: PeftModel, dataset: Dataset, tokenizer, conf
         use_cpu=not torch.cuda.is_available(), remove_unused_columns=True)
     progress = Progress(run / "history.jsonl")
     trainer = AnswerTrainer(model=model, args=arguments, train_dataset=dataset, callbacks=[progress],
-                            data_collator=DataCollatorForSeq2Seq(tokenizer))
+                            data_collator=family_of(model.config).collator(model, tokenizer))
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     progress.trainer = trainer

@@ -16,9 +16,10 @@ import polars as pl
 import torch
 from huggingface_hub import hf_hub_download
 from tqdm import tqdm
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedConfig
+from transformers import AutoConfig, PreTrainedConfig
 
 from space.base import Base, identify, load_tokenizer, named
+from space.families import family_of
 from space.prompt import fit_prompt, language
 from space.sources import normalise
 from space.wording import Wording
@@ -173,11 +174,11 @@ def _summarize_all(config: SummariesConfig, settings, records: dict[str, dict], 
 
 def _load(config: SummariesConfig, settings) -> Teacher:
     """Loads an encoder-decoder or a causal model, in bf16 on the GPU if there is one."""
-    kind = AutoModelForSeq2SeqLM if settings.is_encoder_decoder else AutoModelForCausalLM
     on_gpu = torch.cuda.is_available()
     with named("teacher", config.teacher):
-        model = kind.from_pretrained(config.teacher, revision=config.teacher_revision, use_safetensors=True,
-                                     dtype=torch.bfloat16 if on_gpu else torch.float32)
+        model = family_of(settings).loader.from_pretrained(
+            config.teacher, revision=config.teacher_revision, use_safetensors=True,
+            dtype=torch.bfloat16 if on_gpu else torch.float32)
     tokenizer = load_tokenizer(config.teacher, config.teacher_revision)
     told = settings.to_dict()
     # Architectures have their own names for how many tokens they take.

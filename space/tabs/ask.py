@@ -37,7 +37,7 @@ def ask_tab(engine, info: dict, settings: Settings) -> None:
     chosen = gr.Dataset(components=[question], samples=[[text] for text in examples], label=label("examples"),
                         type="values", visible=bool(examples), elem_classes="examples")
     options = sliders(settings.max_new_tokens, settings)
-    tab = Tab(question, *buttons, markup(cards.pair(info)), *changes_row(), markup(cards.records()))
+    tab = Tab(question, *buttons, markup(cards.pair(info)), *changes_row(), markup(cards.records()), cards.records())
     picked = chosen.click(lambda sample: sample[0], chosen, question, queue=False, **QUIET)
     wire(tab, info, stream, [question, use_sources, *options], picked)
     wire_changes(tab, engine.explain, "of-an-answer")

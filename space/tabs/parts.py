@@ -35,7 +35,8 @@ class Tab:
     why: gr.Button
     asked: gr.State  # of the answers that are shown: what Engine.explain is called with; None where there is nothing to explain
     changes: gr.HTML
-    shelf: gr.HTML | None = None
+    shelf: gr.HTML | None = None  # what stands beneath the answers
+    blank: str = ""  # what it shows before there are any
 
     @property
     def buttons(self) -> list[gr.Button]:
@@ -44,9 +45,9 @@ class Tab:
 
 
 def wire(tab: Tab, info: dict, stream: Callable, inputs: list, picked=None) -> None:
-    """Connects one tab: `stream` yields the answer cards, what was asked[, and the records]; `picked` is the event that put an
+    """Connects one tab: `stream` yields the answer cards, what was asked[, and the shelf]; `picked` is the event that put an
     example in the box, which is asked at once."""
-    shown, blank = ([tab.pair, tab.asked], []) if tab.shelf is None else ([tab.pair, tab.asked, tab.shelf], [cards.records()])
+    shown, blank = ([tab.pair, tab.asked], []) if tab.shelf is None else ([tab.pair, tab.asked, tab.shelf], [tab.blank])
 
     def begin(answers, changes, words):
         if cards.is_writing(answers + changes) or not words.strip():

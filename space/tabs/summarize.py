@@ -1,4 +1,4 @@
-"""The tab that sums a text up twice."""
+"""The tab that sums a text up twice, typed, sent as a file or from the catalogue, and shows what the summaries rest on."""
 
 from __future__ import annotations
 
@@ -6,25 +6,40 @@ from contextlib import closing
 
 import gradio as gr
 
-from space import cards
-from space.endpoints import summarize_endpoint
+from space import cards, marked
+from space.endpoints import notices, summarize_endpoint
+from space.prompt import plain
 from space.settings import Settings
-from space.tabs.parts import Tab, changes_row, label, markup, sliders, three_buttons, wire, wire_changes
+from space.tabs.bring import catalogue_row, note, upload_row
+from space.tabs.parts import QUIET, Tab, changes_row, label, markup, sliders, three_buttons, wire, wire_changes
 from space.texts import html
 
 
 def summarize_tab(engine, info: dict, settings: Settings) -> None:
-    summarize = summarize_endpoint(engine, settings, html)
-
     def stream(text, max_new_tokens, temperature):
-        with closing(summarize(text, max_new_tokens, temperature)) as summaries:
+        cuts, source, base, tuned = [0], plain(text), "", ""
+
+        def notify(key, **values):
+            cuts.append(values.get("cut", 0))
+            notices(html)(key, **values)
+
+        def drawn(*shown):
+            return cards.pair(info, *shown, notes=tuple(marked.figures(summary, source) for summary in (base, tuned)))
+
+        with closing(summarize_endpoint(engine, settings, html, notify)(text, max_new_tokens, temperature)) as summaries:
             for base, tuned in summaries:
-                yield cards.pair(info, base, tuned), (text, tuned, int(max_new_tokens)) if tuned else None
+                asked = (text, tuned, int(max_new_tokens)) if tuned else None
+                yield drawn(base, tuned), asked, gr.skip()
+        shown, section = marked.marked(source, len(source) - cuts[-1], base, tuned)
+        yield drawn(*shown), asked, section
 
     text = gr.Textbox(label=label("text"), placeholder=label("text_hint"), lines=7, max_lines=16)
     with gr.Row(elem_classes="controls"):
         buttons = three_buttons(label("summarize"))
+        said = upload_row(settings, text)
+    catalogue_row(engine, settings, text, said)
     options = sliders(settings.summary_tokens, settings)
-    tab = Tab(text, *buttons, markup(cards.pair(info)), *changes_row())
+    tab = Tab(text, *buttons, markup(cards.pair(info)), *changes_row(), markup(marked.idle()), marked.idle())
     wire(tab, info, stream, [text, *options])
     wire_changes(tab, engine.explain_summary, "of-a-summary")
+    tab.clear.click(note, None, said, queue=False, **QUIET)
