@@ -135,7 +135,7 @@ def test_it_sends_the_files_that_the_space_needs_and_no_more(shop):
         assert tracked <= set(space.files)
     assert {path for path in space.files if not path.startswith("space/")} == {
         ".gitattributes", "README.md", "app.py", "requirements.txt", "LICENSE"}
-    assert not any("sample" in path or "__pycache__" in path for path in space.files)
+    assert not any("space/sample/" in path or "__pycache__" in path for path in space.files)
     assert (len(space.commits), space.sdk) == (2, "gradio")
     front = yaml.safe_load(space.files["README.md"].decode().split("---\n")[1])
     assert front["models"] == ["ana/tiny", "ana/shop-adapter"] and front["datasets"] == ["ana/shop-catalogue"]
