@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
 
 from space.base import named
 from space.decode import answer_both
+from space.evidence import Evidence, read_evidence
 from space.explain import explain
 from space.pair import Pair, load_pair
 from space.prompt import InputError, Prompt, answer_ids, check_text, fit_prompt, language
@@ -45,8 +47,9 @@ class Engine:
     """What the page and the endpoints ask: two models, their catalogue and the limits of one service."""
 
     def __init__(self, pair: Pair, catalogue: Catalogue | None, settings: Settings,
-                 on_gpu: Callable[..., Callable] = at_hand) -> None:
+                 on_gpu: Callable[..., Callable] = at_hand, catalogue_folder: Path | None = None) -> None:
         self.pair, self.catalogue, self.settings = pair, catalogue, settings
+        self._catalogue_folder = catalogue_folder
         self._write = on_gpu(self._generate, duration=gpu_seconds)
         self._compare = on_gpu(self._explain, duration=gpu_seconds_to_explain)
         # Asked of the model once, while it loads: on ZeroGPU other threads do not know where it is.
@@ -96,6 +99,10 @@ class Engine:
         """Returns which models answer, and how they are loaded."""
         return dict(self._info)
 
+    def evidence(self) -> Evidence:
+        """Returns what the adapter brought beside its weights: its scores, the answers behind them, how it was made."""
+        return self._evidence
+
     def examples(self, count: int = 4) -> list[str]:
         """Returns questions about titles of the catalogue, each in its title's language."""
         questions = []
@@ -104,6 +111,10 @@ class Engine:
             asked = self.pair.wording.questions[language(record[0]["content"] if record else title)]
             questions.append(asked[index % len(asked)].format(title=title))
         return questions
+
+    @cached_property
+    def _evidence(self) -> Evidence:
+        return read_evidence(self.pair.folder, self._catalogue_folder, self.pair.wording)
 
     # These two use the model, and nothing else does. On ZeroGPU they run in a process that is forked off: what they are given
     # and what they yield or return travel there and back, and what they change stays behind.
@@ -149,20 +160,22 @@ def load_engine(settings: Settings, on_gpu: Callable[..., Callable] = at_hand) -
     """
     automatic = "bf16" if settings.on_zero_gpu else "nf4"  # whether bitsandbytes works on ZeroGPU is disputed
     precision = automatic if settings.precision == "auto" else settings.precision
-    catalogue = None
+    catalogue = folder = None
     if settings.catalogue:
-        catalogue = Catalogue.open(_catalogue_folder(settings.catalogue, settings.catalogue_revision))
+        folder = _catalogue_folder(settings.catalogue, settings.catalogue_revision)
+        catalogue = Catalogue.open(folder)
     pair = load_pair(settings.base_model, settings.adapter, settings.base_revision, settings.adapter_revision, precision)
-    return Engine(pair, catalogue, settings, on_gpu)
+    return Engine(pair, catalogue, settings, on_gpu, folder)
 
 
 def _catalogue_folder(catalogue: str, revision: str | None) -> Path:
-    """Returns a run's catalogue/ folder: the one here, or the index of a dataset repository on the Hub."""
+    """Returns a run's catalogue/ folder: the one here, or the index and the report of a dataset repository on the Hub."""
     folder = Path(catalogue)
     if folder.is_dir() or folder.is_absolute() or catalogue.startswith(".") or catalogue.count("/") != 1:
         return folder
     with named("catalogue", catalogue, SourceError):
-        folder = Path(snapshot_download(catalogue, repo_type="dataset", revision=revision, allow_patterns=["index/*"]))
+        folder = Path(snapshot_download(catalogue, repo_type="dataset", revision=revision,
+                                        allow_patterns=["index/*", "report.json"]))
     if not (folder / "index").is_dir():
         raise SourceError(f"catalogue {catalogue} at {folder.name[:7]} holds no search index: publish the catalogue again, "
                           "or name another")

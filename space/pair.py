@@ -92,6 +92,7 @@ class Pair:
     adapter_revision: str
     precision: str
     rows: Rows
+    folder: Path | None = None  # the adapter's, with whatever it brought beside its weights; None for one that was not loaded
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -142,7 +143,7 @@ def load_pair(base: str, adapter: str, base_revision: str | None = None, adapter
     source = (str(folder), None) if has_tokenizer else (base, base_revision)
     tokenizer = load_tokenizer(*source, template=family_of(model.config).template)
     name = Path(adapter).resolve().parent.name if Path(adapter).is_dir() else adapter
-    return Pair(model.eval(), tokenizer, wording, identity, name, commit, precision, rows)
+    return Pair(model.eval(), tokenizer, wording, identity, name, commit, precision, rows, folder)
 
 
 def pair_up(model: nn.Module) -> Rows:

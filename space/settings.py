@@ -55,6 +55,7 @@ class Settings:
     votes_dir: str | None = None  # a folder; None: votes are not kept
     votes_repo: str | None = None  # the Hub dataset to which kept votes go
     on_space: bool = False
+    space_id: str | None = None  # the Space's own, where this is one
     on_zero_gpu: bool = False
 
     @classmethod
@@ -72,7 +73,7 @@ class Settings:
         precision = given.get("PRECISION", cls.precision)
         if precision not in PRECISIONS:
             problems.append(f"PRECISION is {precision!r}; it must be one of {', '.join(PRECISIONS)}")
-        where = {"on_space": "SPACE_ID" in given, "on_zero_gpu": "SPACES_ZERO_GPU" in given}
+        where = {"on_space": "SPACE_ID" in given, "space_id": given.get("SPACE_ID"), "on_zero_gpu": "SPACES_ZERO_GPU" in given}
         if problems:
             raise SettingsError("; ".join(problems), cls(port=numbers.get("port", cls.port), **where))
         # The sample's catalogue does not belong to another adapter.

@@ -11,13 +11,17 @@ from space.endpoints import add_endpoints
 from space.settings import UPLOAD_LIMIT, Settings
 from space.tabs.ask import ask_tab
 from space.tabs.blind import blind_tab
+from space.tabs.elsewhere import elsewhere_tab
+from space.tabs.evidence import evidence_tab
+from space.tabs.made import made_tab
 from space.tabs.parts import I18N, label, markup
 from space.tabs.summarize import summarize_tab
 
 HERE = Path(__file__).parent
 LEFT_BEHIND = 600, 600  # seconds: how often, and how old, files are deleted that were sent but never read
 # The key of each one's name in space/texts.py, and what fills it.
-TABS = {"ask_tab": ask_tab, "blind_tab": blind_tab, "summarize_tab": summarize_tab}
+TABS = {"ask_tab": ask_tab, "blind_tab": blind_tab, "summarize_tab": summarize_tab, "evidence_tab": evidence_tab,
+        "made_tab": made_tab, "elsewhere_tab": elsewhere_tab}
 
 
 def build_demo(engine, settings: Settings) -> gr.Blocks:

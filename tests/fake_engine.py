@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+from space.evidence import Evidence, read_evidence
 from space.prompt import check_text
+from space.settings import SAMPLE
+from space.wording import Wording
 
 RECORDS = [
     {"uid": "B0042", "title": "Brass Ship's Lantern, 12 inch", "score": 0.94, "content": (
@@ -34,6 +39,11 @@ CHANCES = [(0.001, 0.98), (0.4, 0.97), (0.9, 0.91), (0.75, 0.2), (0.00002, 0.6),
 CHOICES = [(" wood", 0.41), (" <b>metal</b>", 0.2), ("", 0.1), ("\n", 0.05), ("\ufffd", 0.004)]
 
 
+@functools.lru_cache(4)
+def evidence_of(folder: Path) -> Evidence:
+    return read_evidence(folder, SAMPLE / "catalogue", Wording())
+
+
 class FakeEngine:
     """Answers every question alike, the question's own words first, so that two callers can be told apart."""
 
@@ -42,6 +52,7 @@ class FakeEngine:
         self.calls: list[tuple] = []
         self.closed = threading.Event()  # a generator was closed before its end
         self.error: Exception | None = None
+        self.folder = SAMPLE / "adapter"  # whose evidence is shown
         self.notice = ""  # told to the visitor with every answer: a key of space/texts.py
         self.base, self.tuned = BASE, TUNED
 
@@ -80,6 +91,9 @@ class FakeEngine:
 
     def info(self) -> dict:
         return dict(INFO)
+
+    def evidence(self) -> Evidence:
+        return evidence_of(self.folder)
 
     def examples(self, count: int = 4) -> list[str]:
         return ["What is the Brass Ship's Lantern?", "Which oil does the lantern burn?", "Descreva o lampião de latão."][:count]

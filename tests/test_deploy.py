@@ -135,7 +135,7 @@ def test_it_sends_the_files_that_the_space_needs_and_no_more(shop):
         assert tracked <= set(space.files)
     assert {path for path in space.files if not path.startswith("space/")} == {
         ".gitattributes", "README.md", "app.py", "requirements.txt", "LICENSE"}
-    assert not any("sample" in path or "__pycache__" in path for path in space.files)
+    assert not any("space/sample/" in path or "__pycache__" in path for path in space.files)
     assert (len(space.commits), space.sdk) == (2, "gradio")
     front = yaml.safe_load(space.files["README.md"].decode().split("---\n")[1])
     assert front["models"] == ["ana/tiny", "ana/shop-adapter"] and front["datasets"] == ["ana/shop-catalogue"]
@@ -167,7 +167,8 @@ def test_without_an_adapter_it_serves_the_sample_and_takes_older_variables_away(
     space = shop.repo("ana/shop", "spaces")
     assert not space.variables
     assert {"space/sample/base/model.safetensors", "space/sample/adapter/adapter_model.safetensors",
-            "space/sample/catalogue/index/meta.json"} <= set(space.files)
+            "space/sample/catalogue/index/meta.json", "space/sample/catalogue/report.json", "space/sample/metrics.json",
+            "space/sample/samples.jsonl", "space/sample/history.jsonl"} <= set(space.files)
     assert not any(path.endswith((".parquet", "trn.json", "sample/adapter/README.md")) for path in space.files)
 
 

@@ -176,7 +176,8 @@ def test_the_sample_is_rebuilt_from_nothing(tmp_path, capsys):
     assert (out / "base/model.safetensors").stat().st_size <= 16 * 2**20
     assert main(["sample", "--adapter", "--run", str(tmp_path / "run"), "--out", str(out), "--max-steps", "2",
                  "--items", "2"]) == 0
-    assert {path.name for path in out.iterdir()} == {"base", "trn.json", "catalogue", "adapter", "plots"}
+    assert {path.name for path in out.iterdir()} == {"base", "trn.json", "catalogue", "adapter", "plots", "metrics.json",
+                                                    "samples.jsonl", "history.jsonl"}
     assert (out / "adapter/adapter_model.safetensors").stat().st_size <= 3 * 2**20
     rows = [json.loads(line) for line in (out / "trn.json").read_text().splitlines()]
     assert all(set(row) == {"uid", "title", "content", "target_ind", "target_rel"} for row in rows)

@@ -24,7 +24,7 @@ def test_every_variable_is_read():
     assert settings == Settings(
         base_model="b/m", base_revision="1", adapter="a/d", adapter_revision="2", catalogue="c", catalogue_revision="3",
         precision="bf16", max_new_tokens=7, max_input_chars=8, queue_size=9, port=7000, votes_dir="/data/votes",
-        votes_repo="me/votes", on_space=True)
+        votes_repo="me/votes", on_space=True, space_id="me/space")
 
 
 def test_a_blank_variable_counts_as_unset():

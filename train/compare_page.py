@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from space.judging import JUDGED
 from train import charts, verdict
 from train.compare import Comparison, Scored, seeds, spread
 from train.page import TEMPLATES, figure, mark, memory, needed, own, pairs, value, words
@@ -15,7 +16,7 @@ WEIGHTS = "adapter/adapter_model.safetensors"
 
 def page(comparison: Comparison) -> str:
     """Returns compare.html."""
-    found = comparison.findings(verdict.JUDGED)
+    found = comparison.findings(JUDGED)
     names = {f"run{place}": run.name for place, run in enumerate(comparison.runs)}
     groups = seeds(comparison)
     return TEMPLATES.get_template("compare.html").render(
@@ -55,7 +56,7 @@ def table(comparison: Comparison, place: str) -> list[dict]:
 
 def means(comparison: Comparison, names: Mapping[str, str]) -> dict:
     """Returns each run's mean of what a set is judged by, with the mean's own interval."""
-    groups = {title(name): [mark(column, names[column], own(values[verdict.JUDGED[name][0]]), "{:.2f}")
+    groups = {title(name): [mark(column, names[column], own(values[JUDGED[name][0]]), "{:.2f}")
                             for column, values in columns.items()] for name, columns in comparison.scores.items()}
     picture = charts.marks(groups, "The mean score of each run on each set", "0 to 1, more is better")
     return figure("The runs", picture, "The mean over a set's items, and its own 95% interval.")
@@ -63,7 +64,7 @@ def means(comparison: Comparison, names: Mapping[str, str]) -> dict:
 
 def differences(comparison: Comparison, names: Mapping[str, str]) -> dict:
     """Returns each later run less the first, on what a set is judged by, with the paired interval."""
-    groups = {title(name): [mark(place, run.name, comparison.changes[place][name][verdict.JUDGED[name][0]], "{:+.2f}")
+    groups = {title(name): [mark(place, run.name, comparison.changes[place][name][JUDGED[name][0]], "{:+.2f}")
                             for place, run in comparison.later] for name in comparison.scores}
     picture = charts.marks(groups, f"Each later run's score less that of {names['run0']}", "difference, paired by item",
                            zero=True)
@@ -73,7 +74,7 @@ def differences(comparison: Comparison, names: Mapping[str, str]) -> dict:
 
 def title(name: str) -> str:
     """Returns a set and what it is judged by."""
-    return f"{name}: {verdict.metric_words(name, verdict.JUDGED[name][0])}"
+    return f"{name}: {verdict.metric_words(name, JUDGED[name][0])}"
 
 
 def losses(comparison: Comparison, names: Mapping[str, str]) -> dict:

@@ -13,6 +13,7 @@ import httpx2
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 
+from space.evidence import FILES
 from train.config import ConfigError, DeployConfig
 from train.publish import PUBLISHED, Parcel, listing
 from train.sending import LIBRARY, HubError, IsPublic, send, words
@@ -138,6 +139,7 @@ def space_files(variables: dict[str, str]) -> dict[str, Path | bytes]:
     paths += runtime_files()
     if not variables:
         sample = ROOT / "space" / "sample"
+        paths += [path for name in (*FILES, "catalogue/report.json") if (path := sample / name).is_file()]
         paths += [path for part in ("base", "adapter", "catalogue/index") for path in sorted((sample / part).glob("*"))
                   if path.name != "README.md"]
     files: dict[str, Path | bytes] = {path.relative_to(ROOT).as_posix(): path for path in paths}

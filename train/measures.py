@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Mapping
-from difflib import SequenceMatcher
 
 import datasets
 import evaluate
@@ -13,10 +10,10 @@ from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import Tokenizer
 from sacrebleu import sentence_bleu, sentence_chrf
 
+from space.judging import says_absent
 from space.sources import normalise
 from space.wording import CITATION
 
-SPELLED_ALIKE = 0.8  # of the letters of two titles, from which on one is the other misspelled
 FEATURES = datasets.Features({"predictions": datasets.Value("string"), "references": datasets.Value("string")})
 
 
@@ -121,24 +118,3 @@ class SaysAbsent(evaluate.Metric):
     def _compute(self, predictions, references, absent):
         return {"says_absent": [float(says_absent(said, title, absent))
                                 for said, title in zip(predictions, references, strict=True)]}
-
-
-def says_absent(said: str, title: str, absent: Mapping[str, str]) -> bool:
-    """Returns whether `said` holds a sentence of `absent`, with `title` in it, perhaps misspelled, where it has one."""
-    words, asked = _words(said), _words(title)
-    for sentence in absent.values():
-        if "{title}" not in sentence and f" {_words(sentence)} " in f" {words} ":
-            return True
-    for sentence in (sentence for sentence in absent.values() if "{title}" in sentence):
-        before, after = (_words(part) for part in sentence.split("{title}", 1))
-        _, found, rest = f" {words} ".partition(f" {before} " if before else " ")
-        named, end, _ = rest.partition(f" {after} ") if after else (rest[:len(asked)], " ", "")
-        # Where the title comes first, other words may stand before it.
-        named = named.strip() if before else named[-len(asked):]
-        if found and end and SequenceMatcher(None, named, asked).ratio() >= SPELLED_ALIKE:
-            return True
-    return False
-
-
-def _words(text: str) -> str:
-    return " ".join(re.findall(r"\w+", normalise(text)))  # normalise() leaves a lone full stop as it is

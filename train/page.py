@@ -11,6 +11,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from space.judging import JUDGED
 from space.wording import Wording
 from train import charts, verdict
 from train.report import COLUMNS, HEADLINE, difference_words, tally
@@ -121,7 +122,7 @@ def before_after(scores: Mapping, names: Mapping[str, str]) -> dict:
     """Returns each column's mean of what a set is judged by, with the mean's own interval."""
     groups = {}
     for name, by_column in scores.items():
-        metric = verdict.JUDGED[name][0]
+        metric = JUDGED[name][0]
         groups[f"{name}: {verdict.metric_words(name, metric)}"] = [
             mark(column, names[column], own(values[metric]), "{:.2f}")
             for column, values in by_column.items()]
@@ -133,7 +134,7 @@ def differences(metrics: Mapping, names: Mapping[str, str]) -> dict:
     """Returns the tuned model less each other column, on what a set is judged by, with the paired interval."""
     groups = {}
     for name, scores in metrics.items():
-        metric, others = verdict.JUDGED[name][0], {"base": scores["difference"], **scores["against"]}
+        metric, others = JUDGED[name][0], {"base": scores["difference"], **scores["against"]}
         groups[f"{name}: {verdict.metric_words(name, metric)}"] = [
             mark(other, f"less {names[other]}", changes[metric], "{:+.2f}") for other, changes in others.items()
             if metric in changes and other in names]

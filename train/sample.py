@@ -8,6 +8,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from space.evidence import FILES
 from train import invented
 from train.config import EvaluateConfig, FitConfig, PrepareConfig, PublishConfig, PushConfig, SummariesConfig, TrackConfig
 
@@ -124,3 +125,5 @@ def rebuild(run: Path, base: bool = False, adapter: bool = False, out: Path | No
         for name in ("catalogue", "adapter", "plots"):
             shutil.rmtree(out / name, ignore_errors=True)
             shutil.copytree(run / name, out / name)
+        for name in FILES:
+            shutil.copyfile(run / name, out / name)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from space.judging import interval_shows, less_is_better
 from space.prompt import language
 from space.wording import Wording
 from train.fidelity import Fidelity, Form
@@ -16,8 +17,6 @@ from train.measures import Bleu, ChrF, Rouge, SaysAbsent, SourceRight, TokenF1, 
 RESAMPLES = 10_000  # of the paired bootstrap
 LARGEST = 700.0  # nats; JSON has no number for what lies beyond
 Z = 1.96 + 0.84  # standard errors: 5% two-sided, and 80% of the studies of that size find it
-LESS_IS_BETTER = frozenset(("loss", "perplexity", "invented_numbers", "invented_names", "contradicted", "repetition"))
-NEITHER = frozenset(("length_ratio", "copied_run"))  # no number of them is better than another by itself
 
 
 def metrics(lines: Sequence[dict], columns: Sequence[str], wording: Wording | None = None) -> dict:
@@ -112,13 +111,6 @@ def compared(name: str, theirs: dict[str, np.ndarray], ours: dict[str, np.ndarra
             for metric, values in ours.items() if metric in theirs and not np.isnan(values - theirs[metric]).all()}
 
 
-def less_is_better(name: str, metric: str) -> bool | None:
-    """Whether less of a metric is better in a set; None where neither more nor less is."""
-    if metric in NEITHER:
-        return None
-    return metric in LESS_IS_BETTER or (metric == "says_absent" and name != "absent")
-
-
 def difference(metric: str, theirs: np.ndarray, ours: np.ndarray, less: bool | None = False) -> dict:
     """Returns what `ours` less `theirs`, one value an item and NaN where there is none, is worth.
 
@@ -157,4 +149,4 @@ def needed(differences: np.ndarray) -> int | None:
 
 def shown(change: dict) -> bool:
     """Whether a difference is more than chance may have made: its interval does not hold zero."""
-    return change["low"] is not None and (change["low"] > 0 or change["high"] < 0)
+    return change["low"] is not None and interval_shows(change["low"], change["high"])

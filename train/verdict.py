@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from train.statistics import less_is_better, shown
+from space.judging import JUDGED, less_is_better
+from train.statistics import shown
 
 FEW = 30  # items, below which a bootstrap's interval is itself rough
 OUTCOMES = ("better", "worse", "not shown")
@@ -17,14 +18,6 @@ SETS = {
                 "right one.",
     "absent": "Titles that the catalogue does not have: whether it says so.",
     "summary": "Texts that it never saw: whether it says in short what they say.",
-}
-# What a set is for comes first; then what a gain there could hide.
-JUDGED = {
-    "seen": ("rougeL", "supported", "invented_numbers"),
-    "unseen": ("rougeL", "invented_numbers", "invented_names"),
-    "grounded": ("rougeL", "source_right", "supported", "says_absent"),
-    "absent": ("says_absent",),
-    "summary": ("rougeL", "supported", "invented_numbers"),
 }
 METRICS = {
     "rougeL": "ROUGE-L", "rougeL_unicode": "ROUGE-L of the Portuguese", "token_f1": "token F1", "loss": "loss",

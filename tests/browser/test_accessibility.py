@@ -40,6 +40,15 @@ def violations(page) -> list[str]:
             for one in found if one["impact"] in ("serious", "critical")]
 
 
+def go_to(page, name: str) -> None:
+    """Opens a tab: from the row, or from the menu of those for which it has no room."""
+    tab = page.get_by_role("tab", name=name, exact=True)
+    if not tab.is_visible():
+        page.locator(".overflow-menu > button").click()
+        tab = page.locator(".overflow-dropdown button", has_text=name)
+    tab.click()
+
+
 @pytest.mark.parametrize(("scheme", "width", "language"), [("light", 1280, "en-US"), ("dark", 1280, "pt-BR"),
                                                            ("dark", 390, "en-US"), ("light", 390, "pt-BR")])
 def test_no_tab_shuts_anybody_out(address, scheme, width, language):
@@ -57,7 +66,7 @@ def test_no_tab_shuts_anybody_out(address, scheme, width, language):
         page.wait_for_timeout(300)  # a button's colours change slowly
         problems = {"ask_tab": violations(page)}
         for name in list(TABS)[1:]:
-            page.get_by_role("tab", name=text[name]).evaluate("tab => tab.click()")
+            go_to(page, text[name])
             page.wait_for_timeout(600)
             problems[name] = violations(page)
         browser.close()

@@ -1,0 +1,121 @@
+"""Evidence, how it was made, and code to copy in a real browser: by keyboard and by touch, wide and on a phone."""
+
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from space.settings import Settings
+from space.texts import TEXTS
+from space.ui import TABS, build_demo, launch_options
+from tests.fake_engine import FakeEngine
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = playwright_api.expect
+TEXT = {key: text["en"] for key, text in TEXTS.items()}
+CHROMIUM = Path("/usr/bin/chromium")
+ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+        "--disable-background-networking", "--disable-component-update"]
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}")]
+HERE = ("http://127.0.0.1:", "data:", "blob:", "about:")
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        settings = Settings(port=probe.getsockname()[1], space_id=None)
+    demo = build_demo(FakeEngine(delay=0), settings)
+    demo.launch(**launch_options(settings), prevent_thread_lock=True, quiet=True)
+    yield demo.local_url
+    demo.close()
+
+
+@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["wide", "phone"])
+def page(request, address):
+    with playwright_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
+        width, height = request.param
+        context = browser.new_context(viewport={"width": width, "height": height},
+                                      permissions=["clipboard-read", "clipboard-write"])
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        elsewhere, errors = [], []
+        page.on("request", lambda sent: sent.url.startswith(HERE) or elsewhere.append(sent.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(address)
+        page.get_by_label(TEXT["question"]).first.wait_for()
+        yield page
+        assert not elsewhere and not errors
+        browser.close()
+
+
+def go_to(page, key: str) -> None:
+    """Opens a tab, from the row or, on a phone, from the menu of those for which it has no room; nothing scrolls sideways."""
+    tab = page.get_by_role("tab", name=TEXT[key], exact=True)
+    if not tab.is_visible():
+        page.locator(".overflow-menu > button").click()
+        tab = page.locator(".overflow-dropdown button", has_text=TEXT[key])
+    tab.click()
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+
+def test_scores_samples_recipe_and_code(page, address):
+    go_to(page, "evidence_tab")
+    cards = page.locator(".set:not(.meanings)")
+    expect(cards).to_have_count(5)
+    expect(cards.first).to_contain_text("200 won, 0 tied, 0 lost", use_inner_text=True)
+    expect(page.locator(".curve figcaption")).to_contain_text("the loss fell from", use_inner_text=True)
+    cards.first.get_by_text(TEXT["all_figures"]).click()
+    expect(cards.first.locator("table")).to_be_visible()
+    where = page.locator(".found")
+    expect(where).to_have_text(re.compile("^1 to 10 of 834"), use_inner_text=True)
+
+    # Only what was lost, the largest losses first, by keyboard; then words, then the next page.
+    page.get_by_role("radio", name=TEXT["lost"], exact=True).focus()
+    page.keyboard.press("Space")
+    expect(where).to_have_text(re.compile("^1 to 8 of 8$"), use_inner_text=True)
+    page.get_by_role("radio", name=TEXT["order_losses"], exact=True).check()
+    expect(page.locator(".sample .change").first).to_contain_text("−", use_inner_text=True)
+    changes = [float(text.replace("−", "-")) for text in page.locator(".sample .change .en, .sample .change").all_inner_texts()]
+    assert changes == sorted(changes) and changes[-1] < 0
+    page.get_by_role("radio", name=TEXT["any_outcome"], exact=True).last.check()
+    page.get_by_label(TEXT["choose_words"]).fill("violin")
+    expect(page.locator(".sample").first).to_contain_text(re.compile("violin", re.I), use_inner_text=True)
+    page.get_by_label(TEXT["choose_words"]).fill("<b>nothing</b>")
+    expect(where).to_have_text(TEXT["samples_not_found"], use_inner_text=True)
+    page.get_by_label(TEXT["choose_words"]).fill("")
+    expect(where).to_have_text(re.compile("^1 to 10 of 834"), use_inner_text=True)
+    on = page.get_by_role("button", name=TEXT["page_on"])
+    on.focus()
+    page.keyboard.press("Enter")
+    expect(where).to_have_text(re.compile("^11 to 20 of 834"), use_inner_text=True)
+    expect(on).to_be_focused()
+    page.get_by_role("button", name=TEXT["page_back"]).click()
+    expect(where).to_have_text(re.compile("^1 to 10 of 834"), use_inner_text=True)
+
+    go_to(page, "made_tab")
+    expect(page.locator(".made")).to_contain_text("2,400 kept of 3,200 lines read", use_inner_text=True)
+    expect(page.locator(".made")).to_contain_text(TEXT["limit_people"], use_inner_text=True)
+
+    go_to(page, "elsewhere_tab")
+    expect(page.locator("#code-client")).to_contain_text(f'Client("{address.rstrip("/")}")', use_inner_text=True)
+    expect(page.locator("#code-mcp")).to_contain_text("/gradio_api/mcp/", use_inner_text=True)
+    copy = page.locator("[data-copy=code-peft]")
+    copy.focus()
+    page.keyboard.press("Enter")
+    expect(copy).to_contain_text(TEXT["copied"], use_inner_text=True)
+    expect(page.locator(".code:has(#code-peft) [role=status]")).to_have_text(TEXT["copied"], use_inner_text=True)
+    assert page.evaluate("navigator.clipboard.readText()") == page.locator("#code-peft").inner_text()
+    assert '"shelftalk/shop-adapter", revision="c41d07aa3b9e55f0"' in page.locator("#code-peft").inner_text()
+    expect(copy).to_contain_text(TEXT["copy"], use_inner_text=True)
+
+    # In the other language every tab has its name, in the row and in the menu.
+    page.locator(".language").click()
+    names = [TEXTS[key]["pt"] for key in TABS]
+    expect(page.locator(".found")).to_contain_text("1 a 10 de 834")
+    for button in page.locator(".tab-container button[role=tab], .overflow-dropdown button").all():
+        expect(button).to_have_text(re.compile("|".join(names)))
