@@ -30,7 +30,7 @@ def less_is_better(name: str, metric: str) -> bool | None:
 
 def interval_shows(low: float | None, high: float | None) -> bool:
     """Whether a difference is more than chance may have made: its interval does not hold zero."""
-    return low is not None and high is not None and not low <= 0 <= high
+    return low is not None and high is not None and (low > 0 or high < 0)  # of NaN, nothing is
 
 
 def rouge_l(said: str, reference: str) -> float:

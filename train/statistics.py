@@ -149,4 +149,4 @@ def needed(differences: np.ndarray) -> int | None:
 
 def shown(change: dict) -> bool:
     """Whether a difference is more than chance may have made: its interval does not hold zero."""
-    return change["low"] is not None and interval_shows(change["low"], change["high"])
+    return interval_shows(change["low"], change["high"])
