@@ -21,12 +21,19 @@ def answer_both(pair: Pair, base_prompt: Sequence[int], tuned_prompt: Sequence[i
     The prompts are token ids and may differ. At temperature 0 each answer is, token for token, what its model alone
     would say. Closing the generator frees the model at once; an error in the model is raised here.
     """
-    answers: list[list[int]] = [[], []]
+    for base, tuned in tokens_of_both(pair, base_prompt, tuned_prompt, max_new_tokens, temperature, seed):
+        yield text_of(pair, base), text_of(pair, tuned)
+
+
+def tokens_of_both(pair: Pair, base_prompt: Sequence[int], tuned_prompt: Sequence[int], max_new_tokens: int,
+                   temperature: float = 0.0, seed: int | None = None) -> Iterator[tuple[list[int], list[int]]]:
+    """Yields the same answers as token ids, without their ends: the same two lists each time, one step longer."""
+    answers: tuple[list[int], list[int]] = [], []
     for tokens in stream_tokens(pair, [base_prompt, tuned_prompt], 1, max_new_tokens, temperature, seed):
         for answer, token in zip(answers, tokens, strict=True):
             if token is not None:
                 answer.append(token)
-        yield text_of(pair, answers[0]), text_of(pair, answers[1])
+        yield answers
 
 
 def complete(pair: Pair, prompts: Sequence[Sequence[int]], max_new_tokens: int, tuned: bool) -> list[str]:

@@ -9,7 +9,7 @@ import gradio as gr
 
 from space.cards import NAME
 from space.prompt import InputError
-from space.settings import RESULT_LIMIT, TEMPERATURE_LIMIT, TOKEN_LIMIT, Settings
+from space.settings import RESULT_LIMIT, SEED_LIMIT, TEMPERATURE_LIMIT, TOKEN_LIMIT, Settings
 from space.texts import Say, words
 
 log = logging.getLogger(__name__)
@@ -44,11 +44,19 @@ def answer_endpoint(engine, settings: Settings, say: Say = words) -> Callable:
             the list of records that both models read, [1] first, each with uid, title, content and score (0 to 1)
         """
         with refusals(say):
-            _check_text(question, "question")
-            _check_bool(use_sources)
-            length, heat = _whole(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens"), _temperature(temperature)
+            length, heat = _check_asked(question, use_sources, max_new_tokens, temperature)
             yield from engine.answer(question, use_sources, length, heat, notices(say))
     return answer
+
+
+def converse_in(engine, say: Say) -> Callable:
+    """Returns Engine.converse() for a page, which refuses what /answer refuses, in the words of `say`."""
+    def converse(question, talk, use_sources, max_new_tokens, temperature, seed) -> Iterator:
+        with refusals(say):
+            length, heat = _check_asked(question, use_sources, max_new_tokens, temperature)
+            number = None if seed is None else _whole(seed, 0, SEED_LIMIT, "seed")
+            yield from engine.converse(question, talk, use_sources, length, heat, number, notices(say))
+    return converse
 
 
 def summarize_endpoint(engine, settings: Settings, say: Say = words, notify: Callable[..., None] | None = None) -> Callable:
@@ -144,6 +152,13 @@ def refusal(key: str, say: Say = words, **values) -> gr.Error:
 def notices(say: Say) -> Callable[..., None]:
     """Returns what tells the asker something beside the answer, by a key of space/texts.py and its values."""
     return lambda key, **values: gr.Info(say(key, **values), title=NAME)
+
+
+def _check_asked(question, use_sources, max_new_tokens, temperature) -> tuple[int, float]:
+    """Returns the last two as what they are; raises InputError where one of the four cannot be used."""
+    _check_text(question, "question")
+    _check_bool(use_sources)
+    return _whole(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens"), _temperature(temperature)
 
 
 def _check_text(value, what: str) -> None:

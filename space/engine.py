@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
+import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
 
 from space.base import named
-from space.decode import answer_both
+from space.decode import text_of, tokens_of_both
 from space.evidence import Evidence, read_evidence
 from space.explain import explain
 from space.pair import Pair, load_pair
 from space.prompt import InputError, Prompt, answer_ids, check_text, fit_prompt, language
-from space.settings import VERSION, Settings
+from space.settings import SEED_LIMIT, VERSION, Settings
 from space.sources import Catalogue, SourceError, relevant
+from space.subject import meant
+from space.talk import COLUMNS, Step, figures, fit_both, history
 
 Notify = Callable[..., None]  # takes a key of space/texts.py, and its values
 # What a visitor's daily minutes on ZeroGPU are asked for, at the least: a 7B in bf16 that first goes to its card.
@@ -28,7 +32,7 @@ def _quiet(key: str, **values) -> None:
     """Takes a notice that nobody asked for."""
 
 
-def gpu_seconds(prompt: Sequence[int], max_new_tokens: int, temperature: float) -> int:
+def gpu_seconds(prompts: Sequence[Sequence[int]], max_new_tokens: int, temperature: float, seed: int | None = None) -> int:
     """Returns for how many seconds an answer of so many tokens borrows a GPU."""
     return min(GPU_START + math.ceil(max_new_tokens / GPU_SPEED), GPU_LIMIT)
 
@@ -63,14 +67,32 @@ class Engine:
 
         Raises InputError for an empty or oversized question; `notify` is told what had to be cut.
         """
-        prompt, room = self._ask(question, use_sources, max_new_tokens)
-        if prompt.cut or prompt.dropped:
-            notify("records_cut", cut=prompt.cut, dropped=prompt.dropped)
-        sources = [dict(record) for record in prompt.context]
-        yield "", "", sources
-        with closing(self._write(prompt.ids, room, temperature)) as answers:
-            for base, tuned in answers:
-                yield base, tuned, sources
+        with closing(self.converse(question, (), use_sources, max_new_tokens, temperature, notify=notify)) as steps:
+            for step in steps:
+                yield step.base, step.tuned, step.sources
+
+    def converse(self, question: str, talk: Sequence[Mapping], use_sources: bool, max_new_tokens: int, temperature: float,
+                 seed: int | None = None, notify: Notify = _quiet) -> Iterator[Step]:
+        """Yields the two answers to the next question of a conversation, growing; each column knows its own answers before.
+
+        `talk` are the turns before (see space/talk.py). With a temperature and without a seed one is drawn, and is among the
+        figures. Raises what answer() raises.
+        """
+        found, kept = self._found(question, talk, use_sources)
+        prompts, room = self._ask(question, talk, found, max_new_tokens)
+        sources = [dict(record) for record in prompts[1].context]
+        cut = sum(len(whole["content"]) - len(record["content"]) for whole, record in zip(found or (), sources, strict=False))
+        dropped = len(found or ()) - len(sources)
+        if cut or dropped:
+            notify("records_cut", cut=cut, dropped=dropped)
+        if temperature > 0 and seed is None:
+            seed = secrets.randbelow(SEED_LIMIT + 1)
+        left_out = (len(history(talk, "tuned")) - len(prompts[1].talk) + 1) // 2
+        about = figures(temperature, seed if temperature > 0 else None, left_out, kept and bool(sources))
+        yield Step("", "", sources, about)
+        with closing(self._write([prompt.ids for prompt in prompts], room, temperature, seed)) as answers:
+            for base, tuned, written in answers:
+                yield Step(base, tuned, sources, {**about, **written})
 
     def summarize(self, text: str, max_new_tokens: int, temperature: float,
                   notify: Notify = _quiet) -> Iterator[tuple[str, str]]:
@@ -79,12 +101,17 @@ class Engine:
         if prompt.cut:
             notify("text_cut", cut=prompt.cut)
         yield "", ""
-        yield from self._write(prompt.ids, room, temperature)
+        with closing(self._write([prompt.ids, prompt.ids], room, temperature)) as answers:
+            for base, tuned, _ in answers:
+                yield base, tuned
 
-    def explain(self, question: str, answer: str, use_sources: bool, max_new_tokens: int) -> list[dict]:
-        """Returns how likely each token of an answer is to either model, after the prompt that answer() makes of the question
-        now (see space/explain.py); raises InputError where question or answer is empty or too long."""
-        return self._explained(self._ask(question, use_sources, max_new_tokens)[0], answer, "answer")
+    def explain(self, question: str, answer: str, use_sources: bool, max_new_tokens: int,
+                talk: Sequence[Mapping] = ()) -> list[dict]:
+        """Returns how likely each token of an answer is to either model, after the prompt that the tuned model has for the
+        question after the turns `talk` (see space/explain.py); raises InputError where question or answer is empty or too
+        long."""
+        found, _ = self._found(question, talk, use_sources)
+        return self._explained(self._ask(question, talk, found, max_new_tokens)[0][1], answer, "answer")
 
     def explain_summary(self, text: str, summary: str, max_new_tokens: int) -> list[dict]:
         """Returns the same for a summary, after the prompt that summarize() makes of the text."""
@@ -119,8 +146,16 @@ class Engine:
     # These two use the model, and nothing else does. On ZeroGPU they run in a process that is forked off: what they are given
     # and what they yield or return travel there and back, and what they change stays behind.
 
-    def _generate(self, prompt: list[int], max_new_tokens: int, temperature: float) -> Iterator[tuple[str, str]]:
-        yield from answer_both(self.pair, prompt, prompt, max_new_tokens=max_new_tokens, temperature=temperature)
+    def _generate(self, prompts: Sequence[list[int]], max_new_tokens: int, temperature: float,
+                  seed: int | None = None) -> Iterator[tuple[str, str, dict]]:
+        """Yields both texts, and of each column how many tokens it has and after how many seconds it had them."""
+        written, start = {column: {"tokens": 0, "seconds": 0.0} for column in COLUMNS}, time.perf_counter()
+        for answers in tokens_of_both(self.pair, *prompts, max_new_tokens, temperature, seed):
+            passed = round(time.perf_counter() - start, 3)
+            for column, answer in zip(COLUMNS, answers, strict=True):
+                if len(answer) > written[column]["tokens"]:
+                    written[column] = {"tokens": len(answer), "seconds": passed}
+            yield text_of(self.pair, answers[0]), text_of(self.pair, answers[1]), dict(written)
 
     def _explain(self, prompt: list[int], answer: list[int]) -> list[dict]:
         return explain(self.pair, prompt, answer)
@@ -133,24 +168,39 @@ class Engine:
             raise InputError(f"window_{what}", over=over)
         return self._compare(prompt.ids, ids)
 
-    def _ask(self, question: str, use_sources: bool, max_new_tokens: int) -> tuple[Prompt, int]:
-        """Returns a question's prompt with the records that it finds, and how many tokens its answer may have."""
+    def _found(self, question: str, talk: Sequence[Mapping], use_sources: bool) -> tuple[list[Mapping] | None, bool]:
+        """Returns the records for a question, None where no catalogue is asked, and whether they are the last one's."""
+        question = check_text(question, self.settings.max_input_chars)
+        if not use_sources or self.catalogue is None:
+            return None, False
+        found = self.catalogue.search(question, self.settings.context_k)
+        if not talk:
+            return relevant(found), False
+        last, ways = talk[-1], self.pair.wording.follow_ups.values()
+        before = last["sources"] if last["use_sources"] else relevant(
+            self.catalogue.search(last["question"], self.settings.context_k))
+        records = meant(question, before, found, [phrase for way in ways for kind in ("short", "more") for phrase in way[kind]])
+        return records, records == before != relevant(found)
+
+    def _ask(self, question: str, talk: Sequence[Mapping], found: list[Mapping] | None,
+             max_new_tokens: int) -> tuple[tuple[Prompt, Prompt], int]:
+        """Returns a question's prompts, the base's and the tuned one's, and how many tokens their answers may have."""
         question = check_text(question, self.settings.max_input_chars)
         # With a catalogue to look in, a question that finds nothing stays an `answer`: the model says that it is absent.
-        looks, found = use_sources and self.catalogue is not None, []
-        if looks:
-            found = relevant(self.catalogue.search(question, self.settings.context_k))
-        return self._fit("answer" if looks else "describe", question, found, max_new_tokens)
+        task, room, fit = "describe" if found is None else "answer", *self._fit(max_new_tokens)
+        histories = [history(talk, column) for column in COLUMNS]
+        return fit_both(lambda task, context, past: fit(task, question, context, past), task, found or (), histories), room
 
     def _ask_to_summarize(self, text: str, max_new_tokens: int) -> tuple[Prompt, int]:
         text = check_text(text, self.settings.max_input_chars, "text")
-        return self._fit("summarize", text, [], max_new_tokens)
+        room, fit = self._fit(max_new_tokens)
+        return fit("summarize", text), room
 
-    def _fit(self, task: str, text: str, context: list[Mapping], max_new_tokens: int) -> tuple[Prompt, int]:
+    def _fit(self, max_new_tokens: int) -> tuple[int, Callable[..., Prompt]]:
+        """Returns how many tokens an answer may have, and fit_prompt() for what remains of the window."""
         # An answer may take up to half the window; the question and its records have the rest, or an encoder's own.
         room = min(max_new_tokens, self.pair.window // 2)
-        prompt = fit_prompt(self.pair.tokenizer, self.pair.wording, task, text, context, room=self.pair.window.before(room))
-        return prompt, room
+        return room, partial(fit_prompt, self.pair.tokenizer, self.pair.wording, room=self.pair.window.before(room))
 
 
 def load_engine(settings: Settings, on_gpu: Callable[..., Callable] = at_hand) -> Engine:

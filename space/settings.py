@@ -14,6 +14,7 @@ SAMPLE = ROOT / "space" / "sample"
 PRECISIONS = ("auto", "nf4", "bf16")
 TOKEN_LIMIT = 2048  # new tokens of one answer
 TEMPERATURE_LIMIT = 2.0
+SEED_LIMIT = 2**31 - 1
 RESULT_LIMIT = 50  # records of one search
 UPLOAD_LIMIT = 10 * 2**20  # bytes of one file
 # Each whole number that the environment may set: its field, the lowest and the highest value.

@@ -14,6 +14,7 @@ from pathlib import Path
 from space.evidence import Evidence, read_evidence
 from space.prompt import check_text
 from space.settings import SAMPLE
+from space.talk import Step, figures
 from space.wording import Wording
 
 RECORDS = [
@@ -59,13 +60,14 @@ class FakeEngine:
     def answer(self, question: str, use_sources: bool, max_new_tokens: int,
                temperature: float, notify: Callable[..., None] = print) -> Iterator[tuple[str, str, list[dict]]]:
         self.calls.append(("answer", question, use_sources, max_new_tokens, temperature))
-        question = check_text(question, self.limit)
-        sources = self.records if use_sources else []
-        if self.notice:
-            notify(self.notice, cut=3)
-        yield "", "", sources
-        for base, tuned in self._words(question, max_new_tokens):
-            yield base, tuned, sources
+        for step in self._converse(question, (), use_sources, max_new_tokens, temperature, None, notify):
+            yield step.base, step.tuned, step.sources
+
+    def converse(self, question: str, talk: list[dict], use_sources: bool, max_new_tokens: int, temperature: float,
+                 seed: int | None = None, notify: Callable[..., None] = print) -> Iterator[Step]:
+        self.calls.append(("converse", question, [turn["question"] for turn in talk], use_sources, max_new_tokens, temperature,
+                           seed))
+        yield from self._converse(question, talk, use_sources, max_new_tokens, temperature, seed, notify)
 
     def summarize(self, text: str, max_new_tokens: int, temperature: float,
                   notify: Callable[..., None] = print) -> Iterator[tuple[str, str]]:
@@ -75,8 +77,9 @@ class FakeEngine:
             notify(self.notice, cut=3)
         yield from self._words("In short:", max_new_tokens)
 
-    def explain(self, question: str, answer: str, use_sources: bool, max_new_tokens: int) -> list[dict]:
-        self.calls.append(("explain", question, answer, use_sources, max_new_tokens))
+    def explain(self, question: str, answer: str, use_sources: bool, max_new_tokens: int, talk: list[dict] = ()) -> list[dict]:
+        before = ([turn["question"] for turn in talk],) if talk else ()
+        self.calls.append(("explain", question, answer, use_sources, max_new_tokens, *before))
         check_text(question, self.limit)
         return self._explained(check_text(answer, self.limit, "answer"))
 
@@ -97,6 +100,20 @@ class FakeEngine:
 
     def examples(self, count: int = 4) -> list[str]:
         return ["What is the Brass Ship's Lantern?", "Which oil does the lantern burn?", "Descreva o lampião de latão."][:count]
+
+    def _converse(self, question, talk, use_sources, max_new_tokens, temperature, seed, notify) -> Iterator[Step]:
+        question = check_text(question, self.limit)
+        sources = self.records if use_sources else []
+        if self.notice:
+            notify(self.notice, cut=3)
+        about = figures(temperature, (7 if seed is None else seed) if temperature else None, max(len(talk) - 2, 0), bool(talk))
+        yield Step("", "", sources, about)
+        start = time.perf_counter()
+        for base, tuned in self._words(question, max_new_tokens):
+            passed = time.perf_counter() - start
+            counts = {column: {"tokens": len(text.split()), "seconds": round(passed, 3)}
+                      for column, text in (("base", base), ("tuned", tuned))}
+            yield Step(base, tuned, sources, {**about, **counts})
 
     def _explained(self, answer: str) -> list[dict]:
         if self.error:

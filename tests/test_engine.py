@@ -2,10 +2,12 @@
 
 import pytest
 
+from space.decode import complete, completions
 from space.engine import Engine, load_engine
-from space.prompt import InputError, plain
+from space.prompt import InputError, fit_prompt, plain, prompt_ids
 from space.settings import Settings
 from space.sources import SourceError, build_index
+from space.talk import history, turn
 from space.texts import words
 
 
@@ -39,12 +41,16 @@ def test_without_sources_the_question_stands_alone(engine):
 
 def test_with_a_catalogue_that_has_nothing_the_model_is_told_so(engine, monkeypatch):
     asked = []
-    fit = engine._fit
-    monkeypatch.setattr(engine, "_fit", lambda *words: asked.append(words[0]) or fit(*words))
+
+    def fit(tokenizer, wording, task, *words, room):
+        asked.append(task)
+        return fit_prompt(tokenizer, wording, task, *words, room=room)
+
+    monkeypatch.setattr("space.engine.fit_prompt", fit)
     sought = list(engine.answer("Qwxyz zzyx?", True, 8, 0.0))[-1]
     alone = list(engine.answer("Qwxyz zzyx?", False, 8, 0.0))[-1]
     bare = list(Engine(engine.pair, None, engine.settings).answer("Qwxyz zzyx?", True, 8, 0.0))[-1]
-    assert asked == ["answer", "describe"]
+    assert asked == ["answer"] * 2 + ["describe"] * 4, "of both columns"
     assert sought[2] == alone[2] == [] and sought[:2] != alone[:2]
     assert bare == alone
 
@@ -80,10 +86,10 @@ def explained(engine, *asked) -> tuple[list[int], list[dict]]:
 def test_an_answer_is_explained_after_the_very_prompt_that_it_was_given_to(engine, monkeypatch, question, use_sources):
     written = []
     write = engine._write
-    monkeypatch.setattr(engine, "_write", lambda prompt, *rest: written.append(prompt) or write(prompt, *rest))
+    monkeypatch.setattr(engine, "_write", lambda prompts, *rest: written.append(prompts) or write(prompts, *rest))
     tuned = list(engine.answer(question, use_sources, 8, 0.0))[-1][1]
     records, read = explained(engine, question, tuned, use_sources, 8)
-    assert read == written[0]
+    assert [read, read] == written[0]
     assert "".join(record["token"] for record in records) == plain(tuned)
 
 
@@ -129,3 +135,80 @@ def test_without_a_catalogue_it_answers_from_memory(engine, settings):
 def test_a_missing_catalogue_is_named(settings, tmp_path):
     with pytest.raises(SourceError, match="catalogue"):
         load_engine(Settings(base_model=settings.base_model, adapter=settings.adapter, catalogue=str(tmp_path / "none")))
+
+
+# --- a conversation ---
+
+
+def converse(engine, *questions, use_sources=True, tokens=8, **options) -> list[dict]:
+    """A conversation of these questions."""
+    talk = []
+    for question in questions:
+        steps = list(engine.converse(question, talk, use_sources, tokens, options.get("temperature", 0.0), options.get("seed")))
+        assert all(step.sources == steps[0].sources for step in steps)
+        talk.append(turn(question, steps[-1], use_sources, tokens))
+    return talk
+
+
+def test_an_answer_is_the_first_turn_of_a_conversation(engine):
+    said = list(engine.answer("What is the Dovenka Kettle?", True, 8, 0.0))
+    steps = list(engine.converse("What is the Dovenka Kettle?", (), True, 8, 0.0))
+    assert said == [(step.base, step.tuned, step.sources) for step in steps]
+
+
+def test_a_follow_up_is_what_each_model_alone_says_after_its_own_answers(engine):
+    talk = converse(engine, "What is the Dovenka Kettle?", "Tell me more about it.", "Is it of oak?", tokens=12)
+    assert talk[0]["base"] != talk[0]["tuned"]
+    for place, last in enumerate(talk):
+        for column in ("base", "tuned"):
+            past = history(talk[:place], column)
+            assert [message["content"] for message in past[1::2]] == [turn[column] for turn in talk[:place]]
+            ids = prompt_ids(engine.pair.tokenizer, engine.pair.wording, "answer", last["question"], last["sources"], past)
+            assert complete(engine.pair, [ids], 12, column == "tuned") == [last[column]]
+            written = completions(engine.pair, [ids], 12, column == "tuned")[0]
+            assert last["figures"][column]["tokens"] == len(written) and last["figures"][column]["seconds"] > 0
+
+
+def test_a_follow_up_keeps_its_records_unless_it_names_others_or_nothing_that_is_there(engine):
+    talk = converse(engine, "What is the Dovenka Kettle?", "Tell me more about it.", "E sobre Rede Bamu?", "Conte mais.",
+                    "And the Qwxyz Zzyx?", "Tell me more about it.")
+    assert [[record["uid"] for record in turn["sources"]] for turn in talk] == [["u1"], ["u1"], ["u2"], ["u2"], [], []]
+    assert [turn["figures"]["kept"] for turn in talk] == [False, True, False, True, False, False]
+    unread = converse(engine, "What is the Dovenka Kettle?", use_sources=False)
+    step = next(engine.converse("Tell me more about it.", unread, True, 8, 0.0))
+    assert [record["uid"] for record in step.sources] == ["u1"], "the catalogue is asked now, about what was asked before"
+
+
+def test_what_no_longer_fits_is_left_out_of_both_columns(engine, monkeypatch):
+    first = converse(engine, "What is the Dovenka Kettle?")[0]
+    prompts, write = [], engine._write
+    monkeypatch.setattr(engine, "_write", lambda both, *rest: prompts.append(both) or write(both, *rest))
+    talk = [{**first, "base": f"{place} " + "kettle " * 40, "tuned": f"{place} It is oak."} for place in range(4)]
+    step = list(engine.converse("And Rede Bamu?", talk, True, 8, 0.0))[-1]
+    left = step.figures["left_out"]
+    assert 0 < left < 4 and [record["uid"] for record in step.sources] == ["u2"]
+    for column, ids in zip(("base", "tuned"), prompts[0], strict=True):
+        assert ids == prompt_ids(engine.pair.tokenizer, engine.pair.wording, "answer", "And Rede Bamu?", step.sources,
+                                 history(talk[left:], column))
+        assert len(ids) <= engine.pair.window - 8
+
+
+def test_a_follow_up_is_explained_after_the_prompt_of_the_tuned_model(engine, monkeypatch):
+    talk = converse(engine, "What is the Dovenka Kettle?")
+    written, write = [], engine._write
+    monkeypatch.setattr(engine, "_write", lambda prompts, *rest: written.append(prompts) or write(prompts, *rest))
+    step = list(engine.converse("Tell me more about it.", talk, True, 8, 0.0))[-1]
+    records, read = explained(engine, "Tell me more about it.", step.tuned, True, 8, talk)
+    assert read == written[0][1] != written[0][0]
+    assert "".join(record["token"] for record in records) == plain(step.tuned)
+
+
+def test_a_seed_gives_the_same_answer_again_and_is_told(engine):
+    def drawn(seed):
+        return list(engine.converse("What is it?", (), False, 12, 1.5, seed))[-1]
+
+    first, other = drawn(None), drawn(7)
+    again = drawn(first.figures["seed"])
+    assert (again.base, again.tuned) == (first.base, first.tuned) and other.figures["seed"] == 7
+    assert first.tuned != other.tuned
+    assert list(engine.converse("What is it?", (), False, 2, 0.0, 7))[-1].figures["seed"] is None, "nothing is drawn at 0"
