@@ -56,17 +56,17 @@ def header(tabs: Sequence[str] = ()) -> str:
 
 
 def pair(info: Mapping, base: str | None = None, tuned: str | None = None, sources: int = 0,
-         notes: tuple[str, str] = ("", "")) -> str:
+         notes: tuple[str, str] = ("", ""), feet: Sequence[str] | None = None) -> str:
     """Returns the two answer cards, side by side: idle where no text is given, and else still being written.
 
     `info` is the engine's; a citation of one of the first `sources` records is marked, a text that is Html is shown as it is.
-    `notes` are HTML, small and quiet beneath each text.
+    `notes` are HTML, small and quiet beneath each text; `feet` are HTML for the end of each card, in place of its model's name.
     """
     base_id = model_id(info["base"], info["base_revision"])
     tuned_id = f'{base_id}<br>+ {model_id(info["adapter"], info["adapter_revision"])}'
-    where = f'{info["precision"].upper()}, {info["device"]}'
-    columns = (_answer("base", base_id, where, base, sources, notes[0]),
-               _answer("tuned", tuned_id, where, tuned, sources, notes[1]))
+    where = f'<span class="where">{escape(info["precision"].upper())}, {escape(info["device"])}</span>'
+    feet = feet or [f'<span class="model">{model}</span>{where}' for model in (base_id, tuned_id)]
+    columns = (_answer("base", base, sources, notes[0], feet[0]), _answer("tuned", tuned, sources, notes[1], feet[1]))
     return f'<div class="pair">{"".join(columns)}</div>'
 
 
@@ -85,14 +85,20 @@ def cited(text: str, count: int) -> set[int]:
     return {int(position) for position in CITATION.findall(text) if 1 <= int(position) <= count}
 
 
-def records(sources: Sequence[Mapping] | None = None, positions: set[int] = frozenset(), idle: str = "records_idle") -> str:
+def records(sources: Sequence[Mapping] | None = None, positions: set[int] = frozenset(), *,
+            idle: str = "blind_records_idle") -> str:
     """Returns the records in citation order, those at the cited `positions` (from 1) marked; None: not asked yet (`idle`)."""
     if sources:
-        cards = "".join(_record(number, record, number in positions) for number, record in enumerate(sources, start=1))
-        body = f'<ol class="records">{cards}</ol>'
+        body = record_list(sources, positions)
     else:
         body = f'<p class="hint">{html(idle if sources is None else "records_none")}</p>'
     return f'<section class="shelf"><h2>{html("records")}</h2>{body}</section>'
+
+
+def record_list(sources: Sequence[Mapping], positions: set[int] = frozenset()) -> str:
+    """Returns the records alone, in that order."""
+    cards = "".join(_record(number, record, number in positions) for number, record in enumerate(sources, start=1))
+    return f'<ol class="records">{cards}</ol>'
 
 
 def model_id(name: str, revision: str | None) -> str:
@@ -100,7 +106,7 @@ def model_id(name: str, revision: str | None) -> str:
     return escape(f"{name} @ {short}" if short else name)
 
 
-def _answer(side: str, model: str, where: str, text: str | None, sources: int, note: str) -> str:
+def _answer(side: str, text: str | None, sources: int, note: str, foot: str) -> str:
     if text:
         body = f'<p class="words" dir="auto">{text if isinstance(text, Html) else marked(text, sources)}</p>'
     else:
@@ -110,7 +116,7 @@ def _answer(side: str, model: str, where: str, text: str | None, sources: int, n
         f'<header><h2>{html(side)} <small>{html(side + "_note")}</small></h2>'
         f'<span class="writing">{html("writing")}</span></header>'
         f'<div class="answer" aria-live="polite">{body}{note}</div>'
-        f'<footer><span class="model">{model}</span><span class="where">{escape(where)}</span></footer></article>')
+        f'<footer>{foot}</footer></article>')
 
 
 def marked(text: str, sources: int) -> str:

@@ -18,15 +18,18 @@ def waiting() -> str:
     return f'<section class="changed" aria-busy="true"><p class="hint" role="status">{html("changed_waiting")}</p></section>'
 
 
-def picture(tokens: Sequence[Mapping], name: str) -> str:
-    """Returns the section that shows what explain() says of an answer; `name` is another one for each of a page.
+def picture(tokens: Sequence[Mapping], name: str, question: str = "") -> str:
+    """Returns the section that shows what explain() says of an answer, to a `question` where one is given; `name` is another
+    one for each of a page.
 
     A token is a radio button, so that one comes to all of them with a key press and from one to the next with arrows; its
     details stand beside the text. Which are shown is up to page.css; there is no script.
     """
     most = _most(tokens)
+    about = f'<p class="about" dir="auto">{escape(question)}</p>' if question else ""
     text = "".join(_token(token, name, place == most) for place, token in enumerate(tokens))
     return (f'<section class="changed" aria-busy="false"><h2>{html("changed_title")}</h2>'
+            f'{about}'
             f'<p class="gist" role="status">{sentence(tokens)}</p><div class="reading">'
             f'<fieldset class="tokens" dir="auto"><legend>{html("changed_choose")}</legend>{text}</fieldset>'
             f'{_key()}</div></section>')

@@ -72,6 +72,69 @@
     setTimeout(() => { button.classList.remove("copied"); status?.replaceChildren(); }, 2000);
   });
 
+  // --- the conversation ---
+
+  const box = () => document.querySelector(".composer .question textarea");
+  const busy = () => document.querySelector('.stage [aria-busy="true"]');
+  const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  const mouse = matchMedia("(pointer: fine)"); // where there is none, a focused box opens a keyboard over the answers
+
+  const copied = async (text) => {
+    try { await navigator.clipboard.writeText(text); return; } catch { /* not allowed here: the old way */ }
+    const area = Object.assign(document.createElement("textarea"), {value: text, className: "spoken-aside"});
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  };
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-take]");
+    if (button) {
+      const link = new URL(location.pathname, location.href);
+      link.searchParams.set("q", button.closest("[data-asked]").dataset.asked);
+      await copied(button.dataset.take === "link" ? link.href : button.closest(".card").querySelector(".words").textContent);
+      button.classList.add("done");
+      setTimeout(() => button.classList.remove("done"), 1600);
+      button.focus();
+    }
+    if (mouse.matches && event.target.closest(".asking button, .examples button, [data-event=edit], [data-event=undo]")) box()?.focus();
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && busy()) document.querySelector(".asking button.stop:enabled")?.click();
+  });
+
+  // A question that was just asked comes to the top of the window, and what was asked about an answer into sight.
+  const show = (element, block) => element.scrollIntoView({block, behavior: calm.matches ? "auto" : "smooth"});
+  const follow = () => {
+    const [live, changes] = [document.querySelector(".live"), document.querySelector(".stage .changes")];
+    if (!live || !changes) return setTimeout(follow, 100);
+    let writing = false, shown = "";
+    new MutationObserver(() => {
+      const now = Boolean(live.querySelector('[aria-busy="true"]'));
+      if (now && !writing) show(live, "start");
+      writing = now;
+    }).observe(live, {subtree: true, childList: true, attributes: true, attributeFilter: ["aria-busy"]});
+    new MutationObserver(() => {
+      const now = changes.querySelector(".changed")?.getAttribute("aria-busy") ?? "";
+      if (now && now !== shown) show(changes, "start");
+      shown = now;
+    }).observe(changes, {subtree: true, childList: true, attributes: true, attributeFilter: ["aria-busy"]});
+  };
+  follow();
+
+  // A link that shares a question asks it, as if it had been typed.
+  const shared = new URLSearchParams(location.search).get("q")?.trim();
+  const askShared = (tries) => {
+    const ask = document.querySelector(".asking button.ask:enabled");
+    if (!box() || !ask) return tries && setTimeout(askShared, 100, tries - 1);
+    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(box(), shared);
+    box().dispatchEvent(new Event("input", {bubbles: true}));
+    if (shared.length <= Number(document.querySelector(".keys").dataset.limit)) setTimeout(() => ask.click(), 50);
+  };
+  if (shared) askShared(100);
+
   // In the blind test's ballot, and nowhere else, 1 to 4 press the buttons that vote.
   document.addEventListener("keydown", (event) => {
     const ballot = event.target.closest?.(".ballot");

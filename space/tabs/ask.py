@@ -1,43 +1,53 @@
-"""The tab that answers a question twice, with the records behind the answers."""
+"""The tab where one talks with both models at once, with the records behind their answers."""
 
 from __future__ import annotations
-
-from contextlib import closing
 
 import gradio as gr
 
 from space import cards
-from space.endpoints import answer_endpoint
 from space.settings import Settings
-from space.tabs.parts import QUIET, Tab, changes_row, label, markup, sliders, three_buttons, wire, wire_changes
+from space.tabs.chat import Chat, wire_changes, wire_export, wire_talk
+from space.tabs.parts import label, markup, sliders
 from space.texts import html
+
+# Of a click on a button inside the turns: gradio's event of that name, with the turn's place.
+CLICKS = """element.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-event]");
+  if (button) trigger(button.dataset.event, {turn: Number(button.dataset.turn)});
+});"""
 
 
 def ask_tab(engine, info: dict, settings: Settings) -> None:
-    answer, examples = answer_endpoint(engine, settings, html), engine.examples()
+    chosen = engine.examples()
+    with gr.Column(elem_classes="stage"):
+        past = _turns("past")
+        with gr.Column(elem_classes="now"):
+            live, shelf = _turns("live", cards.pair(info)), markup("")
+            changes = gr.HTML("", js_on_load=None, apply_default_css=False, elem_classes="changes")
+            with gr.Row(elem_classes="keeps"):
+                keeps = [gr.Button(label(key), interactive=False, scale=0, min_width=60, size="sm")
+                         for key in ("chat_markdown", "chat_json", "clear")]
+            examples = gr.Dataset(components=[gr.Textbox(visible=False)], samples=[[text] for text in chosen], type="values",
+                                  label=label("examples"), visible=bool(chosen), elem_classes="examples")
+    with gr.Column(elem_classes="composer"):
+        note = _turns("note")
+        with gr.Row(elem_classes="controls asking"):
+            box = gr.Textbox(placeholder=label("question_hint"), label=label("question"), lines=1, max_lines=6, autofocus=True,
+                             elem_classes="question", scale=1, min_width=120)
+            ask = gr.Button(label("ask"), variant="primary", scale=0, min_width=104, elem_classes="ask")
+            stop = gr.Button(label("stop"), interactive=False, scale=0, min_width=104, elem_classes="stop")
+        with gr.Row(elem_classes="controls quietly"):
+            use_sources = gr.Checkbox(settings.catalogue is not None, label=label("use_sources"), container=False,
+                                      interactive=settings.catalogue is not None,
+                                      info=label("use_sources_info" if settings.catalogue else "no_catalogue"))
+            options = sliders(settings.max_new_tokens, settings, seed=True)
+            markup(f'<p class="hint keys" data-limit="{settings.max_input_chars}">{html("chat_keys")}</p>')
+        carried = gr.Textbox(visible="hidden", elem_classes="carried")
+    chat = Chat(info, past, live, shelf, changes, examples, note, box, carried, ask, stop, *keeps, gr.State([]), gr.State(None))
+    wire_talk(chat, engine, [use_sources, *options], bool(chosen))
+    wire_changes(chat, engine.explain)
+    wire_export(chat)
 
-    def stream(question, use_sources, max_new_tokens, temperature):
-        drawn = None
-        with closing(answer(question, use_sources, max_new_tokens, temperature)) as answers:
-            for base, tuned, sources in answers:
-                marks = sources, cards.cited(tuned, len(sources))
-                # Drawn only when they change, so that a record that was opened stays open.
-                shelf = gr.skip() if marks == drawn else cards.records(*marks)
-                drawn = marks
-                asked = (question, tuned, use_sources, int(max_new_tokens)) if tuned else None
-                yield cards.pair(info, base, tuned, len(sources)), asked, shelf
 
-    has_catalogue = settings.catalogue is not None
-    question = gr.Textbox(label=label("question"), placeholder=label("question_hint"), lines=1, max_lines=6,
-                          autofocus=True, elem_classes="question")
-    with gr.Row(elem_classes="controls"):
-        buttons = three_buttons(label("ask"))
-        use_sources = gr.Checkbox(has_catalogue, label=label("use_sources"), interactive=has_catalogue, container=False,
-                                  info=label("use_sources_info" if has_catalogue else "no_catalogue"))
-    chosen = gr.Dataset(components=[question], samples=[[text] for text in examples], label=label("examples"),
-                        type="values", visible=bool(examples), elem_classes="examples")
-    options = sliders(settings.max_new_tokens, settings)
-    tab = Tab(question, *buttons, markup(cards.pair(info)), *changes_row(), markup(cards.records()), cards.records())
-    picked = chosen.click(lambda sample: sample[0], chosen, question, queue=False, **QUIET)
-    wire(tab, info, stream, [question, use_sources, *options], picked)
-    wire_changes(tab, engine.explain, "of-an-answer")
+def _turns(name: str, value: str = "") -> gr.HTML:
+    return gr.HTML(value, js_on_load=CLICKS, apply_default_css=False, elem_classes=name)

@@ -44,9 +44,8 @@ class Tab:
         return [self.ask, self.stop, self.clear, self.why]
 
 
-def wire(tab: Tab, info: dict, stream: Callable, inputs: list, picked=None) -> None:
-    """Connects one tab: `stream` yields the answer cards, what was asked[, and the shelf]; `picked` is the event that put an
-    example in the box, which is asked at once."""
+def wire(tab: Tab, info: dict, stream: Callable, inputs: list) -> None:
+    """Connects one tab: `stream` yields the answer cards, what was asked[, and the shelf]."""
     shown, blank = ([tab.pair, tab.asked], []) if tab.shelf is None else ([tab.pair, tab.asked, tab.shelf], [tab.blank])
 
     def begin(answers, changes, words):
@@ -58,15 +57,12 @@ def wire(tab: Tab, info: dict, stream: Callable, inputs: list, picked=None) -> N
         return cards.settled(answers), *_states(explains=bool(asked))
 
     read, drawn = [tab.pair, tab.changes, tab.box], [*shown, tab.changes, *tab.buttons]
-    starts = [gr.on([tab.ask.click, tab.box.submit], begin, read, drawn, concurrency_limit=None, **QUIET)]
-    if picked:
-        starts.append(picked.then(begin, read, drawn, concurrency_limit=None, **QUIET))
-    runs = [start.success(stream, inputs, shown, **MODEL, **QUIET) for start in starts]
-    for run in runs:
-        # `then` comes after an end or a stop, whose own handler a late word could overtake; not after an error.
-        for after in (run.then, run.failure):
-            after(settle, [tab.pair, tab.asked], [tab.pair, *tab.buttons], queue=False, **QUIET)
-    tab.stop.click(None, cancels=runs)
+    start = gr.on([tab.ask.click, tab.box.submit], begin, read, drawn, concurrency_limit=None, **QUIET)
+    run = start.success(stream, inputs, shown, **MODEL, **QUIET)
+    # `then` comes after an end or a stop, whose own handler a late word could overtake; not after an error.
+    for after in (run.then, run.failure):
+        after(settle, [tab.pair, tab.asked], [tab.pair, *tab.buttons], queue=False, **QUIET)
+    tab.stop.click(None, cancels=run)
     tab.clear.click(lambda: (cards.pair(info), None, *blank, "", *_states(), ""), None, [*drawn, tab.box], queue=False, **QUIET)
 
 
@@ -112,8 +108,9 @@ def _states(busy: bool = False, explains: bool = False) -> tuple[gr.Button, gr.B
     return tuple(gr.Button(interactive=on) for on in (not busy, busy, not busy, explains))
 
 
-def sliders(tokens: int, settings: Settings) -> list[gr.Slider]:
+def sliders(tokens: int, settings: Settings, seed: bool = False) -> list[gr.Slider | gr.Number]:
     """Returns the sampling controls, folded away."""
     with gr.Accordion(label("settings"), open=False):
-        return [gr.Slider(1, TOKEN_LIMIT, tokens, step=1, label=label("max_new_tokens")),
-                gr.Slider(0, TEMPERATURE_LIMIT, settings.temperature, step=0.05, label=label("temperature"))]
+        controls = [gr.Slider(1, TOKEN_LIMIT, tokens, step=1, label=label("max_new_tokens")),
+                    gr.Slider(0, TEMPERATURE_LIMIT, settings.temperature, step=0.05, label=label("temperature"))]
+        return [*controls, gr.Number(None, label=label("chat_seed"), precision=0, elem_classes="seed")] if seed else controls

@@ -1,5 +1,6 @@
 """The page in a real browser: what a visitor sees and does, wide and on a phone; nothing is fetched from elsewhere."""
 
+import json
 import re
 import socket
 from collections.abc import Iterator
@@ -55,7 +56,7 @@ def engine(served):
 @pytest.fixture(params=[(1280, 900), (390, 844)], ids=["wide", "phone"])
 def page(request, served, engine, chromium):
     width, height = request.param
-    page = chromium.new_page(viewport={"width": width, "height": height})
+    page = chromium.new_page(viewport={"width": width, "height": height}, reduced_motion="reduce")
     page.set_default_timeout(30_000)
     elsewhere, errors = [], []
     page.on("request", lambda sent: sent.url.startswith(HERE) or elsewhere.append(sent.url))
@@ -78,7 +79,7 @@ def ask(page, question: str) -> None:
 
 
 def length(page, side: str) -> int:
-    words = page.locator(f".{side} .words:visible")
+    words = page.locator(f".live .{side} .words")
     return len(words.inner_text()) if words.count() else 0
 
 
@@ -91,61 +92,147 @@ def point_at(page, token) -> None:
     }"""))
 
 
-def test_both_columns_grow_and_the_cited_record_is_marked(page, engine):
-    top = page.locator(".shelf").bounding_box()["y"]
+def done(page, turns: int = 1) -> None:
+    """Waits until so many turns are written."""
+    page.locator(f'.live .turn[data-turn="{turns - 1}"] .acts').wait_for()
+
+
+def words(page, side: str):
+    return page.locator(f".live .{side} .words")
+
+
+def test_both_columns_grow_in_step_and_nothing_moves(page, engine):
+    page.evaluate("""() => {
+        window.shifted = 0;
+        new PerformanceObserver((list) => {
+            for (const shift of list.getEntries()) shifted += shift.hadRecentInput ? 0 : shift.value;
+        }).observe({type: "layout-shift"});
+        window.apart = 0;
+        const count = (side) => (document.querySelector(`.live .${side} .words`)?.textContent ?? "").split(" ").length;
+        new MutationObserver(() => {
+            if (!document.querySelector('.live [aria-busy="true"]') || count("tuned") > 35) return; // the base's is the longer
+            apart = Math.max(apart, Math.abs(count("base") - count("tuned")));
+        }).observe(document.querySelector(".live"), {subtree: true, childList: true, characterData: true});
+    }""")
     ask(page, "What is it?")
-    expect(page.locator(".tuned .words")).to_be_visible()
-    expect(button(page, TEXT["ask"])).to_be_disabled()
-    expect(page.locator(".tuned .writing")).to_be_visible()
+    expect(page.get_by_label(TEXT["question"])).to_have_value("")
+    expect(words(page, "tuned")).to_be_visible()
+    expect(button(page, TEXT["ask"])).to_be_hidden()
+    expect(page.locator(".live .tuned .writing")).to_be_visible()
     before = length(page, "base"), length(page, "tuned")
     page.wait_for_function("""before => [".base", ".tuned"].every((side, index) =>
-        document.querySelector(`${side} .words`).innerText.length > before[index])""", arg=before)
-    expect(page.locator(".card[aria-busy=true]")).to_have_count(2)
-    expect(page.locator(".tuned .words")).to_have_text(f"What is it? {engine.tuned}")
-    expect(page.locator(".base .words")).to_have_text(f"What is it? {engine.base}")
+        document.querySelector(`.live ${side} .words`).innerText.length > before[index])""", arg=before)
+    expect(page.locator(".live .card[aria-busy=true]")).to_have_count(2)
+    page.keyboard.type("typed meanwhile")
+    expect(words(page, "tuned")).to_have_text(f"What is it? {engine.tuned}")
+    expect(words(page, "base")).to_have_text(f"What is it? {engine.base}")
     expect(page.locator(".card[aria-busy=true]")).to_have_count(0)
-    expect(page.locator(".tuned .writing")).to_be_hidden()
+    expect(page.get_by_label(TEXT["question"])).to_have_value("typed meanwhile")
+    expect(page.get_by_label(TEXT["question"])).to_be_focused()
+    expect(page.locator(".live .base .figures")).to_have_text(re.compile(r"^\d+ tokens · \d+\.\d/s · \d+\.\d s$"),
+                                                             use_inner_text=True)
+    expect(page.locator(".shelf .name.cited")).to_have_count(1)
+    assert page.evaluate("apart") <= 1 and page.evaluate("shifted") < 0.05
+    page.locator(".shelf summary").first.click()
     expect(page.locator(".label-card")).to_have_count(3)
     assert "cited" in page.locator(".label-card").first.get_attribute("class")
-    expect(page.locator(".label-card.cited")).to_have_count(1)
-    expect(button(page, TEXT["ask"])).to_be_enabled()
-    if page.viewport_size["width"] > 720:
-        assert page.locator(".shelf").bounding_box()["y"] == top, "the page moved under the reader"
-
-
-def test_an_example_is_asked_at_once_and_a_record_opens(page, engine):
-    page.get_by_role("button", name=engine.examples()[1]).click()
-    expect(page.locator(".base .words")).to_contain_text(engine.examples()[1])
-    expect(page.locator(".card[aria-busy=true]")).to_have_count(0)
-    page.get_by_text(TEXT["more"]).click()
+    page.locator(".label-card").get_by_text(TEXT["more"]).click()
     expect(page.get_by_text(engine.records[0]["content"], exact=True)).to_be_visible()
+
+
+def test_a_conversation_goes_on_and_each_turn_stays(page, engine):
+    page.get_by_role("button", name=engine.examples()[1]).click()
+    done(page)
+    expect(page.locator(".examples")).to_be_hidden()
+    ask(page, "Tell me more about it.")
+    done(page, 2)
+    assert engine.calls[-1] == ("converse", "Tell me more about it.", [engine.examples()[1]], True, 200, 0, None)
+    assert page.evaluate("document.querySelector('.live .asked').getBoundingClientRect().y") < 60, "the newest turn is in view"
+    assert page.evaluate("document.querySelector('.composer').getBoundingClientRect().bottom <= innerHeight + 1")
+    expect(page.locator(".past .asked")).to_have_text(engine.examples()[1])
+    expect(page.locator(".past .tuned .words")).to_have_text(f"{engine.examples()[1]} {engine.tuned}")
+    expect(page.locator(".past .label-card").first).to_be_hidden()
+    page.locator(".past .shelf summary").first.click()
+    expect(page.locator(".past .label-card").first).to_be_visible()
+    button(page, TEXT["clear"]).click()
+    expect(page.locator(".words:visible, .turn")).to_have_count(0)
+    expect(page.locator(".examples")).to_be_visible()
+    ask(page, "Another one")
+    done(page)
+    assert engine.calls[-1][2] == [], "nothing is left of what was cleared"
+
+
+def test_an_answer_again_and_a_question_edited_take_the_place_of_the_last(page, engine):
+    engine.delay = 0.0
+    for place, question in enumerate(("First", "Secnod"), start=1):
+        ask(page, question)
+        done(page, place)
+    button(page, TEXT["chat_again"]).click()
+    expect(page.get_by_text("At temperature 0 the answer would be the same again", exact=False)).to_be_visible()
+    done(page, 2)
+    assert engine.calls[-1] == ("converse", "Secnod", ["First"], True, 200, 0.7, None)
+    button(page, TEXT["chat_edit"]).click()
+    expect(page.get_by_label(TEXT["question"])).to_have_value("Secnod")
+    button(page, TEXT["chat_keep"]).click()
+    expect(page.get_by_label(TEXT["question"])).to_have_value("")
+    button(page, TEXT["chat_edit"]).click()
+    expect(page.get_by_label(TEXT["question"])).to_have_value("Secnod")
+    ask(page, "Second")
+    expect(page.locator(".live .asked")).to_have_text("Second")
+    done(page, 2)
+    assert engine.calls[-1] == ("converse", "Second", ["First"], True, 200, 0, None)
+    expect(page.locator(".asked")).to_have_text(["First", "Second"])
+    expect(page.locator(".note .hint")).to_have_count(0)
+
+
+def test_what_one_can_take_along(page, engine):
+    engine.delay = 0.0
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_text(TEXT["settings"], exact=True).first.click()
+    page.locator(".seed input").fill("42")
+    page.get_by_label(TEXT["temperature"]).first.fill("0.5")
+    ask(page, "What & <why>?")
+    done(page)
+    assert engine.calls[-1][-2:] == (0.5, 42)
+    page.locator(".live .tuned [data-take]").click()
+    expect(page.locator(".live .tuned .did > span")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == f"What & <why>? {engine.tuned}"
+    button(page, TEXT["chat_link"]).click()
+    link = page.evaluate("navigator.clipboard.readText()")
+    files = {}
+    for key in ("chat_markdown", "chat_json"):
+        with page.expect_download() as caught:
+            button(page, TEXT[key]).click()
+        files[key] = caught.value.suggested_filename, Path(caught.value.path()).read_text(encoding="utf-8")
+    name, text = files["chat_markdown"]
+    assert name == "shelftalk.md" and engine.tuned.split(" [")[0] in text and "seed 42" in text
+    name, text = files["chat_json"]
+    kept = json.loads(text)["turns"]
+    assert name == "shelftalk.json" and kept[0]["question"] == "What & <why>?" and kept[0]["figures"]["seed"] == 42
+    page.goto(link)
+    expect(page.locator(".live .asked")).to_have_text("What & <why>?")
+    done(page)
 
 
 def test_stop_acts_at_once_and_one_can_ask_again(page, engine):
     engine.delay = 0.2
     ask(page, "A slow one")
-    expect(page.locator(".base .words")).to_be_visible()
-    button(page, TEXT["stop"]).click()
+    expect(words(page, "base")).to_be_visible()
+    page.keyboard.press("Escape")
     expect(page.locator(".card[aria-busy=true]")).to_have_count(0)
     assert engine.closed.wait(5)
     stopped = length(page, "base")
     page.wait_for_timeout(600)
     assert length(page, "base") == stopped < len(engine.base)
-    expect(button(page, TEXT["stop"])).to_be_disabled()
+    expect(button(page, TEXT["stop"])).to_be_hidden()
+    ask(page, "Another slow one")
+    expect(words(page, "base")).to_contain_text("Another")
+    button(page, TEXT["stop"]).click()
     engine.delay = 0.0
+    done(page, 2)
     ask(page, "A quick one")
-    expect(page.locator(".base .words")).to_have_text(f"A quick one {engine.base}")
-
-
-def test_clear_empties_everything(page, engine):
-    ask(page, "What is it?")
-    expect(page.locator(".label-card.cited")).to_have_count(1)
-    expect(button(page, TEXT["clear"])).to_be_disabled()
-    expect(page.locator(".card[aria-busy=true]")).to_have_count(0)
-    button(page, TEXT["clear"]).click()
-    expect(page.locator(".words:visible, .label-card")).to_have_count(0)
-    expect(page.get_by_label(TEXT["question"])).to_have_value("")
-    expect(button(page, TEXT["ask"])).to_be_enabled()
+    done(page, 3)
+    expect(words(page, "base")).to_have_text(f"A quick one {engine.base}")
 
 
 def test_an_empty_question_and_a_second_one_are_refused_kindly(page, engine):
@@ -153,15 +240,23 @@ def test_an_empty_question_and_a_second_one_are_refused_kindly(page, engine):
     expect(page.get_by_text(TEXT["empty"])).to_be_visible()
     engine.delay = 0.2
     ask(page, "A slow one")
-    expect(page.locator(".base .words")).to_be_visible()
-    page.keyboard.press("Enter")
+    expect(words(page, "base")).to_be_visible()
+    ask(page, "A second one")
     expect(page.get_by_text(TEXT["busy"])).to_be_visible()
+    expect(page.get_by_label(TEXT["question"])).to_have_value("A second one")
     assert len(engine.calls) == 1
     button(page, TEXT["stop"]).click()
     expect(button(page, TEXT["ask"])).to_be_enabled()
 
 
-def test_after_a_failure_the_page_is_ready_again(page, engine):
+def test_after_a_failure_the_page_is_ready_again_and_the_question_not_lost(page, engine):
+    engine.delay = 0.0
+    ask(page, "First")
+    done(page)
+    ask(page, "x" * 20_001)
+    expect(page.get_by_text("the limit is 20,000", exact=False)).to_be_visible()
+    expect(page.get_by_label(TEXT["question"])).to_have_value("x" * 20_001)
+    expect(page.locator(".asked")).to_have_text(["First"])
     engine.error = RuntimeError("internals")
     ask(page, "What is it?")
     expect(page.get_by_text(TEXT["failed"])).to_be_visible()
@@ -172,23 +267,27 @@ def test_after_a_failure_the_page_is_ready_again(page, engine):
 
 def test_what_a_model_writes_is_text_and_nothing_else(page, engine):
     ask(page, "<img src=x onerror=document.title='owned'> ${1+1} {{value}}")
-    expect(page.locator(".base .words")).to_contain_text("<img src=x onerror=document.title='owned'> ${1+1} {{value}}")
+    expect(words(page, "base")).to_contain_text("<img src=x onerror=document.title='owned'> ${1+1} {{value}}")
     assert page.title() == "Shelftalk"
 
 
-def test_what_changed_is_shown_on_demand_by_pointer_and_by_keyboard(page, engine):
-    why, wide = button(page, TEXT["changed"]), page.viewport_size["width"] > 720
-    expect(why).to_be_disabled()
-    ask(page, "What is it?")
-    expect(why).to_be_enabled()
-    assert engine.calls[-1][0] == "answer", "nothing is explained before somebody wants to know"
-    why.click()
+def test_what_changed_is_shown_of_any_turn_by_pointer_and_by_keyboard(page, engine):
+    wide = page.viewport_size["width"] > 720
+    engine.delay = 0.0
+    for place, question in enumerate(("What is it?", "And the oil?"), start=1):
+        ask(page, question)
+        done(page, place)
+    assert engine.calls[-1][0] == "converse", "nothing is explained before somebody wants to know"
+    page.locator(".past [data-event=select]").click()
     expect(page.locator(".changed")).to_contain_text("Fine-tuning made ")
+    expect(page.locator(".changed .about")).to_have_text("What is it?")
     assert engine.calls[-1] == ("explain", "What is it?", f"What is it? {engine.tuned}", True, 200)
+    page.locator(".live [data-event=select]").click()
+    expect(page.locator(".changed .about")).to_have_text("And the oil?")
+    assert engine.calls[-1] == ("explain", "And the oil?", f"And the oil? {engine.tuned}", True, 200, ["What is it?"])
     tokens, detail = page.locator("label.token"), page.locator(".detail:visible")
     expect(page.locator(".token.up").first).to_be_visible()
     expect(page.locator(".token.down").first).to_be_visible()
-    expect(why).to_be_disabled()
     # Wide, the most changed token's details stand there from the start; on a phone they would cover the text.
     expect(detail).to_have_count(1 if wide else 0)
     point_at(page, tokens.nth(3))
@@ -204,25 +303,26 @@ def test_what_changed_is_shown_on_demand_by_pointer_and_by_keyboard(page, engine
     expect(page.locator(".changed input:focus")).to_have_accessible_name(re.compile(r"before fine-tuning, .* The base’s own"))
     ask(page, "Another one")
     expect(page.locator(".changed")).to_have_count(0)
-    expect(why).to_be_enabled()
+    done(page, 3)
 
 
 def test_nothing_else_is_asked_while_an_answer_is_explained_and_stop_ends_that_too(page, engine):
+    engine.delay = 0.0
     ask(page, "What is it?")
-    expect(button(page, TEXT["changed"])).to_be_enabled()
+    done(page)
     engine.delay = 0.2
     button(page, TEXT["changed"]).click()
     expect(page.get_by_text(TEXT["changed_waiting"])).to_be_visible()
-    expect(button(page, TEXT["ask"])).to_be_disabled()
-    page.get_by_label(TEXT["question"]).press("Enter")
+    expect(button(page, TEXT["ask"])).to_be_hidden()
+    ask(page, "Another one")
     expect(page.get_by_text(TEXT["busy"])).to_be_visible()
     button(page, TEXT["stop"]).click()
     expect(page.get_by_text(TEXT["changed_waiting"])).to_have_count(0)
-    expect(button(page, TEXT["changed"])).to_be_enabled()
+    expect(button(page, TEXT["ask"])).to_be_enabled()
     engine.delay, engine.error = 0.0, RuntimeError("internals")
     button(page, TEXT["changed"]).click()
     expect(page.get_by_text(TEXT["failed"])).to_be_visible()
-    expect(button(page, TEXT["changed"])).to_be_enabled()
+    expect(button(page, TEXT["ask"])).to_be_enabled()
     expect(page.locator(".changed")).to_have_count(0)
 
 
