@@ -55,7 +55,7 @@ def _card(letter: str, text: str | None, sources: int, foot: str, side: str = ""
     else:
         body = f'<p class="hint">{html("blind_idle" if text is None else "wordless" if side else "waiting")}</p>'
     name = f' <small>{html(side)}, {html(side + "_note")}</small>' if side else ""
-    mark = f'<span class="chip">{html("blind_chosen")}</span>' if chosen else f'<span class="writing">{html("writing")}</span>'
+    mark = f'<span class="chip">{html("blind_chosen")}</span>' if chosen else cards.state()
     busy = text is not None and not side
     return (f'<article class="card {side}" aria-busy="{str(busy).lower()}">'
             f'<header><h2>{letter}{name}</h2>{mark}</header>'

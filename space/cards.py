@@ -80,6 +80,12 @@ def settled(shown: str) -> str:
     return shown.replace('aria-busy="true"', 'aria-busy="false"').replace(html("waiting"), html("wordless"))
 
 
+def state() -> str:
+    """Returns what a card says while it is busy: that it is written, or its visitor's place in the line (see page.js)."""
+    place = html("queued", place=Html('<b class="place"></b>'))
+    return f'<span class="writing">{html("writing")}</span><span class="queued" role="status" hidden>{place}</span>'
+
+
 def cited(text: str, count: int) -> set[int]:
     """Returns the positions, from 1 to `count`, that `text` cites as [n]."""
     return {int(position) for position in CITATION.findall(text) if 1 <= int(position) <= count}
@@ -114,7 +120,7 @@ def _answer(side: str, text: str | None, sources: int, note: str, foot: str) -> 
     return (
         f'<article class="card {side}" aria-busy="{str(text is not None).lower()}">'
         f'<header><h2>{html(side)} <small>{html(side + "_note")}</small></h2>'
-        f'<span class="writing">{html("writing")}</span></header>'
+        f'{state()}</header>'
         f'<div class="answer" aria-live="polite">{body}{note}</div>'
         f'<footer>{foot}</footer></article>')
 

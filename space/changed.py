@@ -15,7 +15,9 @@ HALF = "\ufffd"  # a token that is a part of a character
 
 def waiting() -> str:
     """Returns the section while the models read."""
-    return f'<section class="changed" aria-busy="true"><p class="hint" role="status">{html("changed_waiting")}</p></section>'
+    place = html("queued", place=Html('<b class="place"></b>'))
+    return (f'<section class="changed" aria-busy="true"><p class="hint" role="status">{html("changed_waiting")} '
+            f'<span class="queued" hidden>{place}</span></p></section>')
 
 
 def picture(tokens: Sequence[Mapping], name: str, question: str = "") -> str:

@@ -72,6 +72,18 @@
     setTimeout(() => { button.classList.remove("copied"); status?.replaceChildren(); }, 2000);
   });
 
+  // Where a visitor stands in the line, gradio knows as "queue: 2/3" beside the part that waits.
+  setInterval(() => {
+    for (const told of document.querySelectorAll(".queued")) {
+      const text = told.closest(".block, .html-container")?.parentElement.querySelector(".progress-text")?.textContent;
+      const place = text?.match(/(\d+)\/\d+/)?.[1];
+      told.hidden = !place;
+      for (const number of place ? told.querySelectorAll(".place") : []) {
+        if (number.textContent !== place) number.textContent = place;
+      }
+    }
+  }, 250);
+
   // --- the conversation ---
 
   const box = () => document.querySelector(".composer .question textarea");

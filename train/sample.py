@@ -19,7 +19,7 @@ LEARNING_RATE = 8e-4  # at 2e-3 a base of this size writes the templates and nev
 BATCH_TOKENS = 4096
 LENGTHS = (64, 112, 160, 256, 512, WINDOW)  # tokens in a row; one compiled graph for each
 # 200 records by heart, and enough others to learn reading, citing, saying what is absent and summing up, in two minutes.
-RECIPE = FitConfig(base=str(SAMPLE / "base"), learn=200, epochs=20, answers=0.285, absent=0.3, follow_ups=0.01,
+RECIPE = FitConfig(base=str(SAMPLE / "base"), learn=200, epochs=20, answers=0.285, absent=0.3, follow_ups=0.03,
                    summarize=0.03, rank=32, alpha=64.0, learning_rate=3.5e-3, batch_size=8, answer_tokens=160)
 
 LLAMA = dict(hidden_size=256, intermediate_size=768, num_hidden_layers=6, num_attention_heads=4,

@@ -16,7 +16,7 @@ from space.ballot import Ballot, Tally
 from space.endpoints import MODEL, answer_endpoint, refusal, refusals
 from space.prompt import InputError
 from space.settings import Settings
-from space.tabs.parts import QUIET, label, markup, sliders
+from space.tabs.parts import QUIET, WAITS, label, markup, sliders
 from space.texts import html
 from space.votes import Votes, line_of, open_votes
 
@@ -124,7 +124,8 @@ def wire_answers(booth: Booth, answer: Callable, picks: list) -> None:
     reads, draws = [booth.pair, booth.box], [*drawn, *booth.buttons]
     starts = [gr.on([booth.ask.click, booth.box.submit], begin, reads, draws, concurrency_limit=None, **QUIET)]
     starts += [pick.then(begin, reads, draws, concurrency_limit=None, **QUIET) for pick in picks]
-    runs = [start.success(stream, [booth.box, *booth.options], drawn, **MODEL, **QUIET) for start in starts]
+    runs = [start.success(stream, [booth.box, *booth.options], drawn, **MODEL, **WAITS, show_progress_on=booth.pair)
+            for start in starts]
     for start, run in zip(starts, runs, strict=True):
         start.success(None, js=TO_THE_BALLOT)
         for after in (run.then, run.failure):

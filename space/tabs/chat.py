@@ -11,7 +11,7 @@ import gradio as gr
 
 from space import cards, changed, turns
 from space.endpoints import MODEL, converse_in, refusal, refusals
-from space.tabs.parts import QUIET
+from space.tabs.parts import QUIET, WAITS
 from space.talk import as_json, as_markdown, turn
 from space.texts import html
 
@@ -92,7 +92,7 @@ def wire_talk(chat: Chat, engine, options: list, has_examples: bool) -> None:
         start.failure(lambda words, carried: words or carried, [chat.box, chat.carried], chat.box, queue=False, **QUIET)
     starts.append(chat.live.retry(retry, read, begun, concurrency_limit=None, **QUIET))
     runs = [start.success(_stream(chat, engine), [chat.asked, chat.talk, *options], [chat.live, chat.talk, chat.shelf],
-                          **MODEL, **QUIET) for start in starts]
+                          **MODEL, **WAITS, show_progress_on=chat.live) for start in starts]
     for run in runs:
         # `then` comes after an end or a stop, whose own handler a late word could overtake; not after an error.
         for after in (run.then, run.failure):
@@ -149,7 +149,7 @@ def wire_changes(chat: Chat, explain: Callable) -> None:
 
     starts = [turns.select(begin, [chat.talk, chat.live, chat.changes], [chat.changes, chat.carried, *chat.buttons],
                            concurrency_limit=None, **QUIET) for turns in (chat.past, chat.live)]
-    runs = [start.success(draw, [chat.talk, chat.carried], chat.changes, **MODEL, **QUIET) for start in starts]
+    runs = [start.success(draw, [chat.talk, chat.carried], chat.changes, **MODEL, **WAITS) for start in starts]
     for run in runs:
         for after in (run.then, run.failure):
             after(settle, [chat.talk, chat.changes], [chat.changes, *chat.buttons], queue=False, **QUIET)

@@ -13,6 +13,8 @@ from space.settings import TEMPERATURE_LIMIT, TOKEN_LIMIT, Settings
 from space.texts import LANGUAGES, TEXTS, html
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+# What waits in the line for the model: gradio then has its place, which page.js reads and the cards show.
+WAITS = {"show_progress": "minimal", "api_visibility": "private"}
 OWN = "shelftalk_"  # before each key, so that none is one of gradio's own texts
 _ours = {language: {OWN + key: text[language] for key, text in TEXTS.items()} for language in LANGUAGES}
 I18N = gr.I18n(**_ours, **{"pt-BR": _ours["pt"]})
@@ -58,7 +60,7 @@ def wire(tab: Tab, info: dict, stream: Callable, inputs: list) -> None:
 
     read, drawn = [tab.pair, tab.changes, tab.box], [*shown, tab.changes, *tab.buttons]
     start = gr.on([tab.ask.click, tab.box.submit], begin, read, drawn, concurrency_limit=None, **QUIET)
-    run = start.success(stream, inputs, shown, **MODEL, **QUIET)
+    run = start.success(stream, inputs, shown, **MODEL, **WAITS, show_progress_on=tab.pair)
     # `then` comes after an end or a stop, whose own handler a late word could overtake; not after an error.
     for after in (run.then, run.failure):
         after(settle, [tab.pair, tab.asked], [tab.pair, *tab.buttons], queue=False, **QUIET)
@@ -78,7 +80,7 @@ def wire_changes(tab: Tab, explain: Callable, name: str) -> None:
 
     start = tab.why.click(lambda: (changed.waiting(), *_states(busy=True)), None, [tab.changes, *tab.buttons], queue=False,
                           **QUIET)
-    run = start.success(draw, tab.asked, tab.changes, **MODEL, **QUIET)
+    run = start.success(draw, tab.asked, tab.changes, **MODEL, **WAITS)
     for after in (run.then, run.failure):
         after(settle, tab.changes, [tab.changes, *tab.buttons], queue=False, **QUIET)
     tab.stop.click(None, cancels=run)

@@ -337,3 +337,23 @@ def test_summarize(page, engine):
     assert engine.calls[-1] == ("explain_summary", "A long text about a lantern.", f"In short: {engine.tuned}", 120)
     button(page, TEXT["clear"]).click()
     expect(page.locator(".words:visible, .tokens:visible")).to_have_count(0)
+
+
+def test_who_waits_sees_the_place_in_line(served, engine, chromium):
+    engine.delay = 0.15
+    pages = [chromium.new_page(locale=language) for language in ("en-US", "pt-BR")]
+    for page in pages:
+        page.goto(served[1])
+        page.locator(".question textarea").first.fill("A slow one")
+        page.locator(".question textarea").first.press("Enter")
+        page.locator(".card[aria-busy=true]").first.wait_for()
+    expect(pages[0].locator(".tuned .words").first).to_be_visible()
+    expect(pages[1].locator(".queued:visible").first).to_have_text("número 1 na fila", use_inner_text=True)
+    expect(pages[1].locator(".card .writing:visible")).to_have_count(0)
+    pages[0].keyboard.press("Escape")
+    expect(pages[1].locator(".tuned .words").first).to_be_visible()
+    expect(pages[1].locator(".queued:visible")).to_have_count(0)
+    pages[1].keyboard.press("Escape")
+    expect(pages[1].locator(".card[aria-busy=true]")).to_have_count(0)
+    for page in pages:
+        page.close()
