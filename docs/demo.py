@@ -19,6 +19,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from space.prompt import language
 from space.sources import Catalogue
 from space.texts import words
 
@@ -39,7 +40,7 @@ class Film:
         self.session.on("Page.screencastFrame", self._keep)
 
     def __enter__(self) -> Film:
-        self.session.send("Page.startScreencast", {"format": "png", "everyNthFrame": 6})
+        self.session.send("Page.startScreencast", {"format": "png", "everyNthFrame": 2})
         return self
 
     def __exit__(self, *_) -> None:
@@ -117,7 +118,9 @@ def change(page: Page) -> None:
     show(page, ".changed .reading")
     tokens = page.locator(".changed label.token:visible")
     for place in range(0, min(tokens.count(), 16), 3):
-        tokens.nth(place).hover()
+        # The middle of a token's first line: the middle of a whole one, on two lines, may be its neighbour's.
+        page.mouse.move(*tokens.nth(place).evaluate(
+            "token => { const line = token.getClientRects()[0]; return [line.x + line.width / 2, line.y + line.height / 2]; }"))
         page.wait_for_timeout(450)
 
 
@@ -127,6 +130,7 @@ def vote(page: Page, question: str) -> None:
     page.locator(".question textarea:visible").press_sequentially(question, delay=45)
     press(page, "blind_ask")
     answered(page)
+    show(page, ".ballot .votes")
     second = "[1]" in page.locator(".ballot .card:visible").nth(1).inner_text()
     press(page, "blind_b" if second else "blind_a")
     page.locator(".ballot .chip:visible").first.wait_for()
@@ -171,11 +175,13 @@ def main() -> int:
     if not Path(CHROMIUM).exists():
         print(f"demo: there is no {CHROMIUM}; on Debian, apt-get install chromium", file=sys.stderr)
         return 1
-    titles = Catalogue.open(ROOT / "space" / "sample" / "catalogue").titles(4)
+    catalogue = Catalogue.open(ROOT / "space" / "sample" / "catalogue")
+    english, portuguese = ([title for title in catalogue.titles(40)
+                            if language(catalogue.search(title, 1)[0]["content"]) == code] for code in ("en", "pt"))
     with served() as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        film = record(browser.new_page(viewport=SIZE), url, titles)
-        photograph(browser, url, titles[3])
+        film = record(browser.new_page(viewport=SIZE), url, english)
+        photograph(browser, url, portuguese[0])
         browser.close()
     size = film.save(FILM)
     print(f"demo: {FILM.relative_to(ROOT)}, {len(film.frames)} frames, {film.frames[-1][0] - film.frames[0][0]:.0f} s, "

@@ -55,7 +55,7 @@ def header(tabs: Sequence[str] = ()) -> str:
             '<span class="pt" lang="en">English</span></button></header>')
 
 
-def pair(info: Mapping, base: str | None = None, tuned: str | None = None, sources: int = 0,
+def pair(info: Mapping, base: str | None = None, tuned: str | None = None, sources: int = 0, *,
          notes: tuple[str, str] = ("", ""), feet: Sequence[str] | None = None) -> str:
     """Returns the two answer cards, side by side: idle where no text is given, and else still being written.
 

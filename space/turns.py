@@ -16,7 +16,7 @@ def turn(info: Mapping, turn: Mapping, place: int, *, writing: bool = False, las
     `place` counts the turns from 0. The `last` one can be asked again or edited; its records stand outside, see shelf().
     """
     shown = cards.pair(info, turn["base"], turn["tuned"], len(turn["sources"]),
-                       [_foot(turn["figures"][column], bool(turn[column]) and not writing) for column in COLUMNS])
+                       feet=[_foot(turn["figures"][column], bool(turn[column]) and not writing) for column in COLUMNS])
     below = _note(turn["figures"]) + (_acts(turn, place, last) if not writing else "")
     return (f'<section class="turn" data-turn="{place}" data-asked="{escape(turn["question"])}">'
             f'<h2 class="asked" dir="auto">{escape(turn["question"])}</h2>{shown if writing else cards.settled(shown)}'

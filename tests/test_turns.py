@@ -29,6 +29,8 @@ def test_figures_and_what_was_special_stand_small_below():
     plain = said("What?", "a", "b")
     plain["figures"] |= {"base": {"tokens": 84, "seconds": 4.0}, "tuned": {"tokens": 1200, "seconds": 60.0}}
     html = shown(turns.turn(INFO, plain, 0))
+    feet = [shown(foot.split("</footer>")[0]) for foot in turns.turn(INFO, plain, 0).split("<footer>")[1:]]
+    assert feet[0].startswith("84 tokens · 21.0/s") and feet[1].startswith("1,200 tokens"), "in the foot, where the model was"
     assert "84 tokens · 21.0/s · 4.0 s" in html and "1,200 tokens" in html and "seed" not in html
     drawn = said("What?", "a", "b", temperature=0.7, seed=12345, left_out=2, again=True)
     html = shown(turns.turn(INFO, drawn, 0))
