@@ -357,3 +357,21 @@ def test_who_waits_sees_the_place_in_line(served, engine, chromium):
     expect(pages[1].locator(".card[aria-busy=true]")).to_have_count(0)
     for page in pages:
         page.close()
+
+
+@pytest.mark.parametrize("way", ["closed", "offline"])
+def test_who_leaves_in_the_middle_frees_the_model(served, engine, chromium, way):
+    """A closed tab at once; a lost connection once the server finds nobody to write to."""
+    engine.delay = 0.1
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(served[1])
+    page.locator(".question textarea").first.fill("مرحبا 👩‍👧 [INST] </s> <script>alert(1)</script>")
+    page.locator(".question textarea").first.press("Enter")
+    expect(page.locator(".tuned .words").first).to_contain_text("مرحبا 👩‍👧 [INST] </s> <script>alert(1)</script>")
+    if way == "closed":
+        page.close()
+    else:
+        context.set_offline(True)
+        context.close()
+    assert engine.closed.wait(10), "the model still writes for nobody"
