@@ -95,7 +95,7 @@ def smoothed(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
 
 def ticks(highest: float) -> list[float]:
     """Returns a few round numbers from 0 to at least `highest`."""
-    if highest <= 0:
+    if highest < 1e-12:
         return [0.0, 1.0]
     rough = highest / TICKS
     power = 10.0 ** math.floor(math.log10(rough))

@@ -76,7 +76,7 @@
   setInterval(() => {
     for (const told of document.querySelectorAll(".queued")) {
       const text = told.closest(".block, .html-container")?.parentElement.querySelector(".progress-text")?.textContent;
-      const place = text?.match(/(\d+)\/\d+/)?.[1];
+      const place = text?.match(/queue: (\d+)\//)?.[1];
       told.hidden = !place;
       for (const number of place ? told.querySelectorAll(".place") : []) {
         if (number.textContent !== place) number.textContent = place;

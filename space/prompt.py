@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
 import json
 import re
@@ -219,9 +220,11 @@ def fit_prompt(tokenizer, wording: Wording, task: str, text: str, context: Seque
         over = len(ids(text, (), ())) - room
     if over > 0:
         raise InputError("window_question", over=over)
-    while history and len(ids(text, context[:1], history)) > room:
-        del history[:2]
-        dropped += 2
+    # A shorter history is a shorter prompt, so how much of it must go is found by halves: a talk may be long.
+    oldest = 2 * bisect.bisect_left(range(0, len(history) + 1, 2), True,
+                                    key=lambda start: len(ids(text, context[:1], history[start:])) <= room)
+    dropped += len(history[:oldest])
+    del history[:oldest]
     while context and (over := len(ids(text, context, history)) - room) > 0:
         content = context[-1]["content"]
         shorter = _shorten(tokenizer, content, over)

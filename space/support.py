@@ -16,7 +16,8 @@ GAIN = 2  # telling words that each sentence but the first must add
 SHORT_LINE = 50  # characters; a line that ends before is no line that was wrapped
 
 Span = tuple[int, int]  # of a text: its first character and the one after its last
-END = re.compile(r"[.!?…؟۔।]+[\"'”’»)\]]*(?=\s|$)|[。！？]+[」』”’)]*|\n")
+# Possessive, and begun where a run of them begins: a page of dots would be read from each of its dots otherwise.
+END = re.compile(r"(?<![.!?…؟۔।])[.!?…؟۔।]++[\"'”’»)\]]*+(?=\s|$)|[。！？]+[」』”’)]*|\n")
 NEXT = re.compile(r"\s*[\"'“‘«(\[¿¡]*(\S?)")
 ITEM = re.compile(r"\s*(?:[-*•–—·]|\d{1,3}[.)])[ \t]")
 LAST_WORD = re.compile(r"[\w.]+$")

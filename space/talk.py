@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -105,12 +106,16 @@ def _foot(figures: Mapping, column: str, say: Callable[..., str]) -> str:
 
 def _line(text: str) -> str:
     """Returns text for one line of Markdown, in which none of its marks does anything."""
-    line = " ".join(text.split())[:120]
-    return _unmarked("".join(f"\\{char}" if char in "\\`*_[]#|!" else char for char in line))
+    return _unmarked(_harmless(" ".join(text.split())[:120]))
 
 
 def _quoted(text: str, indent: str = "") -> str:
-    return "\n".join(f"{indent}> {line}" for line in _unmarked(text).splitlines() or [""])
+    return "\n".join(f"{indent}> {_unmarked(_harmless(line))}" for line in text.splitlines() or [""])
+
+
+def _harmless(line: str) -> str:
+    """Returns a line of Markdown in which no mark makes a heading, a list, a link, a picture or code."""
+    return re.sub(r"^(\s*)([-+=>])", r"\1\\\2", re.sub(r"([\\`*_\[\]#|!~])", r"\\\1", line))
 
 
 def _unmarked(text: str) -> str:

@@ -1,8 +1,12 @@
 """space/talk.py: the turns of a conversation, prompts that agree, and what one can keep of it."""
 
 import json
+import re
+
+import pytest
 
 from space.prompt import fit_prompt
+from space.tabs import chat
 from space.talk import Step, as_json, as_markdown, figures, fit_both, history, turn
 from space.wording import Wording
 from tests.fake_engine import INFO, RECORDS
@@ -51,3 +55,14 @@ def test_a_conversation_can_be_kept_as_markdown_in_either_language():
     assert len(headings) == 1 + 2 * 3 + 1 and "# no heading" not in text.splitlines()
     assert "0 tokens in 0.0 s, temperature 0.7, seed 5" in text and INFO["adapter"] in text
     assert "semente 5" in as_markdown(talk, INFO, "pt")
+
+
+@pytest.mark.parametrize("words", ["# Big", "---", "![x](http://elsewhere)", "> deeper", "- item", "===", "`code`"])
+def test_what_was_said_does_nothing_in_markdown(words):
+    quoted = [line.removeprefix("> ") for line in as_markdown([said("What?", f"so\n{words}", "b")], INFO, "en").splitlines()
+              if line.startswith("> ")]
+    assert quoted[2].startswith("\\") and re.sub(r"\\(.)", r"\1", quoted[2]) == words
+
+
+def test_a_page_in_a_language_that_is_not_ours_keeps_its_conversation_in_english():
+    assert [chat._written(language) for language in ("de-DE", "en", "pt-BR", "pt", "")] == ["en", "en", "pt", "pt", "en"]

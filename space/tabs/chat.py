@@ -72,15 +72,15 @@ def wire_talk(chat: Chat, engine, options: list, has_examples: bool) -> None:
         return _begun(chat, words, talk, talk[:-1] if editing else talk, again=False)
 
     def retry(talk, live, changes):
-        if cards.is_writing(live + changes) or not talk:
+        if cards.is_writing(live + changes):
             raise refusal("busy", html)
-        return _begun(chat, talk[-1]["question"], talk, talk[:-1], again=True)
+        return _begun(chat, _last(talk)["question"], talk, talk[:-1], again=True)
 
     def settle(asked, talk, words):
-        # A question that never came to its models goes back to where it was written.
-        lost = asked and not (talk and talk[-1].get("key") == asked["key"])
-        return (*chat.drawn(talk), asked["question"] if lost and not words else gr.skip(),
-                gr.Dataset(visible=has_examples and not talk), *_states(talk=talk))
+        # A question that never came to its models goes back to where it was written, there to be edited if it was.
+        lost = asked and not asked["again"] and not (talk and talk[-1].get("key") == asked["key"]) and not words
+        return (*chat.drawn(talk), turns.editing() if lost and asked["place"] < len(talk) else gr.skip(),
+                asked["question"] if lost else gr.skip(), gr.Dataset(visible=has_examples and not talk), *_states(talk=talk))
 
     read, drawn = [chat.talk, chat.live, chat.changes], [chat.past, chat.live, chat.shelf]
     taken = gr.on([chat.ask.click, chat.box.submit], None, chat.box, [chat.carried, chat.box], js=TAKE, **QUIET)
@@ -96,13 +96,21 @@ def wire_talk(chat: Chat, engine, options: list, has_examples: bool) -> None:
     for run in runs:
         # `then` comes after an end or a stop, whose own handler a late word could overtake; not after an error.
         for after in (run.then, run.failure):
-            after(settle, [chat.asked, chat.talk, chat.box], [*drawn, chat.box, chat.examples, *chat.buttons], queue=False,
-                  **QUIET)
+            after(settle, [chat.asked, chat.talk, chat.box], [*drawn, chat.note, chat.box, chat.examples, *chat.buttons],
+                  queue=False, **QUIET)
     chat.stop.click(None, cancels=runs)
-    chat.live.edit(lambda talk: (talk[-1]["question"], turns.editing()), chat.talk, [chat.box, chat.note], queue=False, **QUIET)
+    chat.live.edit(lambda talk: (_last(talk)["question"], turns.editing()), chat.talk, [chat.box, chat.note], queue=False,
+                   **QUIET)
     chat.note.undo(lambda: ("", ""), None, [chat.box, chat.note], queue=False, **QUIET)
     chat.clear.click(lambda: (*chat.drawn([]), "", "", None, gr.Dataset(visible=has_examples), *_states(), "", []), None,
                      [*begun, chat.box, chat.talk], queue=False, **QUIET)
+
+
+def _last(talk: list[dict]) -> dict:
+    """Returns the last turn; a page that was open while the server started anew shows some that it no longer has."""
+    if not talk:
+        raise refusal("chat_gone", html)
+    return talk[-1]
 
 
 def _begun(chat: Chat, question: str, talk: list[dict], before: list[dict], again: bool) -> tuple:
@@ -136,20 +144,22 @@ def wire_changes(chat: Chat, explain: Callable) -> None:
     def begin(talk, live, changes, event: gr.EventData):
         if cards.is_writing(live + changes):
             raise refusal("busy", html)
-        return changed.waiting(), str(min(int(event.turn), len(talk) - 1)), *_states(busy=True)
+        _last(talk)
+        return changed.waiting(), max(0, min(int(event.turn), len(talk) - 1)), *_states(busy=True)
 
     def draw(talk, place):
-        this = talk[int(place)]
+        this = talk[place]
         with refusals(html):
-            tokens = explain(this["question"], this["tuned"], this["use_sources"], this["max_new_tokens"], talk[:int(place)])
+            tokens = explain(this["question"], this["tuned"], this["use_sources"], this["max_new_tokens"], talk[:place])
         return changed.picture(tokens, "of-an-answer", this["question"])
 
     def settle(talk, changes):
         return "" if cards.is_writing(changes) else gr.skip(), *_states(talk=talk)
 
-    starts = [turns.select(begin, [chat.talk, chat.live, chat.changes], [chat.changes, chat.carried, *chat.buttons],
+    place = gr.State()
+    starts = [turns.select(begin, [chat.talk, chat.live, chat.changes], [chat.changes, place, *chat.buttons],
                            concurrency_limit=None, **QUIET) for turns in (chat.past, chat.live)]
-    runs = [start.success(draw, [chat.talk, chat.carried], chat.changes, **MODEL, **WAITS) for start in starts]
+    runs = [start.success(draw, [chat.talk, place], chat.changes, **MODEL, **WAITS) for start in starts]
     for run in runs:
         for after in (run.then, run.failure):
             after(settle, [chat.talk, chat.changes], [chat.changes, *chat.buttons], queue=False, **QUIET)
@@ -158,11 +168,18 @@ def wire_changes(chat: Chat, explain: Callable) -> None:
 
 def wire_export(chat: Chat) -> None:
     """Connects the two ways to keep a conversation: it is sent to the browser, which makes the file."""
+    file = gr.Textbox(visible="hidden", elem_classes="carried")
     for button, write, kind, name in (
-            (chat.markdown, lambda talk, language: as_markdown(talk, chat.info, language[:2]), "text/markdown", "shelftalk.md"),
+            (chat.markdown, lambda talk, language: as_markdown(talk, chat.info, _written(language)), "text/markdown",
+             "shelftalk.md"),
             (chat.json, lambda talk, _: as_json(talk, chat.info), "application/json", "shelftalk.json")):
-        made = button.click(write, [chat.talk, chat.carried], chat.carried, js=LANGUAGE, queue=False, **QUIET)
-        made.success(None, chat.carried, chat.carried, js=SAVE % (kind, name), **QUIET)
+        made = button.click(write, [chat.talk, file], file, js=LANGUAGE, queue=False, **QUIET)
+        made.success(None, file, file, js=SAVE % (kind, name), **QUIET)
+
+
+def _written(language: str) -> str:
+    """Returns the language of a file for a page in this one: gradio names a browser's own, whatever it is."""
+    return "pt" if language.startswith("pt") else "en"
 
 
 def _states(busy: bool = False, talk: list | None = None) -> tuple[gr.Button, ...]:

@@ -16,7 +16,8 @@ DROPS = {"blank": "drop_blank", "broken": "drop_broken", "oversized": "drop_over
          "no_content": "drop_no_content", "junk": "drop_junk", "too_short": "drop_too_short",
          "duplicate_title": "drop_duplicate_title", "boilerplate": "drop_boilerplate",
          "duplicate_content": "drop_duplicate_content", "not_sampled": "drop_not_sampled"}
-LIMITS = re.compile(r"^#+ *[^\n]*\b(?:limits|limitations|limitações|limites)\b[^\n]*\n(.*?)(?=^#+ |\Z)", re.I | re.M | re.S)
+LIMITS = re.compile(r"^#{1,6} [^\n]*\b(?:limits|limitations|limitações|limites)\b[^\n]*\n(.*?)(?=^#{1,6} |\Z)",
+                    re.I | re.M | re.S)
 LICENCE = re.compile(r"\A---\n(?:(?!---\n).*\n)*?license: *([\w.\- ]{1,40})\n")
 Terms = Iterator[tuple[str, Html]]  # (the key of what it is, HTML)
 
@@ -154,7 +155,7 @@ def _limits(card: str) -> str:
     named = f'<dt>{html("made_licence")}</dt><dd>{_short(licence[1])}</dd>' if licence else ""
     own = LIMITS.search(card)
     words = text(" ".join(own[1].split()), 2_000) if own else ""
-    quoted = (f'<details><summary>{html("limits_card")}</summary><p lang="en" dir="auto">{escape(words)}</p></details>'
+    quoted = (f'<details><summary>{html("limits_card")}</summary><p dir="auto">{escape(words)}</p></details>'
               if words else "")
     lines = "".join(f"<li>{html(key)}</li>"
                     for key in ("limit_facts", "limit_old", "limit_scores", "limit_base", "limit_people"))

@@ -17,7 +17,7 @@ from space.texts import html
 
 def summarize_tab(engine, info: dict, settings: Settings) -> None:
     def stream(text, max_new_tokens, temperature):
-        cuts, source, base, tuned = [0], plain(text), "", ""
+        cuts, source, base, tuned = [0], "", "", ""
 
         def notify(key, **values):
             cuts.append(values.get("cut", 0))
@@ -28,6 +28,7 @@ def summarize_tab(engine, info: dict, settings: Settings) -> None:
 
         with closing(summarize_endpoint(engine, settings, html, notify)(text, max_new_tokens, temperature)) as summaries:
             for base, tuned in summaries:
+                source = source or plain(text)
                 asked = (text, tuned, int(max_new_tokens)) if tuned else None
                 yield drawn(base, tuned), asked, gr.skip()
         shown, section = marked.marked(source, len(source) - cuts[-1], base, tuned)

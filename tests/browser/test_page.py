@@ -177,6 +177,10 @@ def test_an_answer_again_and_a_question_edited_take_the_place_of_the_last(page, 
     expect(page.get_by_label(TEXT["question"])).to_have_value("")
     button(page, TEXT["chat_edit"]).click()
     expect(page.get_by_label(TEXT["question"])).to_have_value("Secnod")
+    ask(page, "x" * 20_001)
+    expect(page.get_by_text("This question has 20,001 characters", exact=False).first).to_be_visible()
+    expect(page.get_by_label(TEXT["question"])).to_have_value("x" * 20_001)
+    expect(page.locator(".note .hint")).to_have_count(1)  # it is still that question which is edited
     ask(page, "Second")
     expect(page.locator(".live .asked")).to_have_text("Second")
     done(page, 2)
@@ -337,6 +341,20 @@ def test_summarize(page, engine):
     assert engine.calls[-1] == ("explain_summary", "A long text about a lantern.", f"In short: {engine.tuned}", 120)
     button(page, TEXT["clear"]).click()
     expect(page.locator(".words:visible, .tokens:visible")).to_have_count(0)
+
+
+def test_nobody_waits_in_a_line_of_one(page, engine):
+    """Gradio's own estimate of the time, which comes with the second explanation, is no place in a line."""
+    ask(page, "What is it?")
+    done(page, 1)
+    page.evaluate("""() => { window.lines = 0;
+        setInterval(() => { lines += document.querySelectorAll(".queued:not([hidden])").length; }, 50); }""")
+    engine.delay = 0.1
+    for _ in range(2):
+        button(page, TEXT["changed"]).click()
+        expect(page.locator(".changed[aria-busy=true]")).to_have_count(1)
+        expect(page.locator(".changed .tokens")).to_be_visible()
+    assert page.evaluate("lines") == 0
 
 
 def test_who_waits_sees_the_place_in_line(served, engine, chromium):
