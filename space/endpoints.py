@@ -146,7 +146,8 @@ def refusals(say: Say = words) -> Iterator[None]:
 
 def refusal(key: str, say: Say = words, **values) -> gr.Error:
     """Returns the error that the asker sees: a text of space/texts.py, in the words of `say`."""
-    return gr.Error(say(key, **values), title=NAME, print_exception=False)
+    # On the page gradio's title would be English; to a program it would only be more words.
+    return gr.Error(say(key, **values), print_exception=False, **({} if say is words else {"title": NAME}))
 
 
 def notices(say: Say) -> Callable[..., None]:

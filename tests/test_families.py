@@ -85,7 +85,7 @@ def test_each_row_is_its_model_alone_token_for_token(made, kind, precision):
         with peft.disable_adapter():
             assert same(base, alone(peft, pair, prompt))
         assert same(tuned, alone(peft, pair, prompt))
-        assert base != tuned and len({*base, *tuned}) > 3
+        assert base != tuned and len({*base, *tuned}) >= 3
 
 
 @pytest.mark.parametrize("kind", KINDS)

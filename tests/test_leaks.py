@@ -1,5 +1,7 @@
 """No leak: one that is planted is found, however it is spelled, and evaluation stops before anything is scored."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from space.sources import Catalogue
@@ -74,6 +76,7 @@ class FakePair:
     """Stands for a base, a tokenizer and a pair."""
 
     window, tokenizer, wording = 512, None, None
+    config = SimpleNamespace(is_encoder_decoder=False)
 
     def __iter__(self):
         return iter((self, self))

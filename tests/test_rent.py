@@ -53,7 +53,7 @@ def test_the_job_is_what_was_asked_for_and_the_token_only_its_secret(shop, capsy
     assert "hf jobs logs job1" in said.out
     assert shop.token not in said.out + said.err + json.dumps(job["command"]) + json.dumps(job["environment"])
     assert set(code.files) == {".gitattributes", *code_files()}
-    assert not any(path.startswith(("tests", "bench", "space/sample", "runs")) for path in code.files)
+    assert not any(path.startswith(("tests", "bench", "space/sample/", "runs")) for path in code.files)
     assert rent(shop) == 0 and len(code.commits) == 2, "the same code was sent twice"
 
 
