@@ -16,6 +16,7 @@ from bench.figures import ROOT, Figure, Options, Outcome
 from bench.startup import SAMPLE, need_sample
 from space.base import load_base, load_tokenizer
 from space.decode import complete
+from space.families import parts
 from space.pair import load_pair
 from train import qlora
 from train.catalogue import prepare
@@ -61,9 +62,8 @@ def recall(run: Path, config: FitConfig) -> dict:
     pair = load_pair(config.base, str(run / "adapter"), precision=config.precision)
     examples = load_examples(run, config, pair.tokenizer, pair.window, pair.wording)
     items = examples.sets(ASKED)["seen"]
-    rows = examples.encoded(items)
-    prompts = [[token for token, label in zip(row["input_ids"], row["labels"], strict=True) if label < 0] for row in rows]
-    longest = max(sum(label >= 0 for label in row["labels"]) for row in rows)
+    rows = [parts(row) for row in examples.encoded(items)]
+    prompts, longest = [prompt for prompt, _ in rows], max(len(answer) for _, answer in rows)
     said = [answer for start in range(0, len(prompts), BATCH)
             for answer in complete(pair, prompts[start:start + BATCH], longest + MARGIN, tuned=True)]
     scores = Rouge().compute(predictions=said, references=[item.answer for item in items])["rougeL"]

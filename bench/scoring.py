@@ -13,6 +13,7 @@ from peft import PeftModel
 from bench.figures import Figure, Options, Outcome
 from bench.startup import SAMPLE, need_sample
 from space.base import load_base
+from space.families import parts
 from space.pair import load_pair
 from train import evaluate
 from train.catalogue import prepare
@@ -55,7 +56,7 @@ def measure(options: Options) -> Outcome:
 
 def _jobs(examples, chosen) -> list[dict]:
     rows = [row for row in examples.encoded(chosen) if row]
-    longest = max(sum(label >= 0 for label in row["labels"]) for row in rows)
+    longest = max(len(parts(row)[1]) for row in rows)
     return [{"set": "", "uid": "", "fingerprint": "", "row": row, "longest": longest} for row in rows]
 
 
@@ -79,7 +80,7 @@ def _one_at_a_time(config: FitConfig, examples, sets: dict[str, list]) -> dict[s
 
 def _one(model, job: dict) -> None:
     ids, labels = job["row"]["input_ids"], job["row"]["labels"]
-    prompt = torch.tensor([[token for token, label in zip(ids, labels, strict=True) if label < 0]])
+    prompt = torch.tensor([parts(job["row"])[0]])
     model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), do_sample=False,
                    max_new_tokens=job["longest"] + evaluate.MARGIN)
     model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels]))

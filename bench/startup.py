@@ -25,6 +25,9 @@ from bench.figures import ROOT, Figure, Options, Outcome, Skipped
 STARTS = 3  # of each kind
 PATIENCE = 300  # seconds until a start counts as failed
 SAMPLE = ROOT / "space" / "sample"
+# The app's variables, beside PORT and MAX_*: what the caller's shell sets of them is nothing to a measurement.
+OWN = {"BASE_MODEL", "BASE_REVISION", "ADAPTER", "ADAPTER_REVISION", "CATALOGUE", "CATALOGUE_REVISION", "PRECISION",
+       "VOTES_DIR", "VOTES_REPO", "QUEUE_SIZE"}
 
 
 @dataclass(frozen=True)
@@ -97,15 +100,19 @@ def forget() -> None:
                     os.close(handle)
 
 
+def surroundings() -> dict[str, str]:
+    """Returns the caller's environment without what the app reads of it."""
+    return {name: value for name, value in os.environ.items() if name not in OWN and not name.startswith("MAX_")}
+
+
 @contextlib.contextmanager
 def running_app(environment: Mapping[str, str]) -> Iterator[Started]:
     """Runs app.py on a free port of loopback and yields it once it answers; stops it afterwards."""
     port = free_port()
-    kept = {name: value for name, value in os.environ.items() if name not in ("BASE_MODEL", "ADAPTER", "CATALOGUE")}
     quiet = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "PORT": str(port)}
     with tempfile.TemporaryFile() as log:
         begun = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=kept | quiet | dict(environment),
+        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=surroundings() | quiet | dict(environment),
                                    stdout=log, stderr=subprocess.STDOUT)
         try:
             url = f"http://127.0.0.1:{port}/"

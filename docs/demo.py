@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import io
-import os
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from bench.startup import running_app
 from space.prompt import language
 from space.sources import Catalogue
 from space.texts import words
@@ -57,26 +50,6 @@ class Film:
         images[0].save(path, "WEBP", save_all=True, append_images=images[1:], duration=[*lasts, 3000], loop=0, quality=50,
                        method=4, kmax=80)
         return path.stat().st_size
-
-
-@contextlib.contextmanager
-def served() -> Iterator[str]:
-    """Runs app.py with the embedded sample on a free port of loopback and yields its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    own = {name: value for name, value in os.environ.items() if name not in ("BASE_MODEL", "ADAPTER", "CATALOGUE", "VOTES_DIR")}
-    process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=own | {"PORT": str(port)}, stdout=subprocess.DEVNULL)
-    try:
-        until = time.monotonic() + 300
-        while process.poll() is None and time.monotonic() < until:
-            with contextlib.suppress(urllib.error.URLError, OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/"):
-                break
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
 
 
 def press(page: Page, key: str) -> None:
@@ -178,10 +151,10 @@ def main() -> int:
     catalogue = Catalogue.open(ROOT / "space" / "sample" / "catalogue")
     english, portuguese = ([title for title in catalogue.titles(40)
                             if language(catalogue.search(title, 1)[0]["content"]) == code] for code in ("en", "pt"))
-    with served() as url, sync_playwright() as playwright:
+    with running_app({}) as app, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        film = record(browser.new_page(viewport=SIZE), url, english)
-        photograph(browser, url, portuguese[0])
+        film = record(browser.new_page(viewport=SIZE), app.url, english)
+        photograph(browser, app.url, portuguese[0])
         browser.close()
     size = film.save(FILM)
     print(f"demo: {FILM.relative_to(ROOT)}, {len(film.frames)} frames, {film.frames[-1][0] - film.frames[0][0]:.0f} s, "

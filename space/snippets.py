@@ -97,7 +97,6 @@ print(tokenizer.decode(said, skip_special_tokens=True))"""
 
 def vllm(base: Place, adapter: Place, rank: int) -> str:
     """Returns the shell's commands that serve base and adapter with vLLM."""
-    room = next((room for room in RANKS if room >= rank), RANKS[-1])
     commit = f" --revision {shlex.quote(base.revision)}" if base.revision else ""
     if adapter.on_hub:
         got = f"$(hf download {shlex.quote(adapter.name)} --revision {shlex.quote(adapter.revision)} --quiet)"
@@ -105,8 +104,13 @@ def vllm(base: Place, adapter: Place, rank: int) -> str:
         got = shlex.quote(adapter.name)
     return f"""ADAPTER={got}
 vllm serve {shlex.quote(base.name)}{commit} \\
-  --enable-lora --max-lora-rank {room} --lora-modules tuned=$ADAPTER \\
+  --enable-lora --max-lora-rank {room(rank)} --lora-modules tuned=$ADAPTER \\
   --chat-template $ADAPTER/chat_template.jinja"""
+
+
+def room(rank: int) -> int:
+    """Returns the least --max-lora-rank of vLLM that an adapter of a rank fits in."""
+    return next((room for room in RANKS if room >= rank), RANKS[-1])
 
 
 def publish(adapter: Place) -> str:

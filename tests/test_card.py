@@ -171,14 +171,16 @@ def test_for_a_base_on_the_hub_the_snippets_pin_its_commit(tuned_run, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(tuned_run, run, ignore=shutil.ignore_patterns("checkpoints"))
     record = json.loads((run / "adapter/run.json").read_text())
-    (run / "adapter/run.json").write_text(json.dumps(record | {"base": {"name": LLAMA.name, "revision": COMMIT}}))
+    (run / "adapter/run.json").write_text(json.dumps(
+        record | {"base": {"name": LLAMA.name, "revision": COMMIT}, "config": record["config"] | {"rank_stabilized": True}}))
     samples = [json.loads(each) for each in (run / "samples.jsonl").read_text().splitlines()]
     samples[0]["question"] = 'What is "A\\B"\'s {title}?'
     metrics = json.loads((run / "metrics.json").read_text())
     there = card(run, LLAMA.name, metrics, samples, 1, {"items": 1, "records": 2})
     assert f'"{LLAMA.name}", revision="{COMMIT}", quantization_config' in there
-    assert f"vllm serve {LLAMA.name} --revision {COMMIT} --enable-lora --max-lora-rank 4" in there
+    assert f"vllm serve {LLAMA.name} --revision {COMMIT} --enable-lora --max-lora-rank 8 " in there
     for program in blocks(there, "python"):
         compile(program, "card", "exec")
         assert r'''"What is \"A\\B\"'s {title}?"''' in program
+    assert "LoRA of rank 4, rank-stabilized on all linear layers" in there
     assert f"base_model: {LLAMA.name}" in there and "accept its terms" in there

@@ -1,6 +1,7 @@
 """Scores: worked by hand, recomputed from the samples, kept, and never flattering."""
 
 import json
+import math
 import shutil
 
 import pytest
@@ -130,18 +131,44 @@ def test_reference_loss_is_the_models_own(pair, tiny_base):
     assert evaluate.reference_losses(pair, rows, tuned=True) != losses
 
 
+def scored(uid, **changed):
+    return json.dumps({"set": "seen", "uid": uid, "said": "x", "loss": 1.5, "tokens": 1, "ended": True, "seconds": 0.1,
+                       "prompt": "p", "fingerprint": "f"} | changed)
+
+
 @pytest.mark.parametrize("torn", [b'{"set": "se', '{"set": "seen", "said": "é'.encode()[:-1], b""])
 def test_a_line_cut_by_a_kill_is_scored_again(tmp_path, torn):
     path = tmp_path / "base.jsonl"
-    path.write_bytes(json.dumps({"set": "seen", "uid": "1", "said": "x"}).encode() + b"\n" + torn)
+    path.write_bytes(scored("1").encode() + b"\n" + torn)
     assert list(evaluate._kept(path)) == [("seen", "1")]
 
 
 def test_a_loss_that_is_no_number_is_scored_again(tmp_path):
     path = tmp_path / "tuned.jsonl"
-    path.write_text('{"set": "seen", "uid": "1", "loss": NaN}\n{"set": "seen", "uid": "2", "loss": Infinity}\n'
-                    '{"set": "seen", "uid": "3", "loss": 1.5}\n')
+    path.write_text("\n".join([scored("1", loss=math.nan), scored("2", loss=math.inf), scored("3")]))
     assert list(evaluate._kept(path)) == [("seen", "3")]
+
+
+def test_lines_of_another_shape_are_scored_again(tmp_path):
+    path = tmp_path / "tuned.jsonl"
+    path.write_text("\n".join(["3", "[]", "null", '"x"', "{}", '{"set": "seen", "uid": "1", "fingerprint": "f"}',
+                               scored("2", loss=None), scored(["3"]), scored("4")]))
+    assert list(evaluate._kept(path)) == [("seen", "4")]
+
+
+def test_what_a_run_beside_this_one_scored_of_the_base_is_taken_from_there(tmp_path, tuned_run, monkeypatch):
+    """For the same base, data and wording; never of a tuned model."""
+    one = shutil.copytree(tuned_run, tmp_path / "one")
+    other = shutil.copytree(tuned_run, tmp_path / "other", ignore=shutil.ignore_patterns("scores"))
+    (tmp_path / "theirs" / "scores").mkdir(parents=True)
+    (tmp_path / "theirs" / "scores" / "base.jsonl").write_text("3\n")
+    score, asked = evaluate._score, []
+    monkeypatch.setattr(evaluate, "_score", lambda pair, batch, tuned: asked.append(tuned) or score(pair, batch, tuned))
+    assert main(["evaluate", "--run", str(other), "--items", "3", "--shots", "1"]) == 0
+    assert set(asked) == {True}
+    for column in ("base", "few_shot"):
+        ours, theirs = (evaluate._kept(run / "scores" / f"{column}.jsonl") for run in (other, one))
+        assert ours == theirs and ours
 
 
 def test_weights_that_are_no_numbers_get_no_scores(tmp_path, tuned_run, capsys):

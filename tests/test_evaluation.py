@@ -55,6 +55,14 @@ def test_scores_that_are_no_numbers_are_not_read(run):
                                             "train evaluate` to score it again"]
 
 
+@pytest.mark.parametrize("name", ["evaluation.json", "metrics.json"])
+@pytest.mark.parametrize("text", ["[]", "3", "null", '{"version": 1}', '{"seen": 3}', '{"seen": {"difference": {"loss": []}}}'])
+def test_files_of_another_shape_are_refused_in_words(run, name, text):
+    (run / name).write_text(text)
+    found = list(evaluation.faults(run))
+    assert found and all("run `python -m train evaluate` to score it again" in each for each in found)
+
+
 def test_the_fingerprint_is_of_all_that_was_asked(run):
     def items(samples):
         return evaluation.record(run, EvaluateConfig(), samples, {})["items"]

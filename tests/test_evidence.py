@@ -201,6 +201,10 @@ def test_how_the_sample_was_made(sample):
                   "CPU, 2 cores", "torch", "the contents’ own principal sentences", "mit", "To decide anything about people."):
         assert words in shown, words
     assert "2.400 mantidos de 3.200" in said(made(sample, INFO), "pt")
+    usual = "rank-stabilized" in shown or "EVA" in shown
+    ways = Evidence(run=sample.run | {"config": sample.run["config"] | {"rank_stabilized": True, "init": "eva"}})
+    assert not usual and all(words in said(made(ways, INFO)) for words in ("rank-stabilized: alpha over", "begun by EVA"))
+    assert "iniciados por EVA" in said(made(ways, INFO), "pt")
     other = Evidence(run=sample.run, report=sample.report | {"kept": 1})
     assert "without content" not in said(made(other, INFO)), "another catalogue's report says nothing of this one"
 

@@ -1,5 +1,6 @@
 """Encoder-decoder bases: what T5 and BART answer, learn and explain is transformers' and PEFT's own, by the same code path."""
 
+import json
 import shutil
 import sys
 
@@ -121,10 +122,13 @@ def test_an_answer_ends_and_the_decoders_first_tokens_are_none_of_it(pairs, kind
     assert len(seen) == 6 and seen[-1][0] != seen[-1][1]
 
 
-def test_a_base_that_does_not_say_how_an_answer_begins_is_refused(tmp_path, made, monkeypatch):
-    monkeypatch.setattr(EncoderDecoder, "opening", lambda *_: (_ for _ in ()).throw(ValueError("no decoder_start_token_id")))
-    with pytest.raises(PairError, match=r"base .* cannot be loaded: no decoder_start_token_id"):
-        load_base(str(made["t5"][0]))
+def test_a_base_that_does_not_say_how_an_answer_begins_is_refused(tmp_path, made):
+    base = shutil.copytree(made["t5"][0], tmp_path / "base")
+    for path in (base / "config.json", base / "generation_config.json"):
+        told = json.loads(path.read_text())
+        path.write_text(json.dumps(told | dict.fromkeys(("decoder_start_token_id", "bos_token_id", "pad_token_id"))))
+    with pytest.raises(PairError, match=r"base .* cannot be loaded: its config has no decoder_start_token_id"):
+        load_base(str(base))
 
 
 def test_a_tokenizer_of_sentencepiece_alone_is_read_and_travels_as_one_that_needs_it_no_more(tmp_path, made):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from encoder_decoder import tiny_base as encoder_decoder
 from peft import LoraConfig, PeftModel
 from safetensors.torch import load_file
 
@@ -19,6 +20,7 @@ from space.base import load_base, load_tokenizer
 from space.decode import completions
 from space.pair import load_pair
 from train import checkpoints, pipeline, qlora
+from train.__main__ import main
 from train.catalogue import prepare
 from train.config import ConfigError, FitConfig, PrepareConfig, PushConfig, TrackConfig
 from train.lora import add_lora, eva, eva_batches
@@ -134,11 +136,20 @@ def test_eva_looks_along_what_varies_most(tmp_path, source, tiny_base):
 
 
 @pytest.mark.parametrize(("rank", "words"), [(200, "finds no 200 directions in layers of 128 inputs"),
-                                             (120, "finds no 120 directions .* lower --rank, or leave --init out")])
+                                             (120, "finds no 120 directions .* lower --rank, or leave --init out, in another")])
 def test_more_directions_than_there_are_is_a_wrong_call(tmp_path, source, tiny_base, rank, words):
     few = {"learn": 4, "epochs": 1, "answers": 0.0, "follow_ups": 0.0, "summarize": 0.0}
     with pytest.raises(ConfigError, match=words):
         eva(*begun(source, tmp_path / "run", tiny_base, init="eva", rank=rank, **few))
+
+
+@pytest.mark.parametrize("verb", ["fit", "all"])
+def test_eva_on_an_encoder_decoder_is_refused_before_anything_is_scored_or_kept(tmp_path, source, verb, capsys):
+    run, base = begin(source, tmp_path / "run"), encoder_decoder(tmp_path / "base", "t5")
+    given = [str(source), "--limit", "120"] if verb == "all" else []
+    assert main([verb, *given, "--run", str(run), "--base", str(base), "--init", "eva"]) == 2
+    assert "--init eva is for decoder-only bases" in capsys.readouterr().err
+    assert not (run / "scores").exists() and not (run / "config.json").exists()
 
 
 def test_a_run_that_was_begun_before_there_were_these_options_goes_on(tmp_path, source, tiny_base, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 
 from space.wording import Wording
 from tests.scored import HOSTILE, line, lines, write_run
-from train import charts, page, statistics
+from train import charts, page, report, statistics
 
 
 class Parsed(HTMLParser):
@@ -51,6 +51,12 @@ SETS = [*lines(count=12), *lines("a vase", 12, "unseen"), *(
 @pytest.fixture(scope="module")
 def html(tmp_path_factory):
     return shown(write_run(tmp_path_factory.mktemp("runs") / "lamps", SETS))
+
+
+def test_it_says_what_is_not_usual_of_the_lora(tmp_path, html):
+    run = write_run(tmp_path / "lamps", SETS, rank_stabilized=True, init="eva")
+    assert "rank-stabilized, begun by EVA, on all linear layers" in shown(run) and "rank-stabilized" not in html
+    assert report.ways({}) == "", "an older run says nothing of it"
 
 
 def test_it_is_one_file_that_asks_nobody_for_anything(html):

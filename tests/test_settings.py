@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from bench.startup import surroundings
 from space.settings import ROOT, SAMPLE, Settings, SettingsError
 
 
@@ -25,6 +26,14 @@ def test_every_variable_is_read():
         base_model="b/m", base_revision="1", adapter="a/d", adapter_revision="2", catalogue="c", catalogue_revision="3",
         precision="bf16", max_new_tokens=7, max_input_chars=8, queue_size=9, port=7000, votes_dir="/data/votes",
         votes_repo="me/votes", on_space=True, space_id="me/space")
+
+
+def test_a_measurement_knows_nothing_of_the_callers_variables(monkeypatch):
+    for name, value in (("BASE_MODEL", "b/m"), ("BASE_REVISION", "1"), ("ADAPTER", "a/d"), ("ADAPTER_REVISION", "2"),
+                        ("CATALOGUE", "c"), ("CATALOGUE_REVISION", "3"), ("PRECISION", "bf16"), ("MAX_NEW_TOKENS", "7"),
+                        ("MAX_INPUT_CHARS", "8"), ("QUEUE_SIZE", "9"), ("VOTES_DIR", "votes"), ("VOTES_REPO", "me/votes")):
+        monkeypatch.setenv(name, value)
+    assert Settings.from_environment(surroundings() | {"PORT": "7860"}) == Settings()
 
 
 def test_a_blank_variable_counts_as_unset():

@@ -52,6 +52,8 @@ def test_the_items_that_a_difference_needs():
     # Mean 1, standard deviation 2: (2.8 * 2) squared is 31.36.
     assert statistics.needed(np.array([1 + math.sqrt(3), 1 - math.sqrt(3)] * 2)) == 32
     assert statistics.needed(np.array([1.0, -1.0])) is None and statistics.needed(np.array([1.0])) is None
+    rounded = np.array([0.1, 0.2, -0.3])
+    assert rounded.mean() and statistics.needed(rounded) is None, "what the order of sums leaves is no difference"
 
 
 def test_one_item_claims_no_interval():

@@ -92,6 +92,7 @@ def test_an_adapter_of_no_numbers_is_not_written(run, tiny_base):
     model, base, examples = begun(run, tiny_base)
     adapted = qlora.add_lora(model, base, examples.config)
     next(parameter for parameter in adapted.parameters() if parameter.requires_grad).data[0, 0] = torch.nan
-    with pytest.raises(DivergedError, match="after step 8 are not all numbers"):
+    with pytest.raises(DivergedError, match=r"after step 8 are not all numbers, and no adapter was written: train "
+                       r"with a lower --learning-rate, in another --run$"):
         qlora.save_adapter(run, adapted, examples, {"steps": 8})
     assert not (run / "adapter").exists() and not (run / "adapter.unfinished").exists()

@@ -11,11 +11,12 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from space.base import Base
 from space.families import family_of_task
+from space.snippets import room
 from space.wording import Wording
 from train.cleaning import DROPS, RULES
 from train.measures import token_f1
 from train.origin import Licence, base_licence
-from train.report import HEADLINE, as_markdown, difference_words, table_rows
+from train.report import HEADLINE, as_markdown, difference_words, table_rows, ways
 
 CARD = Path(__file__).resolve().parent.parent / "model_card.md"
 PLACEHOLDER = re.compile(r"\{([a-z_0-9]+)\}")
@@ -50,7 +51,7 @@ def card(run: Path, source: str, metrics: dict, samples: Sequence[dict], shots: 
     base, config = Base(**record["base"]), record["config"]
     licence = base_licence(base, source)
     name = f"{base.name.split('/')[-1]}-{run.resolve().name}"
-    use = {"rank": config["rank"], "answer_tokens": config["answer_tokens"],
+    use = {"rank": config["rank"], "room": room(config["rank"]), "answer_tokens": config["answer_tokens"],
            "served": f"{base.name} --revision {base.revision}" if base.on_hub else base.name,
            "question": json.dumps(samples[0]["question"], ensure_ascii=False)}
     return fill_card(CARD.read_text(encoding="utf-8"), {
@@ -58,7 +59,7 @@ def card(run: Path, source: str, metrics: dict, samples: Sequence[dict], shots: 
         **{key: f"{record[key]:,}" for key in ("steps", "tokens", "seconds", "examples", "left_out", "adapter_parameters")},
         **_data(report), "learned": f"{config['learn'] or report['splits']['train']:,}",
         "metadata": metadata(name, base, licence, report, metrics, summaries.get("source", {}).get("dataset")),
-        "name": name, "base": base.name,
+        "name": name, "base": base.name, "ways": ways(config),
         "revision": base.revision, "pinned": f', revision="{base.revision}"' if base.on_hub else "",
         "base_place": _place(base), "precision": config["precision"],
         "hardware": record["hardware"], "few_shot_note": _few_shot_note(metrics, shots),

@@ -141,7 +141,7 @@ def space_files(variables: dict[str, str]) -> dict[str, Path | bytes]:
         sample = ROOT / "space" / "sample"
         paths += [path for name in (*FILES, "catalogue/report.json") if (path := sample / name).is_file()]
         paths += [path for part in ("base", "adapter", "catalogue/index") for path in sorted((sample / part).glob("*"))
-                  if path.name != "README.md"]
+                  if path.name != "README.md" or part == "adapter"]  # the adapter's card: the page quotes its limits
     files: dict[str, Path | bytes] = {path.relative_to(ROOT).as_posix(): path for path in paths}
     return {"README.md": readme(variables).encode(), **files}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -25,6 +26,8 @@ from train.shots import worked
 from train.summaries import sentences
 
 FORMAT = 2  # of a scored line; one of another is scored again
+LINE = {"set": str, "uid": str, "said": str, "loss": float, "tokens": int, "ended": bool, "seconds": float, "prompt": str,
+        "fingerprint": str}
 MARGIN = 16  # tokens that an answer may go past the longest reference of its set
 
 
@@ -36,11 +39,12 @@ def score_column(run: Path, pair: Pair, examples: Examples, config: EvaluateConf
     """Answers every item with one model and returns {(set, uid): {"said", "loss", ...}}.
 
     `column` is "base", "few_shot" (the base with worked examples) or "tuned". What was scored stays in
-    run/scores/<column>.jsonl and is not scored again while the model, the prompt and the reference are the same.
+    run/scores/<column>.jsonl and is not scored again while the model, the prompt and the reference are the same; what a run
+    beside this one has of the base is taken from there, with the seconds that it took then.
     """
     path = run / "scores" / f"{column}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    kept, todo = _kept(path), []
+    kept, jobs = _kept(path), []
     wanted: dict[tuple, dict] = {}
     model = pair.adapter_revision if column == "tuned" else pair.base.revision
     for name, items in examples.sets(config.items).items():
@@ -52,14 +56,21 @@ def score_column(run: Path, pair: Pair, examples: Examples, config: EvaluateConf
             mark = digest([FORMAT, model, pair.precision, longest, row["input_ids"]])
             wanted[name, item.uid] = old = kept.get((name, item.uid), {})
             if old.get("fingerprint") != mark:
-                todo.append({"set": name, "uid": item.uid, "fingerprint": mark, "row": row, "longest": longest})
-    todo.sort(key=lambda job: (job["longest"], job["row"]["length"]))
+                jobs.append({"set": name, "uid": item.uid, "fingerprint": mark, "row": row, "longest": longest})
+    known = _beside(run, column) if jobs and column != "tuned" else {}
+    taken = [known[job["fingerprint"]] | {name: job[name] for name in ("set", "uid")}
+             for job in jobs if job["fingerprint"] in known]
+    todo = sorted((job for job in jobs if job["fingerprint"] not in known),
+                  key=lambda job: (job["longest"], job["row"]["length"]))
     with path.open("a", encoding="utf-8") as file, tqdm(total=len(todo), desc=f"score {column}", unit="item") as bar:
+        for line in taken:
+            file.write(_text(line))
+            wanted[line["set"], line["uid"]] = line
         while todo:
             size = next((n for n, job in enumerate(todo) if job["set"] != todo[0]["set"]), len(todo))
             batch, todo = todo[:min(size, config.score_batch)], todo[min(size, config.score_batch):]
             for line in _score(pair, batch, column == "tuned"):
-                file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+                file.write(_text(line))
                 wanted[line["set"], line["uid"]] = line
             file.flush()
             bar.update(len(batch))
@@ -79,10 +90,24 @@ def _kept(path: Path) -> dict[tuple, dict]:
                 line = json.loads(text)
             except ValueError:
                 continue  # the line that was being written when an earlier run was killed
-            if not math.isfinite(line.get("loss", 0.0)):
-                continue  # scored by a version that went on then
-            lines[line["set"], line["uid"]] = line
+            # One of another version, or of one that went on where a loss was no number, is scored again.
+            if isinstance(line, dict) and all(isinstance(line.get(name), kind) for name, kind in LINE.items()) and (
+                    math.isfinite(line["loss"]) and math.isfinite(line["seconds"])):
+                lines[line["set"], line["uid"]] = line
     return lines
+
+
+def _beside(run: Path, column: str) -> dict[str, dict]:
+    """Returns {fingerprint: line} of all that the runs beside this one have scored of a column."""
+    lines: dict[str, dict] = {}
+    for path in sorted(run.resolve().parent.glob(f"*/scores/{column}.jsonl")):
+        with contextlib.suppress(OSError):  # another's folder
+            lines |= {line["fingerprint"]: line for line in _kept(path).values()}
+    return lines
+
+
+def _text(line: dict) -> str:
+    return json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _score(pair: Pair, batch: Sequence[dict], tuned: bool) -> list[dict]:

@@ -50,8 +50,14 @@ def faults(run: Path) -> Iterator[str]:
     except ValueError as error:
         yield f"{EVALUATION} or metrics.json cannot be read ({error}): {again}"
         return
+    if not isinstance(kept, dict) or not _are_scores(metrics):
+        yield f"{EVALUATION} or metrics.json is not what evaluate writes: {again}"
+        return
     if kept.get("version") != VERSION:
         yield f"{EVALUATION} is of version {kept.get('version')!r}, this reads {VERSION}: {again}"
+        return
+    if not isinstance(kept.get("adapter"), dict):
+        yield f"{EVALUATION} does not say which adapter was scored: {again}"
         return
     lacks = lacking(metrics)
     if lacks:
@@ -60,6 +66,13 @@ def faults(run: Path) -> Iterator[str]:
     changed = [f"adapter/{name}" for name in SPEAKING if kept["adapter"].get(name) != now.get(name)]
     if changed:
         yield f"{', '.join(changed)} {'was' if len(changed) == 1 else 'were'} changed after the adapter was scored: {again}"
+
+
+def _are_scores(metrics) -> bool:
+    """Whether what metrics.json holds has sets, and those what they say of differences, in the shape of one of any version."""
+    return isinstance(metrics, dict) and all(
+        isinstance(scores, dict) and isinstance(changes := scores.get("difference", {}), dict)
+        and all(isinstance(change, dict) for change in changes.values()) for scores in metrics.values())
 
 
 def no_number(name: str) -> float:

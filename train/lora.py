@@ -52,26 +52,32 @@ def add_lora(model, base: Base, config: FitConfig) -> PeftModel:
     return adapted
 
 
+def check_init(settings: FitConfig, config) -> None:
+    """Raises ConfigError where a base, by its transformers config, cannot begin as --init says."""
+    if settings.init == "eva" and not isinstance(family_of(config), DecoderOnly):
+        raise ConfigError("--init eva is for decoder-only bases: an encoder reads other tokens than the answer's; leave it out")
+
+
 def eva(model: PeftModel, dataset: Dataset, tokenizer, config: FitConfig) -> None:
     """Sets each lora_A to the directions in which its layer's inputs vary most at the answers' tokens (Paischer et al. 2024).
 
     `dataset` is what is trained on. Every layer keeps the rank of the config, and the adapter's config says nothing of it:
     what is saved is LoRA like any other. Raises ConfigError where there is too little to look at for the rank.
     """
-    if not isinstance(family_of(model.get_base_model().config), DecoderOnly):
-        raise ConfigError("--init eva is for decoder-only bases: an encoder reads other tokens than the answer's; leave it out")
     narrowest = min(layer.in_features for layer in model.modules() if isinstance(layer, LoraLayer))
     batches = eva_batches(dataset, config)
     if config.rank > narrowest or not batches:
         raise ConfigError(f"--init eva finds no {config.rank} directions in layers of {narrowest} inputs and answers of "
-                          f"{sum(map(_answer_tokens, dataset['labels']))} tokens: lower --rank, or leave --init out")
+                          f"{sum(map(_answer_tokens, dataset['labels']))} tokens: lower --rank, or leave --init out, "
+                          "in another --run")
     read = 0
 
     def forward(adapted: PeftModel, inputs: dict) -> None:
         nonlocal read
         read += 1
         if read > EVA_BATCHES:
-            raise ConfigError(f"--init eva found no directions that stay in {EVA_BATCHES} batches: leave it out")
+            raise ConfigError(f"--init eva found no directions that stay in {EVA_BATCHES} batches: leave it out, in another "
+                              "--run")
         adapted.get_base_model().model(inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
 
     # With rho 1 no layer gives its ranks to another: vLLM and others take one rank for all.

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from space.judging import JUDGED
 from space.wording import Wording
 from train import charts, verdict
-from train.report import COLUMNS, HEADLINE, difference_words, tally
+from train.report import COLUMNS, HEADLINE, difference_words, tally, ways
 from train.statistics import by_set, difference, item_scores
 
 PAIRS = 10  # of the best and of the worst
@@ -53,8 +53,8 @@ def done(record: Mapping, data: Mapping, evaluation: Mapping) -> dict[str, dict[
                  "split": f"{data['splits']['train']:,} to train on, {data['splits']['unseen']:,} never seen",
                  "learned by heart": f"{config['learn'] or data['splits']['train']:,}"},
         "training": {"base": f"{record['base']['name']} at {record['base']['revision']}, held in {config['precision']}",
-                     "adapter": f"LoRA of rank {config['rank']}, alpha {config['alpha']:g}, on all linear layers: "
-                                f"{record['adapter_parameters']:,} parameters",
+                     "adapter": f"LoRA of rank {config['rank']}, alpha {config['alpha']:g}{ways(config)}, on all linear "
+                                f"layers: {record['adapter_parameters']:,} parameters",
                      "steps": f"{record['steps']:,}, of {config['batch_size'] * config['accumulate']} examples, learning rate "
                               f"{config['learning_rate']:g}, seed {record['seed']}",
                      "read": f"{record['tokens']:,} tokens of {record['examples']:,} examples; {record['left_out']:,} were too "

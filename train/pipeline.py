@@ -16,6 +16,7 @@ from train import card, evaluate, evaluation, leaks, page, pairs, qlora, report,
 from train.catalogue import load_records
 from train.config import ConfigError, EvaluateConfig, FitConfig, PushConfig, TrackConfig
 from train.examples import Examples
+from train.lora import check_init
 
 
 def load_examples(run: Path, config: FitConfig, tokenizer, window: Window, wording: Wording | None = None) -> Examples:
@@ -28,8 +29,10 @@ def load_examples(run: Path, config: FitConfig, tokenizer, window: Window, wordi
 def score_base(run: Path, fit_config: FitConfig, config: EvaluateConfig) -> None:
     """Scores the base before anything is trained, without and with worked examples, and keeps it in the run."""
     load_records(run)
-    qlora.keep_config(run, fit_config)
+    qlora.check_config(run, fit_config)
     model, base = load_base(fit_config.base, fit_config.base_revision, fit_config.precision)
+    check_init(fit_config, model.config)
+    qlora.keep_config(run, fit_config)
     tokenizer = load_tokenizer(fit_config.base, fit_config.base_revision, family_of(model.config).template)
     pair = Pair(model, tokenizer, Wording(), base, "", "", fit_config.precision, Rows())
     examples = load_examples(run, fit_config, tokenizer, pair.window)
@@ -53,11 +56,12 @@ def fit_run(run: Path, config: FitConfig, push: PushConfig, track: TrackConfig) 
     `push` is where checkpoints go meanwhile, `track` where it is followed.
     """
     load_records(run)
-    qlora.keep_config(run, config)
+    qlora.check_config(run, config)
     if qlora.is_done(run):
         print("fit: done already", flush=True)
         return
     model, base = load_base(config.base, config.base_revision, config.precision, training=True)
+    check_init(config, model.config)
     family = family_of(model.config)
     tokenizer = load_tokenizer(config.base, config.base_revision, family.template)
     examples = load_examples(run, config, tokenizer, family.window(model.config))

@@ -113,8 +113,8 @@ def save_adapter(run: Path, model: PeftModel, examples: Examples, record: dict) 
     Raises DivergedError where a weight is no number.
     """
     if not all(parameter.isfinite().all() for parameter in model.parameters() if parameter.requires_grad):
-        raise DivergedError(f"the weights after step {record['steps']} are not all numbers, and no adapter was written: remove "
-                            f"checkpoints/ and train {run.name} anew, with a lower --learning-rate")
+        raise DivergedError(f"the weights after step {record['steps']} are not all numbers, and no adapter was written: train "
+                            "with a lower --learning-rate, in another --run")
     unfinished, folder = run / "adapter.unfinished", run / "adapter"
     shutil.rmtree(unfinished, ignore_errors=True)
     for parameter in model.parameters():
@@ -154,8 +154,8 @@ def one_kind_of_error(folder: Path) -> Iterator[None]:
         raise
 
 
-def keep_config(run: Path, config: FitConfig) -> None:
-    """Writes run/config.json, or raises ConfigError where another config is there already."""
+def check_config(run: Path, config: FitConfig) -> None:
+    """Raises ConfigError where the run was begun with another config."""
     if (run / "config.json").is_file():
         before = asdict(stored_config(run))
         changed = [f"--{name.replace('_', '-')} was {before[name]}, now {value}"
@@ -163,6 +163,12 @@ def keep_config(run: Path, config: FitConfig) -> None:
         if changed:
             raise ConfigError(f"{run.name} was begun with other options ({'; '.join(changed)}): "
                               "repeat them, or choose another --run")
+
+
+def keep_config(run: Path, config: FitConfig) -> None:
+    """Writes run/config.json, or raises ConfigError where another config is there already."""
+    check_config(run, config)
+    if (run / "config.json").is_file():
         return
     run.mkdir(parents=True, exist_ok=True)
     write_whole(run / "config.json", json.dumps(asdict(config), indent=1) + "\n")

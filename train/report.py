@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -69,6 +69,12 @@ def as_text(rows: Sequence[Sequence[str]]) -> str:
                  for column, (cell, width) in enumerate(zip(row, widths, strict=True))]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def ways(config: Mapping) -> str:
+    """Returns what a run's LoRA has that is not usual, to be said after its rank; an older config says nothing of it."""
+    return (", rank-stabilized" if config.get("rank_stabilized") else "") + (
+        ", begun by EVA" if config.get("init") == "eva" else "")
 
 
 def as_markdown(rows: Sequence[Sequence[str]]) -> str:

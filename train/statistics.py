@@ -142,9 +142,10 @@ def resamples(count: int) -> np.ndarray:
 
 def needed(differences: np.ndarray) -> int | None:
     """Returns the items that a paired study needs to find a mean difference like this one (Cohen 1988, section 2.4)."""
-    if len(differences) < 2 or not differences.mean():
+    mean = round(float(differences.mean()), 9)  # what the order of sums leaves is none
+    if len(differences) < 2 or not mean:
         return None
-    return max(2, math.ceil((Z * differences.std(ddof=1) / differences.mean()) ** 2))
+    return max(2, math.ceil((Z * differences.std(ddof=1) / mean) ** 2))
 
 
 def shown(change: dict) -> bool:

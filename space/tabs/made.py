@@ -97,6 +97,10 @@ def _recipe(run: Mapping, lora: Mapping) -> Terms:
     alpha = number(inside(config, "alpha") or inside(lora, "lora_alpha"))
     if rank is not None and alpha is not None:
         yield "made_lora", html("made_lora_is", rank=rank, alpha=decimal(f"{alpha:g}"))
+    if inside(config, "rank_stabilized") is True or inside(lora, "use_rslora") is True:
+        yield "made_scale", html("made_scale_is")
+    if inside(config, "init") == "eva":
+        yield "made_init", html("made_init_is")
     if (count := whole(run.get("adapter_parameters"))) is not None:
         yield "made_parameters", html("number", number=count)
     if (rate := number(inside(config, "learning_rate"))) is not None:
