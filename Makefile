@@ -16,7 +16,7 @@ run: $(VENV)/train.ok
 
 test: $(VENV)/tests.ok
 	$(PY) -m ruff check .
-	$(PY) -m pytest
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 bench: $(VENV)/bench.ok
 	$(PY) -m bench
