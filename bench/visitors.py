@@ -41,11 +41,11 @@ def crowd(environment: dict[str, str], titles: list[str], visitors: int) -> Outc
     with running_app({**environment, "QUEUE_SIZE": str(len(questions))}) as app:
         alone = Client(app.url, verbose=False)
         expected = {question: ask(alone, question)[0] for question in questions}
+        alone_used = resident(app.pid)
+        found, seconds = at_once(app.url, shares)
+        # Threads and their arenas come with the first crowd; what a second one adds would be added by every one.
         before = resident(app.pid)
-        begun = time.perf_counter()
-        with ThreadPoolExecutor(visitors) as pool:
-            found = [answer for share in pool.map(lambda share: visit(app.url, share), shares) for answer in share]
-        seconds = time.perf_counter() - begun
+        at_once(app.url, shares)
         after = resident(app.pid)
     refused, answered, words = too_many({**environment, "QUEUE_SIZE": str(SMALL)}, questions[:visitors])
     waits = [wait for _, _, wait in found]
@@ -55,12 +55,21 @@ def crowd(environment: dict[str, str], titles: list[str], visitors: int) -> Outc
                sum(answer == expected[question] for question, answer, _ in found) / len(questions), low=1),
         Figure("all answered in", seconds, "s"), Figure("median wait for an answer", median(waits), "s"),
         Figure("longest wait for an answer", max(waits), "s"),
-        Figure("resident memory before", before / 2**20, "MiB"),
-        Figure("resident memory after, of before", after / before, high=1.05),
+        Figure("resident memory after one visitor asked everything", alone_used / 2**20, "MiB"),
+        Figure("resident memory after the crowd, of that", before / alone_used),
+        Figure("resident memory after a second crowd, of after the first", after / before, high=1.05),
         Figure(f"queue of {SMALL}: refused politely, of those not answered", words / max(refused, 1), low=1),
         Figure(f"queue of {SMALL}: answered", answered, low=1),
     ], {"visitors": visitors, "questions": len(questions), "tokens": TOKENS, "refused": refused,
         "waits": [round(wait, 3) for wait in waits]})
+
+
+def at_once(url: str, shares: list[list[str]]) -> tuple[list[tuple], float]:
+    """Returns what a crowd found, see visit(), one visitor for each share of the questions; and the seconds it took."""
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(len(shares)) as pool:
+        found = [answer for share in pool.map(lambda share: visit(url, share), shares) for answer in share]
+    return found, time.perf_counter() - begun
 
 
 def visit(url: str, questions: list[str]) -> list[tuple[str, tuple | None, float]]:

@@ -18,6 +18,7 @@ from space.tabs.parts import I18N, label, markup
 from space.tabs.summarize import summarize_tab
 
 HERE = Path(__file__).parent
+SESSIONS = 1000  # visitors whose conversations are in memory, the latest; gradio keeps about half a megabyte of each
 LEFT_BEHIND = 600, 600  # seconds: how often, and how old, files are deleted that were sent but never read
 # The key of each one's name in space/texts.py, and what fills it.
 TABS = {"ask_tab": ask_tab, "blind_tab": blind_tab, "summarize_tab": summarize_tab, "evidence_tab": evidence_tab,
@@ -44,5 +45,5 @@ def launch_options(settings: Settings) -> dict:
         "server_name": "0.0.0.0" if settings.on_space else "127.0.0.1", "server_port": settings.port,
         "mcp_server": True, "ssr_mode": False, "show_error": True, "strict_cors": True, "share": False,
         "enable_monitoring": False, "run_history": False, "footer_links": ["api"],
-        "max_file_size": UPLOAD_LIMIT,
+        "max_file_size": UPLOAD_LIMIT, "state_session_capacity": SESSIONS,
     }
