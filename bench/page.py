@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from statistics import median
 
+from gradio_client import Client
+
 from bench.figures import Figure, Options, Outcome, Skipped
 from bench.startup import SAMPLE, Started, need_sample, running_app, served
 from space.sources import Catalogue
@@ -61,10 +63,12 @@ def visit(app: Started, titles: list[str], rounds: int) -> Outcome:
     from playwright.sync_api import sync_playwright
 
     seen: dict[str, list[float]] = {}
+    visitor = Client(app.url, verbose=False)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
         for place in range(rounds + 1):
-            found = once(browser.new_page(viewport={"width": 1280, "height": 900}), app.url, titles[place % len(titles)])
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            found = once(page, visitor, app.url, titles[place % len(titles)])
             for name, value in found.items() if place else ():
                 seen.setdefault(name, []).append(value)
         browser.close()
@@ -77,13 +81,14 @@ def visit(app: Started, titles: list[str], rounds: int) -> Outcome:
         Figure("changes of the page that an answer takes", middle["steps"]),
         Figure("slowest key press while both stream", max(seen["keys"]), "ms", high=100),
         Figure("cumulative layout shift, largest", max(seen["shift"]), high=0.05),
+        Figure("from Stop to the next visitor in line, who has the model", middle["freed"], "s", high=0.2),
         Figure("from Stop to buttons that work again", middle["stopped"], "s"),
         Figure("from Stop and Enter to the next first words", middle["next"], "s", high=0.7),
     ], {name: [round(value, 4) for value in values] for name, values in seen.items()})
 
 
-def once(page, url: str, title: str) -> dict[str, float]:
-    """Returns the seconds, shifts and milliseconds of one visit."""
+def once(page, visitor: Client, url: str, title: str) -> dict[str, float]:
+    """Returns the seconds, shifts and milliseconds of one visit; another `visitor` waits for the model while it is stopped."""
     page.add_init_script(WATCH)
     page.goto(url, wait_until="commit")
     box, ask = page.locator(".question textarea").first, page.get_by_role("button", name=words("ask"), exact=True).first
@@ -105,14 +110,21 @@ def once(page, url: str, title: str) -> dict[str, float]:
     box.fill(f"Tell me about {title}.")
     box.press("Enter")
     page.wait_for_function("seen.first")
+    waiting = visitor.submit(f"What is {title}?", max_new_tokens=4, api_name="/answer")
+    page.wait_for_timeout(150)
     begun = time.perf_counter()
     page.get_by_role("button", name=words("stop"), exact=True).first.click()
+    while not waiting.outputs():  # the first comes as soon as the model is its visitor's, before any word
+        time.sleep(0.002)
+    freed = time.perf_counter() - begun
     page.wait_for_function("!document.querySelector('.card[aria-busy=\"true\"]')")
     stopped = time.perf_counter() - begun
+    waiting.result()
     box.fill(f"Describe {title}.")
     box.press("Enter")
     page.wait_for_function("seen.first")
-    found = {"usable": usable, "first": first, "stopped": stopped, "next": page.evaluate("(seen.first - seen.begun) / 1000"),
+    found = {"usable": usable, "first": first, "freed": freed, "stopped": stopped,
+             "next": page.evaluate("(seen.first - seen.begun) / 1000"),
              "apart": apart, "steps": len(steps), "shift": page.evaluate("seen.shift"),
              "keys": max(page.evaluate("seen.keys") or [0.0])}
     page.close()
