@@ -83,18 +83,19 @@ FUNCTION_WORDS = {
 }
 
 
+BOTH = frozenset("a as do no".split())  # words of either language, which show neither
+
+
 def language(text: str) -> str:
     """Returns "pt" or "en", by which language has more function words in `text`; where both have as many, that of the first.
 
-    The first word of a question is the asker's own, the others may be a title's; but "a" is a word of both. English where
-    no word shows it.
+    The first word of a question is the asker's own, the others may be a title's. English where no word shows it.
     """
-    words = re.findall(r"\w+", text.lower())
-    found = [(word, code) for word in words for code, known in FUNCTION_WORDS.items() if word in known]
-    codes = [code for _, code in found]
-    if codes.count("pt") == codes.count("en"):
-        return next((code for word, code in found if word != "a"), "en")
-    return "pt" if codes.count("pt") > codes.count("en") else "en"
+    words = [word for word in re.findall(r"\w+", text.lower()) if word not in BOTH]
+    found = [code for word in words for code, known in FUNCTION_WORDS.items() if word in known]
+    if found.count("pt") == found.count("en"):
+        return next(iter(found), "en")
+    return "pt" if found.count("pt") > found.count("en") else "en"
 
 
 # --- words to tokens -------------------------------------------------------------------------------------------------
