@@ -63,12 +63,12 @@ def visit(app: Started, titles: list[str], rounds: int) -> Outcome:
     from playwright.sync_api import sync_playwright
 
     seen: dict[str, list[float]] = {}
-    visitor = Client(app.url, verbose=False)
+    visitors = [Client(app.url, verbose=False) for _ in range(2)]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
         for place in range(rounds + 1):
             page = browser.new_page(viewport={"width": 1280, "height": 900})
-            found = once(page, visitor, app.url, titles[place % len(titles)])
+            found = once(page, visitors, app.url, titles[place % len(titles)])
             for name, value in found.items() if place else ():
                 seen.setdefault(name, []).append(value)
         browser.close()
@@ -87,8 +87,8 @@ def visit(app: Started, titles: list[str], rounds: int) -> Outcome:
     ], {name: [round(value, 4) for value in values] for name, values in seen.items()})
 
 
-def once(page, visitor: Client, url: str, title: str) -> dict[str, float]:
-    """Returns the seconds, shifts and milliseconds of one visit; another `visitor` waits for the model while it is stopped."""
+def once(page, visitors: list[Client], url: str, title: str) -> dict[str, float]:
+    """Returns the seconds, shifts and milliseconds of one visit; two more visitors then hand each other the model."""
     page.add_init_script(WATCH)
     page.goto(url, wait_until="commit")
     box, ask = page.locator(".question textarea").first, page.get_by_role("button", name=words("ask"), exact=True).first
@@ -110,22 +110,30 @@ def once(page, visitor: Client, url: str, title: str) -> dict[str, float]:
     box.fill(f"Tell me about {title}.")
     box.press("Enter")
     page.wait_for_function("seen.first")
-    waiting = visitor.submit(f"What is {title}?", max_new_tokens=4, api_name="/answer")
-    page.wait_for_timeout(150)
     begun = time.perf_counter()
     page.get_by_role("button", name=words("stop"), exact=True).first.click()
-    while not waiting.outputs():  # the first comes as soon as the model is its visitor's, before any word
-        time.sleep(0.002)
-    freed = time.perf_counter() - begun
     page.wait_for_function("!document.querySelector('.card[aria-busy=\"true\"]')")
     stopped = time.perf_counter() - begun
-    waiting.result()
     box.fill(f"Describe {title}.")
     box.press("Enter")
     page.wait_for_function("seen.first")
-    found = {"usable": usable, "first": first, "freed": freed, "stopped": stopped,
+    found = {"usable": usable, "first": first, "freed": freed(visitors, title), "stopped": stopped,
              "next": page.evaluate("(seen.first - seen.begun) / 1000"),
              "apart": apart, "steps": len(steps), "shift": page.evaluate("seen.shift"),
              "keys": max(page.evaluate("seen.keys") or [0.0])}
     page.close()
     return found
+
+
+def freed(visitors: list[Client], title: str) -> float:
+    """Returns the seconds from one visitor's stop to the moment that the next in line has the model, before any word of it."""
+    first, second = (visitor.submit(f"What is {title}?", api_name="/answer") for visitor in visitors)
+    while len(first.outputs()) < 2:
+        time.sleep(0.001)
+    begun = time.perf_counter()
+    first.cancel()
+    while not second.outputs():
+        time.sleep(0.001)
+    seconds = time.perf_counter() - begun
+    second.result()
+    return seconds
