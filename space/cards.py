@@ -91,13 +91,12 @@ def cited(text: str, count: int) -> set[int]:
     return {int(position) for position in CITATION.findall(text) if 1 <= int(position) <= count}
 
 
-def records(sources: Sequence[Mapping] | None = None, positions: set[int] = frozenset(), *,
-            idle: str = "blind_records_idle") -> str:
-    """Returns the records in citation order, those at the cited `positions` (from 1) marked; None: not asked yet (`idle`)."""
+def records(sources: Sequence[Mapping] | None = None, positions: set[int] = frozenset()) -> str:
+    """Returns the records in citation order, those at the cited `positions` (from 1) marked; None: not asked yet."""
     if sources:
         body = record_list(sources, positions)
     else:
-        body = f'<p class="hint">{html(idle if sources is None else "records_none")}</p>'
+        body = f'<p class="hint">{html("blind_records_idle" if sources is None else "records_none")}</p>'
     return f'<section class="shelf"><h2>{html("records")}</h2>{body}</section>'
 
 
@@ -135,15 +134,17 @@ def _record(number: int, record: Mapping, is_cited: bool) -> str:
     chip = f'<span class="chip">{html("cited")}</span>' if is_cited else ""
     return (
         f'<li class="label-card{" cited" if is_cited else ""}"><span class="number">[{number}]</span>'
-        f'<div><h3>{escape(record["title"])}</h3>{chip}{_content(record["content"])}'
+        f'<div><h3>{escape(record["title"])}</h3>{chip}{folded(record["content"], EXCERPT, "content")}'
         f'<p class="facts"><span>{escape(record["uid"])}</span>'
         f'<span>{html("match")} {record["score"]:.2f}</span></p></div></li>')
 
 
-def _content(content: str) -> str:
-    if len(content) <= EXCERPT:
-        return f'<p class="content">{escape(content)}</p>'
-    excerpt = content[:EXCERPT].rsplit(None, 1)[0]
-    return (f'<details><summary><span class="content excerpt">{escape(excerpt)}\u2026</span> '
+def folded(text: str, length: int, kind: str, attributes: str = "") -> str:
+    """Returns a text of the class `kind`; of one of over `length` characters only its beginning shows before it is opened."""
+    whole = f'<p class="{kind}"{attributes}>{escape(text)}</p>'
+    if len(text) <= length:
+        return whole
+    excerpt = text[:length].rsplit(None, 1)[0]
+    return (f'<details><summary><span class="{kind} excerpt"{attributes}>{escape(excerpt)}\u2026</span> '
             f'<span class="toggle more">{html("more")}</span><span class="toggle less">{html("less")}</span></summary>'
-            f'<p class="content">{escape(content)}</p></details>')
+            f'{whole}</details>')

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from space.cards import folded
 from space.evidence import Evidence, Sample
 from space.judging import JUDGED
 from space.texts import Html, decimal, html
@@ -80,12 +81,7 @@ def _said(kind: str, key: str, text: str, score: float | None = None) -> str:
 def _long(text: str) -> str:
     if not text.strip():
         return f'<p class="hint">{html("sample_wordless")}</p>'
-    if len(text) <= EXCERPT:
-        return f'<p class="said" dir="auto">{escape(text)}</p>'
-    cut = text[:EXCERPT].rsplit(None, 1)[0]
-    return (f'<details><summary><span class="said excerpt" dir="auto">{escape(cut)}…</span> '
-            f'<span class="toggle more">{html("more")}</span><span class="toggle less">{html("less")}</span></summary>'
-            f'<p class="said" dir="auto">{escape(text)}</p></details>')
+    return folded(text, EXCERPT, "said", ' dir="auto"')
 
 
 def measured(evidence: Evidence) -> Html:

@@ -2,14 +2,12 @@
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from space.prompt import InputError
 from space.settings import Settings
 from space.votes import Votes, VotesError, line_of, open_votes, read
 from tests.fake_engine import INFO
+from tests.test_full_disk import room_for
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,17 +32,6 @@ def vote(number=0, verdict="tuned", **changes) -> dict:
 
 def kept(folder: Path) -> list[dict]:
     return [line for path in sorted(folder.glob("votes-*.jsonl")) for line in read(path)]
-
-
-@contextmanager
-def room_for(size):
-    """The system itself refuses to write more than `size` bytes to a file."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 # --- what votes say --------------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def blind_tab(engine, info: dict, settings: Settings) -> None:
         choices, keep = _voting(votes)
         score = markup(ballot_cards.score())
     booth = Booth(question, ask, surprise, stop, options, shown, choices, keep, score,
-                  markup(cards.records(idle="blind_records_idle")), gr.State(), gr.State(Tally()))
+                  markup(cards.records()), gr.State(), gr.State(Tally()))
     pool = engine.examples(SURPRISES)
     picks = [chosen.click(lambda sample: sample[0], chosen, question, queue=False, **QUIET),
              surprise.click(lambda before: random.choice([one for one in pool if one != before] or pool), question, question,
@@ -102,7 +102,7 @@ def wire_answers(booth: Booth, answer: Callable, picks: list) -> None:
     def begin(shown, question):
         if cards.is_writing(shown) or not question.strip():
             raise refusal("busy" if question.strip() else "empty", html)
-        shelf = cards.records(idle="blind_records_idle")
+        shelf = cards.records()
         return ballot_cards.pair(waiting=True), None, shelf, *_states(busy=True)
 
     def stream(question, use_sources, max_new_tokens, temperature):

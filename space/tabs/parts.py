@@ -16,12 +16,15 @@ QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 # What waits in the line for the model: gradio then has its place, which page.js reads and the cards show.
 WAITS = {"show_progress": "minimal", "api_visibility": "private"}
 OWN = "shelftalk_"  # before each key, so that none is one of gradio's own texts
-_ours = {language: {OWN + key: text[language] for key, text in TEXTS.items()} for language in LANGUAGES}
+# Filled by label(): a browser is sent what gradio's parts say, and not every text of the page.
+_ours: dict[str, dict[str, str]] = {language: {} for language in LANGUAGES}
 I18N = gr.I18n(**_ours, **{"pt-BR": _ours["pt"]})
 
 
 def label(key: str):
     """Returns a text of space/texts.py as gradio's own parts take it; the browser writes it in the page's language."""
+    for language in LANGUAGES:
+        _ours[language][OWN + key] = TEXTS[key][language]
     return I18N(OWN + key)
 
 
