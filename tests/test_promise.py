@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from pathlib import Path
 
 import pytest
@@ -10,21 +9,17 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 
 from space.settings import Settings
-from space.ui import build_demo, launch_options
+from space.ui import build_demo
 from tests.fake_engine import INFO, RECORDS, FakeEngine
+from tests.serving import serving
 
 PROMISE = Path(__file__).with_name("promise.json")
 
 
 @pytest.fixture(scope="module")
 def address():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        settings = Settings(port=probe.getsockname()[1])
-    demo = build_demo(FakeEngine(delay=0), settings)
-    demo.launch(**launch_options(settings), prevent_thread_lock=True, quiet=True)
-    yield demo.local_url
-    demo.close()
+    with serving(FakeEngine(delay=0)) as address:
+        yield address
 
 
 def described() -> dict:

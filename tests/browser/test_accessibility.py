@@ -1,16 +1,15 @@
 """Every tab, light and dark, wide and on a phone: no serious or critical violation of axe-core, in either language."""
 
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from space.settings import Settings
 from space.texts import TEXTS
-from space.ui import TABS, build_demo, launch_options
+from space.ui import TABS
 from tests.fake_engine import FakeEngine
+from tests.serving import serving
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
@@ -22,13 +21,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM.exists(), rea
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        settings = Settings(port=probe.getsockname()[1])
-    demo = build_demo(FakeEngine(delay=0), settings)
-    demo.launch(**launch_options(settings), prevent_thread_lock=True, quiet=True)
-    yield demo.local_url
-    demo.close()
+    with serving(FakeEngine(delay=0)) as address:
+        yield address
 
 
 def violations(page) -> list[str]:

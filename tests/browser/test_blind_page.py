@@ -2,16 +2,14 @@
 
 import json
 import re
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from space.settings import Settings
 from space.texts import TEXTS
-from space.ui import build_demo, launch_options
 from tests.fake_engine import INFO, FakeEngine
+from tests.serving import serving
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright_api.expect
@@ -28,15 +26,10 @@ SHIFTS = """new PerformanceObserver(list => list.getEntries().forEach(entry => {
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory) -> Iterator[tuple[FakeEngine, str, Path]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        folder = tmp_path_factory.mktemp("votes")
-        settings = Settings(port=probe.getsockname()[1], votes_dir=str(folder))
+    folder = tmp_path_factory.mktemp("votes")
     engine = FakeEngine()
-    demo = build_demo(engine, settings)
-    demo.launch(**launch_options(settings), prevent_thread_lock=True, quiet=True)
-    yield engine, demo.local_url, folder
-    demo.close()
+    with serving(engine, votes_dir=str(folder)) as address:
+        yield engine, address, folder
 
 
 @pytest.mark.parametrize(("width", "height", "language"), [(1280, 900, "en"), (390, 844, "pt")], ids=["wide", "phone"])

@@ -2,17 +2,17 @@
 
 import json
 import re
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from space.judging import JUDGED
-from space.settings import SAMPLE, Settings
+from space.settings import SAMPLE
 from space.texts import TEXTS
-from space.ui import TABS, build_demo, launch_options
+from space.ui import TABS
 from tests.fake_engine import FakeEngine
+from tests.serving import serving
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright_api.expect
@@ -26,13 +26,8 @@ HERE = ("http://127.0.0.1:", "data:", "blob:", "about:")
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        settings = Settings(port=probe.getsockname()[1], space_id=None)
-    demo = build_demo(FakeEngine(delay=0), settings)
-    demo.launch(**launch_options(settings), prevent_thread_lock=True, quiet=True)
-    yield demo.local_url
-    demo.close()
+    with serving(FakeEngine(delay=0), space_id=None) as address:
+        yield address
 
 
 @pytest.fixture(params=[(1280, 900), (390, 844)], ids=["wide", "phone"])

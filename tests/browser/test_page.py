@@ -2,16 +2,14 @@
 
 import json
 import re
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from space.settings import Settings
 from space.texts import TEXTS
-from space.ui import build_demo, launch_options
 from tests.fake_engine import FakeEngine
+from tests.serving import serving
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright_api.expect
@@ -26,14 +24,9 @@ HERE = ("http://127.0.0.1:", "data:", "blob:", "about:")
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[FakeEngine, str]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        settings = Settings(port=probe.getsockname()[1])
     engine = FakeEngine()
-    demo = build_demo(engine, settings)
-    demo.launch(**launch_options(settings), prevent_thread_lock=True, quiet=True)
-    yield engine, demo.local_url
-    demo.close()
+    with serving(engine) as address:
+        yield engine, address
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,14 @@
 """The tab that sums a text up in a real browser: files sent, records taken, and what it all rests on, wide and on a phone."""
 
-import socket
 from pathlib import Path
 
 import pytest
 
-from space.settings import UPLOAD_LIMIT, Settings
+from space.settings import UPLOAD_LIMIT
 from space.texts import TEXTS
-from space.ui import build_demo, launch_options
 from tests.fake_engine import RECORDS, FakeEngine
 from tests.pdfs import pdf
+from tests.serving import serving
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright_api.expect
@@ -24,14 +23,9 @@ SHIFTS = """() => { window.shift = 0; new PerformanceObserver((list) => { for (c
 
 @pytest.fixture(scope="module")
 def served():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        settings = Settings(port=probe.getsockname()[1])
     engine = FakeEngine()
-    demo = build_demo(engine, settings)
-    demo.launch(**launch_options(settings), prevent_thread_lock=True, quiet=True)
-    yield engine, demo.local_url
-    demo.close()
+    with serving(engine) as address:
+        yield engine, address
 
 
 def go_to(page, name: str) -> None:
