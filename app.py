@@ -10,12 +10,11 @@ import sys
 
 import gradio as gr
 
-from space.base import PairError
 from space.engine import load_engine
-from space.missing import Missing, build_missing, plain
+from space.errors import CatalogueError, ModelError
+from space.page.missing import Missing, build_missing, plain
+from space.page.ui import build_demo, launch_options
 from space.settings import Settings, SettingsError
-from space.sources import SourceError
-from space.ui import build_demo, launch_options
 
 
 def load_demo() -> tuple[gr.Blocks, Settings]:
@@ -26,7 +25,7 @@ def load_demo() -> tuple[gr.Blocks, Settings]:
         return refused(error, error.usable, 2), error.usable
     try:
         return build_demo(load_engine(settings, on_gpu), settings), settings
-    except (PairError, SourceError, ValueError, OSError) as error:
+    except (ModelError, CatalogueError, ValueError, OSError) as error:
         return refused(error, settings, 1), settings
 
 

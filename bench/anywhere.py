@@ -14,10 +14,10 @@ import torch
 
 from bench.figures import ROOT, Figure, Options, Outcome, Skipped
 from bench.startup import SAMPLE, need_sample
-from space.decode import stream_tokens
-from space.pair import Pair, load_pair
-from space.prompt import messages, prompt_ids
-from space.sources import Catalogue
+from space.catalogue.search import Catalogue
+from space.model.decode import stream_tokens
+from space.model.pair import Pair, load_pair
+from space.model.prompt import messages, prompt_ids
 from train.merge import agreement
 
 TOKENS = 32
@@ -31,12 +31,12 @@ def measure(options: Options) -> Outcome:
     need_sample()
     pair = load_pair(str(SAMPLE / "base"), str(SAMPLE / "adapter"))
     asked = questions(1 if options.tiny else QUESTIONS)
-    prompts = [prompt_ids(pair.tokenizer, pair.wording, *question) for question in asked]
+    prompts = [prompt_ids(pair.tokenizer, pair.prompt_template, *question) for question in asked]
     page = [tuned(pair, prompt) for prompt in prompts]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         python = Path(sys.executable) if options.tiny else environment(folder / "venv", *PACKAGES)
-        said = elsewhere(folder, python, [messages(pair.wording, *question) for question in asked])
+        said = elsewhere(folder, python, [messages(pair.prompt_template, *question) for question in asked])
     found = [Figure("prompts equal to apply_chat_template's", agreement(prompts, said["prompts"])["equal"], low=1.0)]
     samples = {"questions": [question[1] for question in asked], "page": texts(pair, page), "versions": said["versions"]}
     for precision in ("nf4", "bf16", "fp32"):

@@ -14,16 +14,16 @@ import matplotlib.pyplot as plt
 
 from bench.figures import ROOT, Figure, Options, Outcome
 from bench.startup import SAMPLE, need_sample
-from space.base import load_base, load_tokenizer
-from space.decode import complete
-from space.families import parts
-from space.pair import load_pair
-from train import qlora
-from train.catalogue import prepare
+from space.model.base import load_base, load_tokenizer
+from space.model.decode import complete
+from space.model.family import parts
+from space.model.pair import load_pair
 from train.config import FitConfig, PrepareConfig
-from train.evaluate import MARGIN
-from train.measures import Rouge
+from train.evaluate.metrics import Rouge
+from train.evaluate.score import MARGIN
+from train.fit import qlora
 from train.pipeline import load_examples
+from train.prepare.catalogue import prepare
 from train.sample import RECIPE
 
 RUNS = ROOT / "runs" / "capacity"  # kept: a measurement that was cut off goes on from its checkpoints
@@ -60,7 +60,7 @@ def recall(run: Path, config: FitConfig) -> dict:
         tokenizer = load_tokenizer(config.base)
         qlora.fit(run, model, base, load_examples(run, config, tokenizer, model.config.max_position_embeddings))
     pair = load_pair(config.base, str(run / "adapter"), precision=config.precision)
-    examples = load_examples(run, config, pair.tokenizer, pair.window, pair.wording)
+    examples = load_examples(run, config, pair.tokenizer, pair.window, pair.prompt_template)
     items = examples.sets(ASKED)["seen"]
     rows = [parts(row) for row in examples.encoded(items)]
     prompts, longest = [prompt for prompt, _ in rows], max(len(answer) for _, answer in rows)

@@ -18,10 +18,10 @@ from torch import nn
 
 from bench.figures import ROOT, Figure, Options, Outcome, peak_memory
 from bench.shapes import make_adapter, make_base, make_prompts
-from space.base import load_base, load_tokenizer
-from space.decode import roomy_cache, stream_tokens
-from space.pair import Pair, PairedLinear, Rows, load_pair
-from space.wording import Wording
+from space.model.base import load_base, load_tokenizer
+from space.model.decode import roomy_cache, stream_tokens
+from space.model.pair import Pair, PairedLinear, Rows, load_pair
+from space.model.prompt import PromptTemplate
 
 CORES = 2
 PROMPT, ANSWER = 100, 200  # tokens: a question with a short record; /answer's own limit
@@ -168,7 +168,7 @@ def answer_once(what: str, base: str, adapter: str) -> int:
         pair = load_pair(base, adapter)
     else:
         model, identity = load_base(base)
-        pair = Pair(model, load_tokenizer(base), Wording(), identity, "", "", "nf4", Rows())
+        pair = Pair(model, load_tokenizer(base), PromptTemplate(), identity, "", "", "nf4", Rows())
     prompt = make_prompts(pair.tokenizer, 1, PROMPT)[0]
     rows = 2 if what == "pair" else 1
     list(stream_tokens(pair, [prompt] * rows, 1, ANSWER))

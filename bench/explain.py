@@ -11,9 +11,9 @@ from peft import PeftModel
 
 from bench.figures import Figure, Options, Outcome
 from bench.shapes import make_prompts
-from space.base import load_base
-from space.explain import explain
-from space.pair import load_pair
+from space.model.base import load_base
+from space.model.explain import explain_answer
+from space.model.pair import load_pair
 from space.settings import Settings
 
 PROMPT, ANSWER, ROUNDS = 100, 200, 7  # tokens: a question with a short record; /answer's own limit
@@ -27,7 +27,7 @@ def measure(options: Options) -> Outcome:
     length = 20 if options.tiny else ANSWER
     tokens = make_prompts(pair.tokenizer, 1, PROMPT + length)[0]
     prompt, answer = tokens[:PROMPT], tokens[PROMPT:]
-    tasks = {"ours": lambda: explain(pair, prompt, answer), "twice": lambda: twice(theirs, prompt, answer)}
+    tasks = {"ours": lambda: explain_answer(pair, prompt, answer), "twice": lambda: twice(theirs, prompt, answer)}
     for task in tasks.values():
         task()
     rounds = [{name: timed(task) for name, task in tasks.items()} for _ in range(2 if options.tiny else ROUNDS)]

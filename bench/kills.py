@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.figures import ROOT, Figure, Options, Outcome
 from bench.fullsize import write
-from tests.hub import Hub
+from tests.hub.hub import Hub
 
 KILLS, LINES, REPO = 20, 30_000, "ana/lamps"
 VERBS = ("prepare", "fit", "publish")

@@ -12,7 +12,7 @@ from gradio_client import Client
 
 from bench.figures import Figure, Options, Outcome, Skipped
 from bench.startup import SAMPLE, Started, need_sample, running_app, served
-from space.sources import Catalogue
+from space.catalogue.search import Catalogue
 from space.texts import words
 
 CHROMIUM = Path("/usr/bin/chromium")

@@ -9,8 +9,8 @@ from statistics import mean, stdev
 from bench.figures import ROOT, Figure, Options, Outcome
 from bench.startup import SAMPLE, need_sample
 from train import pipeline
-from train.catalogue import prepare
 from train.config import EvaluateConfig, FitConfig, PrepareConfig, PushConfig, TrackConfig
+from train.prepare.catalogue import prepare
 from train.sample import RECIPE
 
 RUNS = ROOT / "runs" / "recipe"  # kept: a measurement that was cut off goes on from its runs

@@ -12,13 +12,13 @@ from peft import PeftModel
 
 from bench.figures import Figure, Options, Outcome
 from bench.startup import SAMPLE, need_sample
-from space.base import load_base
-from space.families import parts
-from space.pair import load_pair
-from train import evaluate
-from train.catalogue import prepare
+from space.model.base import load_base
+from space.model.family import parts
+from space.model.pair import load_pair
 from train.config import EvaluateConfig, FitConfig, PrepareConfig
+from train.evaluate import score as evaluate
 from train.pipeline import load_examples
+from train.prepare.catalogue import prepare
 
 ITEMS, ALONE, SECONDS, TIMES = 500, 12, 240, 5  # items of a set; of them one at a time; targets
 
@@ -33,7 +33,7 @@ def measure(options: Options) -> Outcome:
         config = FitConfig(**{**recipe, "base": str(SAMPLE / "base")})
         prepare(str(SAMPLE / "trn.json"), run, PrepareConfig(), progress=False)
         pair = load_pair(config.base, str(SAMPLE / "adapter"), precision=config.precision)
-        examples = load_examples(run, config, pair.tokenizer, pair.window, pair.wording)
+        examples = load_examples(run, config, pair.tokenizer, pair.window, pair.prompt_template)
         sets = examples.sets(items)
         evaluate._score(pair, _jobs(examples, next(iter(sets.values()))[:2]), True)  # weights are repacked at first use
         samples = {}

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.figures import ROOT, Figure, Options, Outcome, peak_memory
-from space.sources import Catalogue, build_index, normalise, relevant
+from space.catalogue.search import Catalogue, build_index, normalise, relevant
 
 RECORDS, ASKED = 2_200_000, 1000
 WORDS = 200_000  # different ones, drawn as Zipf and Mandelbrot have it

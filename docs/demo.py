@@ -12,8 +12,8 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from bench.startup import running_app
-from space.prompt import language
-from space.sources import Catalogue
+from space.catalogue.search import Catalogue
+from space.catalogue.text import language
 from space.texts import words
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,16 +12,27 @@ from pathlib import Path
 
 from huggingface_hub import snapshot_download
 
-from space.base import named
-from space.decode import text_of, tokens_of_both
+from space.catalogue import Catalogue, language, meant, relevant
+from space.errors import CatalogueError, InputError
 from space.evidence import Evidence, read_evidence
-from space.explain import explain
-from space.pair import Pair, load_pair
-from space.prompt import InputError, Prompt, answer_ids, check_text, fit_prompt, language
+from space.model import (
+    COLUMNS,
+    Pair,
+    Prompt,
+    Step,
+    answer_ids,
+    check_text,
+    explain_answer,
+    figures,
+    fit_both,
+    fit_prompt,
+    history,
+    load_pair,
+    named,
+    text_of,
+    tokens_of_both,
+)
 from space.settings import SEED_LIMIT, VERSION, Settings
-from space.sources import Catalogue, SourceError, relevant
-from space.subject import meant
-from space.talk import COLUMNS, Step, figures, fit_both, history
 
 Notify = Callable[..., None]  # takes a key of space/texts.py, and its values
 # What a visitor's daily minutes on ZeroGPU are asked for, at the least: a 7B in bf16 that first goes to its card.
@@ -75,7 +86,7 @@ class Engine:
                  seed: int | None = None, notify: Notify = _quiet) -> Iterator[Step]:
         """Yields the two answers to the next question of a conversation, growing; each column knows its own answers before.
 
-        `talk` are the turns before (see space/talk.py). With a temperature and without a seed one is drawn, and is among the
+        `talk` are the turns before (see space/model/conversation.py). With a temperature and without a seed one is drawn, and is among the
         figures. Raises what answer() raises.
         """
         found, kept = self._found(question, talk, use_sources)
@@ -108,7 +119,7 @@ class Engine:
     def explain(self, question: str, answer: str, use_sources: bool, max_new_tokens: int,
                 talk: Sequence[Mapping] = ()) -> list[dict]:
         """Returns how likely each token of an answer is to either model, after the prompt that the tuned model has for the
-        question after the turns `talk` (see space/explain.py); raises InputError where question or answer is empty or too
+        question after the turns `talk` (see space/model/explain.py); raises InputError where question or answer is empty or too
         long."""
         found, _ = self._found(question, talk, use_sources)
         return self._explained(self._ask(question, talk, found, max_new_tokens)[0][1], answer, "answer")
@@ -135,13 +146,13 @@ class Engine:
         questions = []
         for index, title in enumerate(self.catalogue.titles(count) if self.catalogue else []):
             record = self.catalogue.search(title, 1)
-            asked = self.pair.wording.questions[language(record[0]["content"] if record else title)]
+            asked = self.pair.prompt_template.questions[language(record[0]["content"] if record else title)]
             questions.append(asked[index % len(asked)].format(title=title))
         return questions
 
     @cached_property
     def _evidence(self) -> Evidence:
-        return read_evidence(self.pair.folder, self._catalogue_folder, self.pair.wording)
+        return read_evidence(self.pair.folder, self._catalogue_folder, self.pair.prompt_template)
 
     # These two use the model, and nothing else does. On ZeroGPU they run in a process that is forked off: what they are given
     # and what they yield or return travel there and back, and what they change stays behind.
@@ -158,7 +169,7 @@ class Engine:
             yield text_of(self.pair, answers[0]), text_of(self.pair, answers[1]), dict(written)
 
     def _explain(self, prompt: list[int], answer: list[int]) -> list[dict]:
-        return explain(self.pair, prompt, answer)
+        return explain_answer(self.pair, prompt, answer)
 
     def _explained(self, prompt: Prompt, answer: str, what: str) -> list[dict]:
         answer = check_text(answer, self.settings.max_input_chars, what)
@@ -176,7 +187,7 @@ class Engine:
         found = self.catalogue.search(question, self.settings.context_k)
         if not talk:
             return relevant(found), False
-        last, ways = talk[-1], self.pair.wording.follow_ups.values()
+        last, ways = talk[-1], self.pair.prompt_template.follow_ups.values()
         before = last["sources"] if last["use_sources"] else relevant(
             self.catalogue.search(last["question"], self.settings.context_k))
         records = meant(question, before, found, [phrase for way in ways for kind in ("short", "more") for phrase in way[kind]])
@@ -200,11 +211,11 @@ class Engine:
         """Returns how many tokens an answer may have, and fit_prompt() for what remains of the window."""
         # An answer may take up to half the window; the question and its records have the rest, or an encoder's own.
         room = min(max_new_tokens, self.pair.window // 2)
-        return room, partial(fit_prompt, self.pair.tokenizer, self.pair.wording, room=self.pair.window.before(room))
+        return room, partial(fit_prompt, self.pair.tokenizer, self.pair.prompt_template, room=self.pair.window.before(room))
 
 
 def load_engine(settings: Settings, on_gpu: Callable[..., Callable] = at_hand) -> Engine:
-    """Loads what the settings name; raises PairError, WordingError or SourceError in one line.
+    """Loads what the settings name; raises ModelError, PromptTemplateError or CatalogueError in one line.
 
     `on_gpu` wraps the two functions that use the model, as spaces.GPU does.
     """
@@ -223,10 +234,10 @@ def _catalogue_folder(catalogue: str, revision: str | None) -> Path:
     folder = Path(catalogue)
     if folder.is_dir() or folder.is_absolute() or catalogue.startswith(".") or catalogue.count("/") != 1:
         return folder
-    with named("catalogue", catalogue, SourceError):
+    with named("catalogue", catalogue, CatalogueError):
         folder = Path(snapshot_download(catalogue, repo_type="dataset", revision=revision,
                                         allow_patterns=["index/*", "report.json"]))
     if not (folder / "index").is_dir():
-        raise SourceError(f"catalogue {catalogue} at {folder.name[:7]} holds no search index: publish the catalogue again, "
+        raise CatalogueError(f"catalogue {catalogue} at {folder.name[:7]} holds no search index: publish the catalogue again, "
                           "or name another")
     return folder

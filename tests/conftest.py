@@ -76,10 +76,10 @@ def tiny_adapter(folder: Path, base_folder: Path, tokenizer, seed: int = 1, **lo
     """Writes a LoRA adapter that changes what the base says, as fit writes it."""
     import torch
 
-    from space.base import load_base
-    from space.wording import Wording
+    from space.model.base import load_base
+    from space.model.prompt import PromptTemplate
     from train.config import FitConfig
-    from train.qlora import add_lora
+    from train.fit.qlora import add_lora
 
     model, base = load_base(str(base_folder), training=True)
     torch.manual_seed(seed)
@@ -89,7 +89,7 @@ def tiny_adapter(folder: Path, base_folder: Path, tokenizer, seed: int = 1, **lo
             torch.nn.init.normal_(parameter, std=0.2)
     adapted.save_pretrained(folder, save_embedding_layers=False)
     tokenizer.save_pretrained(folder)
-    Wording().save(folder / "prompt.json")
+    PromptTemplate().save(folder / "prompt.json")
     record = {"base": {"name": base.name, "revision": base.revision}}
     (folder / "run.json").write_text(__import__("json").dumps(record))
     return folder
@@ -104,7 +104,7 @@ def adapter(tmp_path_factory, tiny_base, tokenizer) -> Path:
 @pytest.fixture(scope="session")
 def pair(tiny_base, adapter):
     """The tiny Llama and its adapter, loaded in 4 bits."""
-    from space.pair import load_pair
+    from space.model.pair import load_pair
 
     return load_pair(str(tiny_base), str(adapter))
 
@@ -114,7 +114,7 @@ def hub(monkeypatch):
     """A Hub of its own on loopback, and this process is ana's on it; Hub.environ() is for another process."""
     from huggingface_hub import constants
 
-    from tests.hub import Hub
+    from tests.hub.hub import Hub
 
     with Hub() as running:
         template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, running.endpoint)

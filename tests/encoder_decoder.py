@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import torch
-from conftest import tiny_adapter
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import (
     BartConfig,
@@ -17,8 +16,9 @@ from transformers import (
     T5Tokenizer,
 )
 
-from space.base import load_tokenizer
-from space.families import EncoderDecoder
+from space.model.base import load_tokenizer
+from space.model.family import EncoderDecoder
+from tests.conftest import tiny_adapter
 
 KINDS = ("t5", "t5-1.1", "bart")
 LOUDER = {"t5": {".o.weight": 12, ".wo.weight": 12, ".k.weight": 3, ".v.weight": 3}, "bart": {"embed_positions.weight": 20}}
@@ -26,7 +26,7 @@ LOUDER = {"t5": {".o.weight": 12, ".wo.weight": 12, ".k.weight": 3, ".v.weight":
 
 def texts(count: int = 300):
     """Documents of the invented catalogue."""
-    from train import invented
+    from train import shop as invented
 
     return itertools.islice(invented.reading(seed=3), count)
 

@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from space.evidence import Evidence, read_evidence
-from space.prompt import check_text
+from space.evidence.files import Evidence, read_evidence
+from space.model.conversation import Step, figures
+from space.model.prompt import PromptTemplate, check_text
 from space.settings import SAMPLE
-from space.talk import Step, figures
-from space.wording import Wording
 
 RECORDS = [
     {"uid": "B0042", "title": "Brass Ship's Lantern, 12 inch", "score": 0.94, "content": (
@@ -42,7 +41,7 @@ CHOICES = [(" wood", 0.41), (" <b>metal</b>", 0.2), ("", 0.1), ("\n", 0.05), ("\
 
 @functools.lru_cache(4)
 def evidence_of(folder: Path) -> Evidence:
-    return read_evidence(folder, SAMPLE / "catalogue", Wording())
+    return read_evidence(folder, SAMPLE / "catalogue", PromptTemplate())
 
 
 class FakeEngine:

@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
-from space.wording import Wording
-from train import evaluation, statistics
+from space.model.prompt import PromptTemplate
 from train.config import EvaluateConfig, FitConfig
+from train.evaluate import record as evaluation
+from train.evaluate import statistics
 
 COLUMNS = ("base", "retrieved", "tuned")
 HOSTILE = "<script>alert(1)</script>"
@@ -28,7 +29,7 @@ def lines(tuned: str = RIGHT, count: int = 20, name: str = "seen") -> list[dict]
 
 
 def write_run(run: Path, samples: list[dict], seed: int = 1, rank: int = 4, weights: bytes = b"weights", source: str = "ab",
-              wording: Wording | None = None, tokenizer: str = "{}", **options) -> Path:
+              prompt_template: PromptTemplate | None = None, tokenizer: str = "{}", **options) -> Path:
     """Writes a run with these samples; `options` are FitConfig's."""
     adapter = run / "adapter"
     adapter.mkdir(parents=True)
@@ -44,7 +45,7 @@ def write_run(run: Path, samples: list[dict], seed: int = 1, rank: int = 4, weig
     (adapter / "adapter_model.safetensors").write_bytes(weights * rank)
     (adapter / "adapter_config.json").write_text("{}")
     (adapter / "tokenizer.json").write_text(tokenizer)
-    (wording or Wording()).save(adapter / "prompt.json")
+    (prompt_template or PromptTemplate()).save(adapter / "prompt.json")
     (run / "history.jsonl").write_text('{"step": 1, "loss": 3.0}\n{"step": 2, "loss": 1.0}\n')
     (run / "samples.jsonl").write_text("".join(json.dumps(each) + "\n" for each in samples))
     (run / "metrics.json").write_text(json.dumps(statistics.metrics(samples, COLUMNS)))

@@ -6,8 +6,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from space.page.ui import build_demo, launch_options
 from space.settings import Settings
-from space.ui import build_demo, launch_options
 
 
 @contextmanager

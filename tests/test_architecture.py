@@ -34,8 +34,8 @@ def test_space_never_imports_train_nor_what_only_training_needs(path):
 def test_the_prompt_needs_nothing_but_the_standard_library():
     import sys
 
-    names = {*imports(ROOT / "space/prompt.py"), *imports(ROOT / "space/wording.py"), *imports(ROOT / "space/texts.py")}
-    names -= {"space.wording", "space.texts"}
+    names = {*imports(ROOT / "space/model/prompt.py"), *imports(ROOT / "space/model/prompt_template.py"), *imports(ROOT / "space/texts.py")}
+    names -= {"space.model.prompt", "space.texts"}
     assert {name.split(".")[0] for name in names} <= set(sys.stdlib_module_names)
 
 

@@ -14,13 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from space.base import PairError
+from space.catalogue.text import language
 from space.engine import load_engine
-from space.missing import plain
-from space.prompt import language
+from space.errors import CatalogueError, ModelError
+from space.page.missing import plain
 from space.settings import Settings
-from space.sources import SourceError
-from train.shards import stored_records
+from train.prepare.shards import stored_records
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "space" / "sample"
@@ -146,7 +145,7 @@ def test_a_wrong_setting_is_one_line():
     ({"CATALOGUE": "./nowhere"}, "nowhere"),
 ])
 def test_a_setting_of_nothing_is_one_line(environ, words):
-    with pytest.raises((PairError, SourceError)) as caught:
+    with pytest.raises((ModelError, CatalogueError)) as caught:
         load_engine(Settings.from_environment(environ))
     assert words in plain(caught.value) and "\n" not in plain(caught.value)
 

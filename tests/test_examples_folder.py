@@ -134,8 +134,8 @@ def test_the_mcp_tools_are_listed_and_called(run, address, question, expected):
 # gradio watches a Space's files with a package that is not installed here, and says so.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_the_mcp_tools_are_found_by_the_names_that_they_have_on_a_space(run, monkeypatch):
+    from space.page.ui import build_demo, launch_options
     from space.settings import Settings
-    from space.ui import build_demo, launch_options
     from tests.fake_engine import TUNED, FakeEngine
 
     monkeypatch.setenv("SYSTEM", "spaces")
@@ -346,9 +346,10 @@ def test_the_adapter_says_what_the_page_says(run, address, question):
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory):
     """A run's folder with the committed adapter, and metrics.json and samples.jsonl of a few items as evaluate writes them."""
-    from space.pair import load_pair
-    from train import evaluate, statistics
+    from space.model.pair import load_pair
     from train.config import EvaluateConfig, FitConfig
+    from train.evaluate import score as evaluate
+    from train.evaluate import statistics
     from train.pipeline import load_examples
 
     folder = tmp_path_factory.mktemp("run")
@@ -356,11 +357,11 @@ def evaluated(tmp_path_factory):
         shutil.copytree(SAMPLE / part, folder / part)
     fit = FitConfig(**json.loads((folder / "adapter/run.json").read_text())["config"] | {"base": str(SAMPLE / "base")})
     pair, config = load_pair(fit.base, str(folder / "adapter")), EvaluateConfig(items=3)
-    examples = load_examples(folder, fit, pair.tokenizer, pair.window, pair.wording)
+    examples = load_examples(folder, fit, pair.tokenizer, pair.window, pair.prompt_template)
     columns = {name: evaluate.score_column(folder, pair, examples, config, name) for name in ("base", "tuned")}
     lines = evaluate.samples(examples, config, columns)
     (folder / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (folder / "metrics.json").write_text(json.dumps(statistics.metrics(lines, list(columns), pair.wording)))
+    (folder / "metrics.json").write_text(json.dumps(statistics.metrics(lines, list(columns), pair.prompt_template)))
     return folder
 
 

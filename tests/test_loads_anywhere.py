@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny_adapter, tiny_model
 from safetensors.torch import load_file, save_file
 
-from space.decode import stream_tokens
-from space.pair import load_pair
-from space.prompt import messages, prompt_ids
-from space.sources import Catalogue
+from space.catalogue.search import Catalogue
+from space.model.decode import stream_tokens
+from space.model.pair import load_pair
+from space.model.prompt import messages, prompt_ids
+from tests.conftest import tiny_adapter, tiny_model
 from train.merge import agreement
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,13 +51,13 @@ def said(request, tmp_path_factory, tokenizer):
     name = json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"]
     shutil.copytree(base, elsewhere / name)
     asked = questions()
-    chats = [messages(pair.wording, *question) for question in asked]
+    chats = [messages(pair.prompt_template, *question) for question in asked]
     (elsewhere / "ask.json").write_text(json.dumps({"adapter": "adapter", "base": name, "chats": chats, "tokens": TOKENS}))
     shutil.copy(ROOT / "bench" / "stranger.py", elsewhere)
     done = subprocess.run([sys.executable, "-I", "stranger.py", "ask.json", "said.json"], cwd=elsewhere, capture_output=True,
                           text=True, timeout=200, env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())})
     assert done.returncode == 0, done.stderr[-3000:]
-    prompts = [prompt_ids(pair.tokenizer, pair.wording, *question) for question in asked]
+    prompts = [prompt_ids(pair.tokenizer, pair.prompt_template, *question) for question in asked]
     page = {"kind": request.param, "prompts": prompts, "nf4": [tuned(pair, prompt) for prompt in prompts]}
     return page, json.loads((elsewhere / "said.json").read_text())
 

@@ -40,8 +40,8 @@ CONFIGS = {**STEPS, "compare": (CompareConfig,), "merge": (MergeConfig,), "all":
 
 def prepare(run: Path, source: str, config: PrepareConfig, summaries: SummariesConfig) -> None:
     """A catalogue becomes clean records, their index and a report; a set or a teacher gives it summaries."""
-    from train import pairs
-    from train.catalogue import prepare as prepare_catalogue
+    from train.prepare import pairs
+    from train.prepare import prepare as prepare_catalogue
 
     if not (summaries.summaries or summaries.teacher):
         pairs.refuse_leftover(run)
@@ -80,7 +80,7 @@ def evaluate(run: Path, config: EvaluateConfig, track: TrackConfig) -> None:
 
 def compare(runs: list[Path], config: CompareConfig) -> None:
     """Two or more runs are compared on the items that all of them answered."""
-    from train.compare import compare_runs
+    from train.evaluate import compare_runs
 
     print(compare_runs(runs, config), flush=True)
 
@@ -102,14 +102,14 @@ def merge(run: Path, out: Path, config: MergeConfig) -> None:
 
 def deploy(config: DeployConfig) -> None:
     """The page goes to a Space."""
-    from train.deploy import deploy as deploy_space
+    from train.publish import deploy as deploy_space
 
     deploy_space(config)
 
 
 def rent(source: str, configs: dict[type, Checked]) -> None:
     """Every verb in order, on a machine of the Hub's."""
-    from train.rent import rent as rent_machine
+    from train.publish import rent as rent_machine
 
     rent_machine(source, configs)
 
@@ -176,7 +176,7 @@ def dispatch(call: argparse.Namespace) -> None:
                               items=call.items)
     made = {config: config(**{item.name: getattr(call, item.name) for item in fields(config)}) for config in CONFIGS[call.verb]}
     if TrackConfig in made and made[TrackConfig].report_to != "none":
-        from train import tracking
+        from train.fit import tracking
 
         tracking.check(made[TrackConfig])
     if FitConfig in made and not made[FitConfig].base:

@@ -15,18 +15,14 @@ from huggingface_hub import ModelCardData
 from peft import PeftModel
 from transformers import GenerationConfig
 
-from space.base import load_base
-from space.decode import stream_tokens
-from space.families import parts
-from space.pair import Pair, Rows, load_pair
-from train.card import fill_card
+from space.model import Pair, Rows, load_base, load_pair, parts, stream_tokens
 from train.config import ConfigError, FitConfig, MergeConfig
+from train.fit import stored_config
 from train.modelfile import modelfile
-from train.origin import base_file, base_licence
 from train.pipeline import load_examples
-from train.qlora import stored_config
+from train.publish import base_file, base_licence, fill_card
 
-CARD = Path(__file__).resolve().parent / "merged_card.md"
+CARD = Path(__file__).resolve().parent / "publish" / "merged_card.md"
 COMPARED = {"nf4": "base and adapter in 4 bits, as the page runs them", "bf16": "base and adapter in bf16, not merged"}
 
 
@@ -34,7 +30,7 @@ def merge(run: Path, out: Path, config: MergeConfig) -> dict:
     """Merges run/adapter into its unquantized base, writes the model to `out` whole or not at all, and returns merge.json.
 
     One model at a time is in memory: first the one in 4 bits answers some of the run's questions, then the one in bf16,
-    unmerged and merged. Raises ConfigError and PairError.
+    unmerged and merged. Raises ConfigError and ModelError.
     """
     adapter = run / "adapter"
     if not (adapter / "run.json").is_file():
@@ -82,7 +78,7 @@ def in_words(told: dict) -> str:
 
 def _prompts(run: Path, fit_config: FitConfig, pair: Pair, config: MergeConfig) -> list[list[list[int]]]:
     """The prompts (token ids) of up to config.items questions of each scored set, a batch a set."""
-    examples = load_examples(run, fit_config, pair.tokenizer, pair.window, pair.wording)
+    examples = load_examples(run, fit_config, pair.tokenizer, pair.window, pair.prompt_template)
     encoded = (examples.encoded(items) for items in examples.sets(config.items).values())
     batches = [[parts(row)[0] for row in rows if row] for rows in encoded]
     return [batch for batch in batches if batch]
@@ -104,7 +100,7 @@ def _write(out: Path, run: Path, pair: Pair, fit_config: FitConfig, told: dict) 
     unfinished = out.with_name(out.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
-        # The adapter's own tokenizer, chat template and wording.
+        # The adapter's own tokenizer, chat template and prompt_template.
         shutil.copytree(run / "adapter", unfinished, ignore=shutil.ignore_patterns("adapter_*", "README.md", "run.json"))
         sentencepiece = base_file(pair.base, fit_config.base, "tokenizer.model")
         if sentencepiece:  # transformers does without; a GGUF is not the same model without it

@@ -7,22 +7,24 @@ import os
 import shutil
 from pathlib import Path
 
-from space.base import load_base, load_tokenizer
-from space.families import Window, family_of
-from space.pair import Pair, Rows, load_pair
-from space.sources import Catalogue
-from space.wording import Wording
-from train import card, evaluate, evaluation, leaks, page, pairs, qlora, report, statistics, tracking
-from train.catalogue import load_records
+from space.catalogue import Catalogue
+from space.model import Pair, PromptTemplate, Rows, Window, family_of, load_base, load_pair, load_tokenizer
 from train.config import ConfigError, EvaluateConfig, FitConfig, PushConfig, TrackConfig
+from train.evaluate import page, statistics
+from train.evaluate import record as evaluation
+from train.evaluate import score as evaluate
+from train.evaluate import tables as report
 from train.examples import Examples
-from train.lora import check_init
+from train.examples import contamination as leaks
+from train.fit import check_init, qlora, tracking
+from train.prepare import load_records, pairs
+from train.publish import card
 
 
-def load_examples(run: Path, config: FitConfig, tokenizer, window: Window, wording: Wording | None = None) -> Examples:
+def load_examples(run: Path, config: FitConfig, tokenizer, window: Window, prompt_template: PromptTemplate | None = None) -> Examples:
     """Returns the run's examples, from its prepared catalogue and, where it has any, its texts with summaries."""
     records = load_records(run)
-    return Examples(records, Catalogue.open(run / "catalogue"), tokenizer, wording or Wording(), config, window,
+    return Examples(records, Catalogue.open(run / "catalogue"), tokenizer, prompt_template or PromptTemplate(), config, window,
                     pairs.load_pairs(run))
 
 
@@ -34,7 +36,7 @@ def score_base(run: Path, fit_config: FitConfig, config: EvaluateConfig) -> None
     check_init(fit_config, model.config)
     qlora.keep_config(run, fit_config)
     tokenizer = load_tokenizer(fit_config.base, fit_config.base_revision, family_of(model.config).template)
-    pair = Pair(model, tokenizer, Wording(), base, "", "", fit_config.precision, Rows())
+    pair = Pair(model, tokenizer, PromptTemplate(), base, "", "", fit_config.precision, Rows())
     examples = load_examples(run, fit_config, tokenizer, pair.window)
     check_leaks(examples, config)
     _score_base(run, pair, examples, config)
@@ -75,13 +77,13 @@ def evaluate_run(run: Path, config: EvaluateConfig, track: TrackConfig = qlora.U
         raise ConfigError(f"{run.name} has no adapter yet: run fit first")
     fit_config = qlora.stored_config(run)
     pair = load_pair(fit_config.base, str(adapter), fit_config.base_revision, precision=fit_config.precision)
-    examples = load_examples(run, fit_config, pair.tokenizer, pair.window, pair.wording)
+    examples = load_examples(run, fit_config, pair.tokenizer, pair.window, pair.prompt_template)
     checked = check_leaks(examples, config)
     columns = _score_base(run, pair, examples, config)
     columns["retrieved"] = evaluate.retrieved(examples, config)
     columns["tuned"] = evaluate.score_column(run, pair, examples, config, "tuned")
     lines = evaluate.samples(examples, config, columns)
-    metrics = statistics.metrics(lines, list(columns), pair.wording)
+    metrics = statistics.metrics(lines, list(columns), pair.prompt_template)
     if "summary" in metrics:
         metrics["summary"]["references"] = pairs.references(run)
     about = evaluation.record(run, config, lines, checked)
@@ -93,7 +95,7 @@ def evaluate_run(run: Path, config: EvaluateConfig, track: TrackConfig = qlora.U
         "samples.jsonl": "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines),
         "metrics.json": json.dumps(metrics, indent=1, allow_nan=False) + "\n",
         evaluation.EVALUATION: json.dumps(about, indent=1) + "\n",
-        "report.html": page.report(run, record, about, metrics, lines, pair.wording),
+        "report.html": page.report(run, record, about, metrics, lines, pair.prompt_template),
         "README.md": card.card(run, fit_config.base, metrics, lines, config.shots, checked),
     }.items():
         (unfinished / name).write_text(text, encoding="utf-8")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from space.evidence import FILES
-from train import invented
+from train import shop as invented
 from train.config import EvaluateConfig, FitConfig, PrepareConfig, PublishConfig, PushConfig, SummariesConfig, TrackConfig
 
 SAMPLE = Path(__file__).resolve().parent.parent / "space" / "sample"

@@ -18,17 +18,11 @@ from huggingface_hub import hf_hub_download
 from tqdm import tqdm
 from transformers import AutoConfig, PreTrainedConfig
 
-from space.base import Base, identify, load_tokenizer, named
-from space.families import family_of
-from space.prompt import fit_prompt, language
-from space.sources import normalise
-from space.wording import Wording
-from train.blocks import Tally
-from train.catalogue import load_records
-from train.cleaning import LONGEST_PHRASE, REPEATS, clean
+from space.catalogue import language, normalise
+from space.model import Base, PromptTemplate, family_of, fit_prompt, identify, load_tokenizer, named
 from train.config import SummariesConfig
-from train.pairs import keep, saved_report
-from train.summaries import FEWEST, sentences
+from train.examples import FEWEST, sentences
+from train.prepare import LONGEST_PHRASE, REPEATS, Tally, clean, keep, load_records, saved_report
 
 TOKENS = 200  # of a summary, at most
 WINDOW = 1024  # tokens of a text, where neither model nor tokenizer says how many it takes
@@ -55,7 +49,7 @@ def teach(run: Path, config: SummariesConfig, progress: bool = True) -> dict:
     """Writes run/summaries/ from what the teacher says of up to `config.taught` contents and returns its report.
 
     Every text has its line in teacher.jsonl when its batch is done: killed and called again it goes on with the others.
-    Texts and their sides are the prepared records'. Raises PairError or TeacherError where the teacher cannot be loaded or gave
+    Texts and their sides are the prepared records'. Raises ModelError or TeacherError where the teacher cannot be loaded or gave
     fewer than two labels.
     """
     teacher, settings, config = _identified(config)
@@ -201,7 +195,7 @@ def _summaries(teacher: Teacher, texts: Sequence[str]) -> list[tuple[str, int, b
         start = 1  # the decoder's own first token
     else:
         room = max(teacher.window - TOKENS, teacher.window // 2)
-        rows = [fit_prompt(tokenizer, Wording(), "summarize", text, room=room).ids for text in texts]
+        rows = [fit_prompt(tokenizer, PromptTemplate(), "summarize", text, room=room).ids for text in texts]
         given = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt")
         start = given["input_ids"].shape[1]
     inputs = {name: given[name].to(model.device) for name in ("input_ids", "attention_mask")}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from space.page.ui import TABS
 from space.texts import TEXTS
-from space.ui import TABS
 from tests.fake_engine import FakeEngine
 from tests.serving import serving
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from space.judging import JUDGED
+from space.evidence.metrics import JUDGED
+from space.page.ui import TABS
 from space.settings import SAMPLE
 from space.texts import TEXTS
-from space.ui import TABS
 from tests.fake_engine import FakeEngine
 from tests.serving import serving
 

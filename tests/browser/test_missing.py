@@ -4,16 +4,16 @@ import socket
 
 import pytest
 
-from space.base import PairError
-from space.missing import build_missing
+from space.errors import ModelError
+from space.page.missing import build_missing
+from space.page.ui import launch_options
 from space.settings import Settings, SettingsError
-from space.ui import launch_options
 from tests.browser.test_page import ARGS, CHROMIUM, HERE, playwright_api
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}")]
 SECRET = "hf_" + "notforothers" * 3
 PROBLEMS = {
-    "base": (PairError("base meta/large is neither a folder here nor a repository on the Hub that you may read"),
+    "base": (ModelError("base meta/large is neither a folder here nor a repository on the Hub that you may read"),
              Settings(base_model="meta/large", adapter="ana/shop"), ("BASE_MODEL", "meta/large", "ana/shop")),
     "variables": (SettingsError(f"PORT is '{SECRET}', which is not a whole number", Settings()), Settings(),
                   ("PORT is 'hf_…'",)),

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from space.wording import Wording
+from space.model.prompt import PromptTemplate
 from tests.browser.test_page import chromium, pytestmark  # noqa: F401
 from tests.scored import HOSTILE, lines, write_run
-from train import compare, compare_page, page
+from train.evaluate import compare, compare_page, page
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def written(tmp_path_factory):
     runs = [write_run(folder / name, samples, rank=rank) for name, rank in (("first", 4), ("later", 8))]
     record, about, metrics = (json.loads((runs[0] / name).read_text()) for name in (
         "adapter/run.json", "evaluation.json", "metrics.json"))
-    (folder / "report.html").write_text(page.report(runs[0], record, about, metrics, samples, Wording()))
+    (folder / "report.html").write_text(page.report(runs[0], record, about, metrics, samples, PromptTemplate()))
     (folder / "compare.html").write_text(compare_page.page(compare.compare(runs)))
     return folder
 

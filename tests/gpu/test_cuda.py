@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from conftest import tiny_adapter
 
-from space.base import load_base
-from space.decode import stream_tokens
-from space.pair import load_pair
+from space.model.base import load_base
+from space.model.decode import stream_tokens
+from space.model.pair import load_pair
+from tests.conftest import tiny_adapter
 from train.config import FitConfig
-from train.qlora import add_lora
+from train.fit.qlora import add_lora
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 

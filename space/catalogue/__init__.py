@@ -1,0 +1,9 @@
+"""TODO"""
+
+from space.catalogue.follow_up import meant
+from space.catalogue.index import build_index, open_index, put_in_place
+from space.catalogue.scoring import relevant
+from space.catalogue.search import Catalogue
+from space.catalogue.text import FUNCTION_WORDS, QUESTION_WORDS, language, normalise, plain
+
+__all__ = ["Catalogue", "FUNCTION_WORDS", "QUESTION_WORDS", "build_index", "language", "meant", "normalise", "open_index", "plain", "put_in_place", "relevant"]

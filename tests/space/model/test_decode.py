@@ -1,0 +1,184 @@
+"""Two answers from one generation: each equal to its model alone, in step, stoppable, and honest about errors."""
+
+import itertools
+import threading
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import DynamicCache, MistralConfig
+
+from space.model.base import load_base
+from space.model.decode import ROOM, RoomyLayer, answer_both, complete, completions, roomy_cache, stream_tokens, text_of
+from space.model.prompt import PromptTemplate, prompt_ids
+
+NEW = 24
+
+
+@pytest.fixture(scope="module")
+def prompts(pair):
+    return [prompt_ids(pair.tokenizer, PromptTemplate(), "describe", text)
+            for text in ("What is the Dovenka Kettle?", "Who made this?", "O que é Rede Bamu? Fale mais, por favor.")]
+
+
+def alone(model, prompt, **options):
+    """What transformers' own generate says, greedily, without the prompt and its end."""
+    out = model.generate(input_ids=torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+                         max_new_tokens=NEW, do_sample=False, **options)
+    return out[0, len(prompt):].tolist()
+
+
+def rows_of(pair, prompts, base_rows, **options):
+    rows = [[] for _ in prompts]
+    for tokens in stream_tokens(pair, prompts, base_rows, NEW, **options):
+        for row, token in zip(rows, tokens, strict=True):
+            if token is not None:
+                row.append(token)
+    return rows
+
+
+@pytest.fixture(scope="module")
+def untouched(tiny_base):
+    return load_base(str(tiny_base))[0]
+
+
+def test_each_row_is_its_model_alone_token_for_token(pair, prompts, untouched, tiny_base, adapter):
+    tuned = PeftModel.from_pretrained(load_base(str(tiny_base))[0], str(adapter)).eval()
+    for prompt in prompts:
+        base_row, tuned_row = rows_of(pair, [prompt, prompt], 1)
+        base_alone, tuned_alone = alone(untouched, prompt), alone(tuned, prompt)
+        assert base_row == base_alone[:len(base_row)] and len(base_row) >= len(base_alone) - 1
+        assert tuned_row == tuned_alone[:len(tuned_row)] and len(tuned_row) >= len(tuned_alone) - 1
+        assert base_row != tuned_row
+
+
+def test_different_prompts_in_one_batch_are_answered_as_if_alone(pair, prompts):
+    together = rows_of(pair, [prompts[0], prompts[2]], 1)
+    assert together[0] == rows_of(pair, [prompts[0]], 1)[0]
+    assert together[1] == rows_of(pair, [prompts[2]], 0)[0]
+
+
+def test_each_answer_stops_at_its_own_end(pair, prompts, monkeypatch):
+    free_base, free_tuned = rows_of(pair, [prompts[0]] * 2, 1)
+    end = free_tuned[3]
+    monkeypatch.setattr(type(pair), "stop_ids", frozenset({end}))
+    base, tuned = rows_of(pair, [prompts[0]] * 2, 1)
+    assert tuned == free_tuned[:free_tuned.index(end)]
+    assert base == (free_base[:free_base.index(end)] if end in free_base else free_base)
+
+
+def test_both_texts_grow_in_step(pair, prompts):
+    seen = list(answer_both(pair, prompts[0], prompts[0], max_new_tokens=NEW))
+    assert len(seen) > 3
+    for (base, tuned), (later_base, later_tuned) in itertools.pairwise(seen):
+        assert len(later_base) >= len(base) and len(later_tuned) >= len(tuned)
+    assert seen[-1][0] != seen[-1][1]
+
+
+def test_closing_frees_the_model_within_a_token(pair, prompts, monkeypatch):
+    import space.model.decode
+
+    steps = []
+    forward = space.model.decode._forward
+    monkeypatch.setattr(space.model.decode, "_forward", lambda *args: steps.append(1) or forward(*args))
+    answers = answer_both(pair, prompts[0], prompts[0], max_new_tokens=NEW)
+    next(answers), next(answers)
+    assert pair.lock.locked()
+    answers.close()
+    assert not pair.lock.locked() and len(steps) == 2
+
+
+def test_an_error_in_the_model_reaches_the_caller_and_the_next_question_is_answered(pair, prompts, monkeypatch):
+    import space.model.decode
+
+    forward = space.model.decode._forward
+
+    def failing(*args):
+        failing.calls += 1
+        if failing.calls == 2:
+            raise RuntimeError("the device is gone")
+        return forward(*args)
+
+    failing.calls = 0
+    monkeypatch.setattr(space.model.decode, "_forward", failing)
+    with pytest.raises(RuntimeError, match="the device is gone"):
+        list(answer_both(pair, prompts[0], prompts[0], max_new_tokens=NEW))
+    monkeypatch.undo()
+    assert not pair.lock.locked()
+    assert rows_of(pair, [prompts[0]] * 2, 1)[0]
+
+
+def test_two_askers_take_turns_and_get_their_own(pair, prompts):
+    expected = [list(answer_both(pair, p, p, max_new_tokens=NEW))[-1] for p in prompts[:2]]
+    got = [None, None]
+
+    def ask(place):
+        got[place] = list(answer_both(pair, prompts[place], prompts[place], max_new_tokens=NEW))[-1]
+
+    threads = [threading.Thread(target=ask, args=(place,)) for place in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got == expected
+
+
+def test_a_generation_may_be_driven_from_changing_threads(pair, prompts):
+    """A web server takes each step in whichever thread is free; gradients must not come back on in one of them."""
+    answers, got = answer_both(pair, prompts[0], prompts[0], max_new_tokens=4), []
+    for _ in range(4):
+        thread = threading.Thread(target=lambda: got.append(next(answers, None)))
+        thread.start()
+        thread.join()
+    assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+    answers.close()
+    assert got[-1] == list(answer_both(pair, prompts[0], prompts[0], max_new_tokens=4))[-1]
+
+
+def test_sampling_is_repeatable_and_the_same_dice_fall_for_both(pair, prompts):
+    first = rows_of(pair, [prompts[0]] * 2, 1, temperature=1.0, seed=5)
+    assert first == rows_of(pair, [prompts[0]] * 2, 1, temperature=1.0, seed=5)
+    assert first != rows_of(pair, [prompts[0]] * 2, 1, temperature=1.0, seed=6)
+    # Two rows of one and the same model, one on each side, draw the same words.
+    pair_of_base = rows_of(pair, [prompts[0]], 1, temperature=1.0, seed=5)[0]
+    assert first[0] == pair_of_base
+
+
+def test_many_prompts_of_one_model_at_once(pair, prompts):
+    """The same answers for any batch size, up to where two tokens are equally likely in bf16 and a kernel's order decides."""
+    together = completions(pair, prompts, NEW, tuned=True)
+    for prompt, answer in zip(prompts, together, strict=True):
+        single = completions(pair, [prompt], NEW, tuned=True)[0]
+        at = next((place for place, (one, other) in enumerate(zip(single, answer, strict=False)) if one != other), None)
+        if at is not None:
+            pair.rows.base = 0
+            logits = pair.model(input_ids=torch.tensor([[*prompt, *single[:at]]])).logits[0, -1].float()
+            assert (logits[single[at]] - logits[answer[at]]).abs() <= 2**-6 * logits.max().abs() and at > 5
+    assert complete(pair, prompts, NEW, tuned=True) == [text_of(pair, answer) for answer in together]
+    assert together != completions(pair, prompts, NEW, tuned=False)
+
+
+def test_the_cache_holds_what_transformers_own_holds_and_copies_only_when_it_is_full(pair):
+    roomy, plain = roomy_cache(pair.model.config), DynamicCache(config=pair.model.config)
+    places = set()
+    for length in (7, *[1] * (2 * ROOM)):
+        keys, values = torch.randn(2, 2, length, 32), torch.randn(2, 2, length, 32)
+        ours, theirs = roomy.update(keys, values, 0), plain.update(keys, values, 0)
+        assert all(torch.equal(mine, other) for mine, other in zip(ours, theirs, strict=True))
+        assert roomy.get_seq_length() == plain.get_seq_length()
+        places.add(ours[0].data_ptr())
+    assert len(places) <= 3
+
+
+def test_a_sliding_window_keeps_its_own_cache(pair):
+    config = MistralConfig(**{**pair.model.config.to_dict(), "sliding_window": 16, "model_type": "mistral"})
+    assert all(type(layer) is not RoomyLayer for layer in roomy_cache(config).layers)
+
+
+def test_the_vocabulary_is_never_copied_for_a_prompts_last_position(pair, prompts):
+    shapes = []
+    hook = pair.model.get_output_embeddings().register_forward_hook(lambda _, inputs, out: shapes.append(inputs[0].stride()))
+    rows_of(pair, [prompts[2]] * 2, 1)
+    hook.remove()
+    size = pair.model.config.hidden_size
+    assert set(shapes) == {(size, size, 1)}

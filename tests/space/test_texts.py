@@ -1,0 +1,49 @@
+"""space/texts.py: every text is there in both languages, with the same values, and nothing in them becomes HTML."""
+
+import json
+import re
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from space import texts
+from space.texts import TEXTS, Html, decimal, html, words
+from tests.languages import said
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("key", TEXTS)
+def test_a_text_is_there_in_both_languages_with_the_same_values(key):
+    assert tuple(TEXTS[key]) == texts.LANGUAGES
+    english, portuguese = ({name for _, name, _, _ in Formatter().parse(text) if name} for text in TEXTS[key].values())
+    assert english == portuguese
+    assert all(text.strip() == text and text for text in TEXTS[key].values())
+
+
+def test_no_key_is_there_twice_or_for_nothing():
+    pairs = json.loads((ROOT / "space" / "texts.json").read_text(encoding="utf-8"), object_pairs_hook=list)
+    assert len(pairs) == len(TEXTS)
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "space").rglob("*.py"))
+    built = ("empty_", "long_", "not_text_", "window_")  # whose second half says what is meant
+    stems = {key: re.sub(r"^(base|tuned)", "", key) for key in TEXTS}
+    unused = [key for key, stem in stems.items() if f'"{key}"' not in code and not key.startswith(built)
+              and not (stem != key and f'"{stem}"' in code) and f"}}{stem}" not in code]
+    assert not unused
+
+
+def test_words_write_numbers_as_the_language_does():
+    assert words("long_question", length=20_001, limit=20_000).startswith("This question has 20,001 characters; the limit")
+    assert "20.001 caracteres" in words("long_question", "pt", length=20_001, limit=20_000)
+
+
+def test_html_says_it_in_both_and_escapes_what_is_put_in():
+    shown = html("cannot_answer", problem="<script>alert(1)</script>")
+    assert "<script>" not in shown and shown.count('lang="') == 2
+    assert said(shown) == "This Space cannot answer yet: <script>alert(1)</script>"
+    assert said(shown, "pt") == "Este Space ainda não pode responder: <script>alert(1)</script>"
+    assert html("cannot_answer", problem=Html("<b>x</b>")).count("<b>x</b>") == 2
+    half = html("number", number=decimal("0.5%"))
+    assert said(half) == "0.5%" and said(half, "pt") == "0,5%"
+    assert html("number", number="12%") == "12%", "what is the same in both is said once"

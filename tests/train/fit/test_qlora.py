@@ -1,0 +1,167 @@
+"""Training on the 4-bit base: gradients reach every layer, runs resume, and the adapter leaves whole."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from space.catalogue.search import Catalogue
+from space.model.base import load_base, load_tokenizer
+from space.model.pair import load_pair
+from space.model.prompt import PromptTemplate
+from tests.conftest import tiny_model
+from train.config import ConfigError, FitConfig, PrepareConfig
+from train.examples.examples import Examples
+from train.fit import qlora
+from train.prepare.catalogue import load_records, prepare
+from train.sample import write_catalogue
+
+ADAPTER_FILES = {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
+                 "chat_template.jinja", "prompt.json", "run.json"}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    run = tmp_path_factory.mktemp("prepared")
+    write_catalogue(run / "trn.json")
+    prepare(str(run / "trn.json"), run, PrepareConfig(limit=120), progress=False)
+    return run
+
+
+def config_for(base, **changes):
+    return replace(FitConfig(base=str(base), learn=16, epochs=2, rank=4, batch_size=8, max_length=300, save_steps=5,
+                             learning_rate=1e-2, answer_tokens=100), **changes)
+
+
+def train(run, prepared, config):
+    """fit, as the verb does it, on the prepared catalogue."""
+    (run / "catalogue").symlink_to(prepared / "catalogue")
+    model, base = load_base(config.base, training=True)
+    tokenizer = load_tokenizer(config.base)
+    examples = Examples(load_records(run), Catalogue.open(run / "catalogue"), tokenizer, PromptTemplate(), config, 512)
+    qlora.fit(run, model, base, examples)
+    return run / "adapter"
+
+
+def gradients(model, ids):
+    """The norm of every LoRA-A gradient; B is not zero, so none of them may be."""
+    model.zero_grad()
+    model(input_ids=ids, labels=ids).loss.backward()
+    return {name: parameter.grad.norm().item() for name, parameter in model.named_parameters() if "lora_A" in name}
+
+
+def test_gradients_survive_an_evaluation_before_training(tiny_base):
+    """On a CPU with AVX512-BF16 the first evaluation could repack the frozen weights for a kernel without a backward."""
+    model, base = load_base(str(tiny_base), training=True)
+    model = qlora.add_lora(model, base, FitConfig(base=str(tiny_base), rank=4))
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    ids = torch.arange(5, 45)[None]
+    model.train()
+    before = gradients(model, ids)
+    model.eval()
+    with torch.no_grad():
+        model(input_ids=ids)
+        model.generate(input_ids=ids, max_new_tokens=2)
+    model.train()
+    assert gradients(model, ids) == before
+    assert len(before) == 14 and all(norm > 0 for norm in before.values())
+
+
+def test_the_loss_at_answers_alone_is_the_models_own_loss(tmp_path, prepared, tiny_base):
+    """Leaving the prompts' logits out changes neither the loss nor a gradient."""
+    config = config_for(tiny_base)
+    model, base = load_base(str(tiny_base), training=True)
+    model = qlora.add_lora(model, base, config)
+    tokenizer = load_tokenizer(str(tiny_base))
+    examples = Examples(load_records(prepared), Catalogue.open(prepared / "catalogue"), tokenizer, PromptTemplate(), config, 512)
+    data, left_out = qlora.tokenize(examples)
+    trainer = qlora.build_trainer(tmp_path, model, data, tokenizer, config)
+    batch = trainer.data_collator([{k: data[i][k] for k in ("input_ids", "labels")} for i in range(4)])
+    ours = trainer.compute_loss(model, dict(batch))
+    theirs = model(**batch).loss
+    assert left_out == 0 and torch.allclose(ours, theirs, rtol=1e-3)
+    assert trainer.tokens_seen == int(batch["attention_mask"].sum())
+
+
+@pytest.mark.parametrize("kind", ["llama", "mistral"])
+def test_fit_writes_a_whole_adapter_that_learned(tmp_path, prepared, tokenizer, kind):
+    base = tiny_model(tmp_path / "base", tokenizer, kind=kind)
+    run = tmp_path / "run"
+    run.mkdir()
+    folder = train(run, prepared, config_for(base, epochs=6))
+    assert {path.name for path in folder.iterdir()} == ADAPTER_FILES
+    history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    assert {"loss", "learning_rate", "tokens_per_second", "step"} <= set(history[0])
+    losses = [float(entry["loss"]) for entry in history]
+    assert sum(losses[-5:]) / 5 < losses[0] - 1
+    record = json.loads((folder / "run.json").read_text())
+    assert record["base"]["revision"].startswith("sha256:") and record["tokens"] > 1000
+    assert record["config"]["rank"] == 4 and record["libraries"]["peft"]
+    everything = "".join((folder / name).read_text() for name in ("run.json", "adapter_config.json"))
+    assert str(tmp_path) not in everything
+    weights = load_file(folder / "adapter_model.safetensors")
+    assert len(weights) == 28 and all(tensor.dtype == torch.bfloat16 for tensor in weights.values())
+    assert load_pair(str(base), str(folder)).tokenizer.chat_template
+
+
+def test_a_base_with_a_chat_template_keeps_it(tmp_path, prepared, tokenizer):
+    import copy
+
+    spoken = copy.deepcopy(tokenizer)
+    spoken.chat_template = ("{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}{% if m.role == "
+                            "'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+                            "{% if add_generation_prompt %}[assistant] {% endif %}{{ strftime_now('%Y') if false }}")
+    base = tiny_model(tmp_path / "base", spoken)
+    run = tmp_path / "run"
+    run.mkdir()
+    folder = train(run, prepared, config_for(base, max_steps=1))
+    template = (folder / "chat_template.jinja").read_text()
+    assert "[assistant]" in template and "strftime_now(" not in template
+
+
+def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path, prepared, tiny_base, monkeypatch):
+    run = tmp_path / "run"
+    run.mkdir()
+    config = config_for(tiny_base)
+    save = qlora.AnswerTrainer._save_checkpoint
+
+    def dying(self, *args, **kwargs):
+        save(self, *args, **kwargs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(qlora.AnswerTrainer, "_save_checkpoint", dying)
+    with pytest.raises(KeyboardInterrupt):
+        train(run, prepared, config)
+    assert not (run / "adapter").exists()
+    monkeypatch.undo()
+    (run / "catalogue").unlink()
+    folder = train(run, prepared, config)
+    steps = [json.loads(line)["step"] for line in (run / "history.jsonl").read_text().splitlines()]
+    assert steps == sorted(set(steps)) and steps[0] == 1
+    assert json.loads((folder / "run.json").read_text())["steps"] == steps[-1]
+
+
+def test_a_checkpoint_asks_the_hub_nothing(tmp_path, prepared, tiny_base, monkeypatch):
+    asked = []
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # PEFT looks at it at every call
+    monkeypatch.setattr("peft.utils.save_and_load.check_file_exists_on_hf_hub", lambda *place: asked.append(place))
+    run = tmp_path / "run"
+    run.mkdir()
+    train(run, prepared, config_for(tiny_base, max_steps=2, save_steps=1))
+    assert (run / "checkpoints" / "checkpoint-1").is_dir() and not asked
+
+
+def test_a_run_begun_with_other_options_is_not_overwritten(tmp_path, tiny_base):
+    qlora.keep_config(tmp_path, config_for(tiny_base))
+    qlora.keep_config(tmp_path, config_for(tiny_base))
+    with pytest.raises(ConfigError, match=r"--rank was 4, now 8.*choose another --run"):
+        qlora.keep_config(tmp_path, config_for(tiny_base, rank=8))
+
+
+def test_every_problem_of_a_config_is_named_at_once():
+    with pytest.raises(ConfigError, match="--precision is 'int8', it is one of nf4, bf16; --rank is 0, the least is 1"):
+        FitConfig(base="x", rank=0, precision="int8")

@@ -1,0 +1,7 @@
+"""TODO"""
+
+from train.examples.examples import Example, Examples
+from train.examples.few_shot import worked
+from train.examples.summaries import FEWEST, sentences
+
+__all__ = ["Example", "Examples", "FEWEST", "sentences", "worked"]
