@@ -12,16 +12,42 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from bench.figures import ROOT, Options, Skipped, conditions, table, write
 
-NAMES = ("decode", "training", "startup", "sample", "summaries", "scoring", "catalogue", "search", "explain", "anywhere",
-         "vllm", "kills", "capacity", "recipe", "visitors", "page")
+NAMES = (
+    "decode",
+    "training",
+    "startup",
+    "sample",
+    "summaries",
+    "scoring",
+    "catalogue",
+    "search",
+    "explain",
+    "anywhere",
+    "vllm",
+    "kills",
+    "capacity",
+    "recipe",
+    "visitors",
+    "page",
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measures what is named and returns 0 where every target was met, else 1."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"any of {', '.join(NAMES)} (default all)")
-    parser.add_argument("--full", action="store_true", help="sample: also score 200 items a set, against the targets")
-    parser.add_argument("--tiny", action="store_true", help="tiny shapes: only checks that it runs, writes no result")
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help=f"any of {', '.join(NAMES)} (default all)"
+    )
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="sample: also score 200 items a set, against the targets",
+    )
+    parser.add_argument(
+        "--tiny",
+        action="store_true",
+        help="tiny shapes: only checks that it runs, writes no result",
+    )
     call = parser.parse_args(arguments)
     unknown = [name for name in call.names if name not in NAMES]
     if unknown:

@@ -23,7 +23,12 @@ from train.merge import agreement
 TOKENS = 32
 QUESTIONS = 16  # from memory, and as many with records
 PACKAGES = ("peft", "transformers", "torch==2.13.0", "bitsandbytes")
-SAME = ("AutoPeftModelForCausalLM", "PeftModel", "pipeline(model)", "pipeline(adapter) in fp32")  # PEFT's sums
+SAME = (
+    "AutoPeftModelForCausalLM",
+    "PeftModel",
+    "pipeline(model)",
+    "pipeline(adapter) in fp32",
+)  # PEFT's sums
 
 
 def measure(options: Options) -> Outcome:
@@ -36,17 +41,37 @@ def measure(options: Options) -> Outcome:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         python = Path(sys.executable) if options.tiny else environment(folder / "venv", *PACKAGES)
-        said = elsewhere(folder, python, [messages(pair.prompt_template, *question) for question in asked])
-    found = [Figure("prompts equal to apply_chat_template's", agreement(prompts, said["prompts"])["equal"], low=1.0)]
-    samples = {"questions": [question[1] for question in asked], "page": texts(pair, page), "versions": said["versions"]}
+        said = elsewhere(
+            folder, python, [messages(pair.prompt_template, *question) for question in asked]
+        )
+    found = [
+        Figure(
+            "prompts equal to apply_chat_template's",
+            agreement(prompts, said["prompts"])["equal"],
+            low=1.0,
+        )
+    ]
+    samples = {
+        "questions": [question[1] for question in asked],
+        "page": texts(pair, page),
+        "versions": said["versions"],
+    }
     for precision in ("nf4", "bf16", "fp32"):
         for way, answers in said[precision].items():
             samples[f"{precision}, {way}"] = texts(pair, answers)
             agreed, name = agreement(page, answers), f"{precision}, {way}"
             exact = precision == "nf4" and way in SAME
-            found.append(Figure(f"{name}: answers equal to the page's", agreed["equal"], low=1.0 if exact else None))
+            found.append(
+                Figure(
+                    f"{name}: answers equal to the page's",
+                    agreed["equal"],
+                    low=1.0 if exact else None,
+                )
+            )
             if not exact:
-                found.append(Figure(f"{name}: before the first difference", agreed["common_prefix"]))
+                found.append(
+                    Figure(f"{name}: before the first difference", agreed["common_prefix"])
+                )
     return Outcome(found, samples)
 
 
@@ -75,23 +100,35 @@ def environment(folder: Path, *packages: str) -> Path:
     """Makes a virtual environment with these packages and returns its Python; raises Skipped where pip cannot."""
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
-    done = subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages],
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages],
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
-        raise Skipped(f"pip cannot install {', '.join(packages)}: {done.stderr.strip().splitlines()[-1]}")
+        raise Skipped(
+            f"pip cannot install {', '.join(packages)}: {done.stderr.strip().splitlines()[-1]}"
+        )
     return python
 
 
 def elsewhere(folder: Path, python: Path, chats: list) -> dict:
     """Returns what stranger.py writes, run in `folder` beside copies of the sample's base and adapter."""
     shutil.copytree(SAMPLE / "adapter", folder / "adapter")
-    base = json.loads((folder / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
+    base = json.loads((folder / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))[
+        "base_model_name_or_path"
+    ]
     shutil.copytree(SAMPLE / "base", folder / base)
     shutil.copy(ROOT / "bench" / "stranger.py", folder)
     asked = {"adapter": "adapter", "base": base, "chats": chats, "tokens": TOKENS}
     (folder / "ask.json").write_text(json.dumps(asked), encoding="utf-8")
-    done = subprocess.run([python, "-I", "stranger.py", "ask.json", "said.json"], cwd=folder, capture_output=True, text=True,
-                          env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())})
+    done = subprocess.run(
+        [python, "-I", "stranger.py", "ask.json", "said.json"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
+    )
     if done.returncode:
         raise RuntimeError(f"stranger.py failed:\n{done.stderr[-3000:]}")
     return json.loads((folder / "said.json").read_text(encoding="utf-8"))

@@ -24,9 +24,12 @@ from train.evaluate.score import MARGIN
 from train.fit import qlora
 from train.pipeline import load_examples
 from train.prepare.catalogue import prepare
+from train.run import Run
 from train.sample import RECIPE
 
-RUNS = ROOT / "runs" / "capacity"  # kept: a measurement that was cut off goes on from its checkpoints
+RUNS = (
+    ROOT / "runs" / "capacity"
+)  # kept: a measurement that was cut off goes on from its checkpoints
 RECORDS, ASKED, BATCH, EPOCHS = (100, 300, 1000), 200, 64, 20
 # The learning rate of each rank. LoRA's sum is scaled by alpha / rank = 2 at either, so that a higher rank takes larger steps:
 # at rank 4's rate, rank 64 lost what it had learned (ROUGE-L .03 of 1,000 records after 20 epochs).
@@ -40,13 +43,26 @@ def measure(options: Options) -> Outcome:
     figures, samples = [], {}
     for rank, rate in rates.items():
         for count in counts:
-            config = replace(RECIPE, base=str(SAMPLE / "base"), learn=count, rank=rank, alpha=2.0 * rank,
-                             learning_rate=rate, epochs=EPOCHS, answers=0.0, absent=0.0, follow_ups=0.0, summarize=0.0,
-                             max_steps=2 if options.tiny else None)
+            config = replace(
+                RECIPE,
+                base=str(SAMPLE / "base"),
+                learn=count,
+                rank=rank,
+                alpha=2.0 * rank,
+                learning_rate=rate,
+                epochs=EPOCHS,
+                answers=0.0,
+                absent=0.0,
+                follow_ups=0.0,
+                summarize=0.0,
+                max_steps=2 if options.tiny else None,
+            )
             run = RUNS / f"{'tiny-' if options.tiny else ''}{count}-{rank}-{EPOCHS}"
             samples[f"{count}-{rank}"] = found = recall(run, config)
-            figures += [Figure(f"{count} records, rank {rank}: ROUGE-L of seen titles", found["rougeL"]),
-                        Figure(f"{count} records, rank {rank}: said word for word", found["exact"])]
+            figures += [
+                Figure(f"{count} records, rank {rank}: ROUGE-L of seen titles", found["rougeL"]),
+                Figure(f"{count} records, rank {rank}: said word for word", found["exact"]),
+            ]
     if not options.tiny:
         plot(samples, ROOT / "bench" / "results" / f"{datetime.date.today()}-capacity.png")
     return Outcome(figures, samples)
@@ -54,32 +70,56 @@ def measure(options: Options) -> Outcome:
 
 def recall(run: Path, config: FitConfig) -> dict:
     """Trains a run, or goes on with it, and returns how its answers from memory agree with what it learned."""
-    prepare(str(SAMPLE / "trn.json"), run, PrepareConfig(), progress=False)
-    if not qlora.is_done(run):
+    prepare(str(SAMPLE / "trn.json"), Run(run), PrepareConfig(), progress=False)
+    if not qlora.is_done(Run(run)):
         model, base = load_base(config.base, precision=config.precision, training=True)
         tokenizer = load_tokenizer(config.base)
-        qlora.fit(run, model, base, load_examples(run, config, tokenizer, model.config.max_position_embeddings))
+        qlora.fit(
+            Run(run),
+            model,
+            base,
+            load_examples(Run(run), config, tokenizer, model.config.max_position_embeddings),
+        )
     pair = load_pair(config.base, str(run / "adapter"), precision=config.precision)
-    examples = load_examples(run, config, pair.tokenizer, pair.window, pair.prompt_template)
+    examples = load_examples(Run(run), config, pair.tokenizer, pair.window, pair.prompt_template)
     items = examples.sets(ASKED)["seen"]
     rows = [parts(row) for row in examples.encoded(items)]
     prompts, longest = [prompt for prompt, _ in rows], max(len(answer) for _, answer in rows)
-    said = [answer for start in range(0, len(prompts), BATCH)
-            for answer in complete(pair, prompts[start:start + BATCH], longest + MARGIN, tuned=True)]
+    said = [
+        answer
+        for start in range(0, len(prompts), BATCH)
+        for answer in complete(pair, prompts[start : start + BATCH], longest + MARGIN, tuned=True)
+    ]
     scores = Rouge().compute(predictions=said, references=[item.answer for item in items])["rougeL"]
     record = json.loads((run / "adapter" / "run.json").read_text(encoding="utf-8"))
-    return {"rougeL": round(sum(scores) / len(scores), 4), "asked": len(items),
-            "exact": round(sum(one == item.answer for one, item in zip(said, items, strict=True)) / len(items), 4),
-            "parameters": record["adapter_parameters"], "tokens": record["tokens"], "seconds": record["seconds"]}
+    return {
+        "rougeL": round(sum(scores) / len(scores), 4),
+        "asked": len(items),
+        "exact": round(
+            sum(one == item.answer for one, item in zip(said, items, strict=True)) / len(items), 4
+        ),
+        "parameters": record["adapter_parameters"],
+        "tokens": record["tokens"],
+        "seconds": record["seconds"],
+    }
 
 
 def plot(samples: dict, path: Path) -> None:
     """Draws recall by records, a line a rank."""
     figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
     for rank in RATES:
-        axes.plot(RECORDS, [samples[f"{count}-{rank}"]["rougeL"] for count in RECORDS], marker="o", label=f"rank {rank}")
-    axes.set(xlabel=f"records learned, each asked {EPOCHS} times", ylabel="ROUGE-L of seen titles",
-             xscale="log", ylim=(0, 1.05))
+        axes.plot(
+            RECORDS,
+            [samples[f"{count}-{rank}"]["rougeL"] for count in RECORDS],
+            marker="o",
+            label=f"rank {rank}",
+        )
+    axes.set(
+        xlabel=f"records learned, each asked {EPOCHS} times",
+        ylabel="ROUGE-L of seen titles",
+        xscale="log",
+        ylim=(0, 1.05),
+    )
     axes.set_xticks(RECORDS, [str(count) for count in RECORDS])
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)

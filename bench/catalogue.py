@@ -44,28 +44,60 @@ def measure(options: Options) -> Outcome:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tenth, whole = write(folder / "tenth.json", count // 10), write(folder / "trn.json", count)
-        runs = {"tenth": watched(OURS, tenth, folder / "tenth"), "whole": watched(OURS, whole, folder / "whole"),
-                "pandas": watched(PANDAS, whole)}
-        report = json.loads((folder / "whole" / "catalogue" / "report.json").read_text(encoding="utf-8"))
-        sizes = {part: sum(file.stat().st_size for file in (folder / "whole" / "catalogue" / part).rglob("*"))
-                 for part in ("records", "index")}
-        samples = {"bytes": whole.stat().st_size, "runs": runs, "sizes": sizes, "report": {
-            name: report[name] for name in ("read", "kept", "dropped", "splits", "near_duplicates", "languages")}}
+        runs = {
+            "tenth": watched(OURS, tenth, folder / "tenth"),
+            "whole": watched(OURS, whole, folder / "whole"),
+            "pandas": watched(PANDAS, whole),
+        }
+        report = json.loads(
+            (folder / "whole" / "catalogue" / "report.json").read_text(encoding="utf-8")
+        )
+        sizes = {
+            part: sum(
+                file.stat().st_size for file in (folder / "whole" / "catalogue" / part).rglob("*")
+            )
+            for part in ("records", "index")
+        }
+        samples = {
+            "bytes": whole.stat().st_size,
+            "runs": runs,
+            "sizes": sizes,
+            "report": {
+                name: report[name]
+                for name in ("read", "kept", "dropped", "splits", "near_duplicates", "languages")
+            },
+        }
     ours, theirs = runs["whole"], runs["pandas"]
-    return Outcome([
-        Figure("records", report["read"]), Figure("records kept", report["kept"]),
-        Figure("prepare, split and index", ours["seconds"], "s", high=SECONDS),
-        Figure("its peak memory, all processes", ours["megabytes"], "MB", high=MEGABYTES),
-        Figure("a tenth of it", runs["tenth"]["seconds"], "s"),
-        Figure("seconds for ten times the records", ours["seconds"] / runs["tenth"]["seconds"], "x"),
-        Figure("peak memory above that of a tenth", ours["megabytes"] - runs["tenth"]["megabytes"], "MB", high=GROWTH),
-        Figure("pandas: read, clean, drop exact duplicates", theirs["seconds"], "s"),
-        Figure("its peak memory", theirs["megabytes"], "MB"),
-        Figure("ours over pandas' seconds", ours["seconds"] / theirs["seconds"], "x", high=1.0),
-        Figure("ours over pandas' memory", ours["megabytes"] / theirs["megabytes"], "x", high=0.2),
-        Figure("lines that are neither a record nor counted", report["read"] - report["kept"] - sum(report["dropped"].values()),
-               high=0),
-    ], samples)
+    return Outcome(
+        [
+            Figure("records", report["read"]),
+            Figure("records kept", report["kept"]),
+            Figure("prepare, split and index", ours["seconds"], "s", high=SECONDS),
+            Figure("its peak memory, all processes", ours["megabytes"], "MB", high=MEGABYTES),
+            Figure("a tenth of it", runs["tenth"]["seconds"], "s"),
+            Figure(
+                "seconds for ten times the records", ours["seconds"] / runs["tenth"]["seconds"], "x"
+            ),
+            Figure(
+                "peak memory above that of a tenth",
+                ours["megabytes"] - runs["tenth"]["megabytes"],
+                "MB",
+                high=GROWTH,
+            ),
+            Figure("pandas: read, clean, drop exact duplicates", theirs["seconds"], "s"),
+            Figure("its peak memory", theirs["megabytes"], "MB"),
+            Figure("ours over pandas' seconds", ours["seconds"] / theirs["seconds"], "x", high=1.0),
+            Figure(
+                "ours over pandas' memory", ours["megabytes"] / theirs["megabytes"], "x", high=0.2
+            ),
+            Figure(
+                "lines that are neither a record nor counted",
+                report["read"] - report["kept"] - sum(report["dropped"].values()),
+                high=0,
+            ),
+        ],
+        samples,
+    )
 
 
 def watched(script: str, *words: Path) -> dict[str, float]:
@@ -75,7 +107,9 @@ def watched(script: str, *words: Path) -> dict[str, float]:
     """
     begun, most = time.perf_counter(), 0
     with tempfile.TemporaryFile() as said:
-        running = subprocess.Popen([sys.executable, "-c", script, *map(str, words)], cwd=ROOT, stdout=said, stderr=said)
+        running = subprocess.Popen(
+            [sys.executable, "-c", script, *map(str, words)], cwd=ROOT, stdout=said, stderr=said
+        )
         process = psutil.Process(running.pid)
         while running.poll() is None:
             most = max(most, memory(process))

@@ -27,14 +27,28 @@ def measure(options: Options) -> Outcome:
     length = 20 if options.tiny else ANSWER
     tokens = make_prompts(pair.tokenizer, 1, PROMPT + length)[0]
     prompt, answer = tokens[:PROMPT], tokens[PROMPT:]
-    tasks = {"ours": lambda: explain_answer(pair, prompt, answer), "twice": lambda: twice(theirs, prompt, answer)}
+    tasks = {
+        "ours": lambda: explain_answer(pair, prompt, answer),
+        "twice": lambda: twice(theirs, prompt, answer),
+    }
     for task in tasks.values():
         task()
-    rounds = [{name: timed(task) for name, task in tasks.items()} for _ in range(2 if options.tiny else ROUNDS)]
+    rounds = [
+        {name: timed(task) for name, task in tasks.items()}
+        for _ in range(2 if options.tiny else ROUNDS)
+    ]
     ours = median(one["ours"] for one in rounds)
-    return Outcome([Figure(f"explaining {length} tokens", ours, "s"),
-                    Figure("time over two passes with PEFT's switch", ours / median(one["twice"] for one in rounds), "x")],
-                   {"prompt_tokens": PROMPT, "answer_tokens": length, "seconds": rounds})
+    return Outcome(
+        [
+            Figure(f"explaining {length} tokens", ours, "s"),
+            Figure(
+                "time over two passes with PEFT's switch",
+                ours / median(one["twice"] for one in rounds),
+                "x",
+            ),
+        ],
+        {"prompt_tokens": PROMPT, "answer_tokens": length, "seconds": rounds},
+    )
 
 
 @torch.inference_mode()
@@ -43,8 +57,13 @@ def twice(model, prompt: list[int], answer: list[int]) -> torch.Tensor:
     ids = torch.tensor([[*prompt, *answer]])
 
     def read() -> torch.Tensor:
-        rows = model(input_ids=ids, logits_to_keep=len(answer) + 1).logits[0, :-1].float().log_softmax(-1)
-        return rows.gather(1, ids[0, len(prompt):, None])[:, 0]
+        rows = (
+            model(input_ids=ids, logits_to_keep=len(answer) + 1)
+            .logits[0, :-1]
+            .float()
+            .log_softmax(-1)
+        )
+        return rows.gather(1, ids[0, len(prompt) :, None])[:, 0]
 
     tuned = read()
     with model.disable_adapter():

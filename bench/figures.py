@@ -13,7 +13,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "datasets", "trl", "gradio")
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "peft",
+    "bitsandbytes",
+    "accelerate",
+    "datasets",
+    "trl",
+    "gradio",
+)
 
 
 class Skipped(Exception):
@@ -43,7 +52,9 @@ class Figure:
         """Whether the target is met; None without one."""
         if self.low is None and self.high is None:
             return None
-        return (self.low is None or self.value >= self.low) and (self.high is None or self.value <= self.high)
+        return (self.low is None or self.value >= self.low) and (
+            self.high is None or self.value <= self.high
+        )
 
     @property
     def target(self) -> str:
@@ -69,18 +80,28 @@ def conditions() -> dict:
         except importlib.metadata.PackageNotFoundError:
             versions[name] = "not installed"
     return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "commit": commit(),
-        "cpu": processor(), "cores": len(os.sched_getaffinity(0)), "load_average": round(os.getloadavg()[0], 2),
-        "system": platform.platform(), "python": platform.python_version(), "libraries": versions,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "cpu": processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load_average": round(os.getloadavg()[0], 2),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "libraries": versions,
     }
 
 
 def commit() -> str:
     """Returns the commit of this checkout, "+changes" where files differ from it."""
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
-    return (git("rev-parse", "--verify", "-q", "HEAD") or "none") + ("+changes" if git("status", "--porcelain") else "")
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=ROOT, capture_output=True, text=True
+        ).stdout.strip()
+
+    return (git("rev-parse", "--verify", "-q", "HEAD") or "none") + (
+        "+changes" if git("status", "--porcelain") else ""
+    )
 
 
 def processor() -> str:
@@ -88,7 +109,10 @@ def processor() -> str:
     path = Path("/proc/cpuinfo")
     if not path.is_file():
         return platform.processor()
-    lines = (line.partition(":") for line in path.read_text(encoding="utf-8").split("\n\n")[0].splitlines())
+    lines = (
+        line.partition(":")
+        for line in path.read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+    )
     about = {name.strip(): value.strip() for name, _, value in lines}
     kinds = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in about.get("flags", "").split()]
     named = f"{about.get('model name')} family {about.get('cpu family')} model {about.get('model')}"
@@ -105,11 +129,16 @@ def peak_memory() -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
-def write(name: str, outcome: Outcome, measured: dict, folder: Path = ROOT / "bench" / "results") -> Path:
+def write(
+    name: str, outcome: Outcome, measured: dict, folder: Path = ROOT / "bench" / "results"
+) -> Path:
     """Writes <ISO date>-<name>.json in `folder`, over one of the same day, and returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{measured['date'][:10]}-{name}.json"
-    figures = [asdict(figure) | {"target": figure.target, "passed": figure.passed} for figure in outcome.figures]
+    figures = [
+        asdict(figure) | {"target": figure.target, "passed": figure.passed}
+        for figure in outcome.figures
+    ]
     content = {"name": name, "conditions": measured, "figures": figures, "samples": outcome.samples}
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
@@ -117,8 +146,17 @@ def write(name: str, outcome: Outcome, measured: dict, folder: Path = ROOT / "be
 
 def table(figures: Iterable[Figure]) -> str:
     """Returns the figures as aligned lines: name, value, target, pass or miss."""
-    rows = [(figure.name, f"{figure.value:,.4g} {figure.unit}".strip(), figure.target,
-             {True: "pass", False: "MISS", None: ""}[figure.passed]) for figure in figures]
+    rows = [
+        (
+            figure.name,
+            f"{figure.value:,.4g} {figure.unit}".strip(),
+            figure.target,
+            {True: "pass", False: "MISS", None: ""}[figure.passed],
+        )
+        for figure in figures
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return "\n".join(f"  {name:<{widths[0]}}  {value:>{widths[1]}}  {target:<{widths[2]}}  {verdict}".rstrip()
-                     for name, value, target, verdict in rows)
+    return "\n".join(
+        f"  {name:<{widths[0]}}  {value:>{widths[1]}}  {target:<{widths[2]}}  {verdict}".rstrip()
+        for name, value, target, verdict in rows
+    )

@@ -16,7 +16,13 @@ from space.catalogue.search import Catalogue
 from space.texts import words
 
 CHROMIUM = Path("/usr/bin/chromium")
-ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+ARGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
 ROUNDS = 7
 # Watches the page: layout shifts that no input caused, slow key presses, and what each change of the answers showed.
 WATCH = """
@@ -73,25 +79,36 @@ def visit(app: Started, titles: list[str], rounds: int) -> Outcome:
                 seen.setdefault(name, []).append(value)
         browser.close()
     middle = {name: median(values) for name, values in seen.items()}
-    return Outcome([
-        Figure("page usable after the server answered", middle["usable"], "s", high=2),
-        Figure("first words on screen after Enter", middle["first"], "s", high=0.5),
-        Figure("first words on screen after Enter, slowest", max(seen["first"]), "s"),
-        Figure("columns apart, at most, while both grow", max(seen["apart"]), "tokens", high=1),
-        Figure("changes of the page that an answer takes", middle["steps"]),
-        Figure("slowest key press while both stream", max(seen["keys"]), "ms", high=100),
-        Figure("cumulative layout shift, largest", max(seen["shift"]), high=0.05),
-        Figure("from Stop to the next visitor in line, who has the model", middle["freed"], "s", high=0.2),
-        Figure("from Stop to buttons that work again", middle["stopped"], "s"),
-        Figure("from Stop and Enter to the next first words", middle["next"], "s", high=0.7),
-    ], {name: [round(value, 4) for value in values] for name, values in seen.items()})
+    return Outcome(
+        [
+            Figure("page usable after the server answered", middle["usable"], "s", high=2),
+            Figure("first words on screen after Enter", middle["first"], "s", high=0.5),
+            Figure("first words on screen after Enter, slowest", max(seen["first"]), "s"),
+            Figure("columns apart, at most, while both grow", max(seen["apart"]), "tokens", high=1),
+            Figure("changes of the page that an answer takes", middle["steps"]),
+            Figure("slowest key press while both stream", max(seen["keys"]), "ms", high=100),
+            Figure("cumulative layout shift, largest", max(seen["shift"]), high=0.05),
+            Figure(
+                "from Stop to the next visitor in line, who has the model",
+                middle["freed"],
+                "s",
+                high=0.2,
+            ),
+            Figure("from Stop to buttons that work again", middle["stopped"], "s"),
+            Figure("from Stop and Enter to the next first words", middle["next"], "s", high=0.7),
+        ],
+        {name: [round(value, 4) for value in values] for name, values in seen.items()},
+    )
 
 
 def once(page, visitors: list[Client], url: str, title: str) -> dict[str, float]:
     """Returns the seconds, shifts and milliseconds of one visit; two more visitors then hand each other the model."""
     page.add_init_script(WATCH)
     page.goto(url, wait_until="commit")
-    box, ask = page.locator(".question textarea").first, page.get_by_role("button", name=words("ask"), exact=True).first
+    box, ask = (
+        page.locator(".question textarea").first,
+        page.get_by_role("button", name=words("ask"), exact=True).first,
+    )
     begun = time.perf_counter()
     box.wait_for()
     box.fill(f"What is {title}?")
@@ -105,7 +122,9 @@ def once(page, visitors: list[Client], url: str, title: str) -> dict[str, float]
     page.wait_for_function("!document.querySelector('.card[aria-busy=\"true\"]')")
     steps = page.evaluate("seen.steps")
     # Until the first of the two has come to its end.
-    together = itertools.takewhile(lambda pair: pair[1][0] > pair[0][0] and pair[1][1] > pair[0][1], itertools.pairwise(steps))
+    together = itertools.takewhile(
+        lambda pair: pair[1][0] > pair[0][0] and pair[1][1] > pair[0][1], itertools.pairwise(steps)
+    )
     apart = max((abs(base - tuned) for _, (base, tuned) in together), default=0)
     box.fill(f"Tell me about {title}.")
     box.press("Enter")
@@ -117,17 +136,26 @@ def once(page, visitors: list[Client], url: str, title: str) -> dict[str, float]
     box.fill(f"Describe {title}.")
     box.press("Enter")
     page.wait_for_function("seen.first")
-    found = {"usable": usable, "first": first, "freed": freed(visitors, title), "stopped": stopped,
-             "next": page.evaluate("(seen.first - seen.begun) / 1000"),
-             "apart": apart, "steps": len(steps), "shift": page.evaluate("seen.shift"),
-             "keys": max(page.evaluate("seen.keys") or [0.0])}
+    found = {
+        "usable": usable,
+        "first": first,
+        "freed": freed(visitors, title),
+        "stopped": stopped,
+        "next": page.evaluate("(seen.first - seen.begun) / 1000"),
+        "apart": apart,
+        "steps": len(steps),
+        "shift": page.evaluate("seen.shift"),
+        "keys": max(page.evaluate("seen.keys") or [0.0]),
+    }
     page.close()
     return found
 
 
 def freed(visitors: list[Client], title: str) -> float:
     """Returns the seconds from one visitor's stop to the moment that the next in line has the model, before any word of it."""
-    first, second = (visitor.submit(f"What is {title}?", api_name="/answer") for visitor in visitors)
+    first, second = (
+        visitor.submit(f"What is {title}?", api_name="/answer") for visitor in visitors
+    )
     while len(first.outputs()) < 2:
         time.sleep(0.001)
     begun = time.perf_counter()

@@ -11,23 +11,32 @@ from bench.startup import SAMPLE, need_sample
 from train import pipeline
 from train.config import EvaluateConfig, FitConfig, PrepareConfig, PushConfig, TrackConfig
 from train.prepare.catalogue import prepare
+from train.run import Run
 from train.sample import RECIPE
 
 RUNS = ROOT / "runs" / "recipe"  # kept: a measurement that was cut off goes on from its runs
 STEPS, SEEDS, ITEMS = 300, (1, 2, 3), 100
 CHOICES = {
     "as it is": {},
-    "rank 8": {"rank": 8, "alpha": 16.0}, "rank 64": {"rank": 64, "alpha": 128.0},
+    "rank 8": {"rank": 8, "alpha": 16.0},
+    "rank 64": {"rank": 64, "alpha": 128.0},
     "half the learning rate": {"learning_rate": RECIPE.learning_rate / 2},
     "twice the learning rate": {"learning_rate": RECIPE.learning_rate * 2},
-    "half the answers": {"answers": RECIPE.answers / 2}, "twice the answers": {"answers": RECIPE.answers * 2},
+    "half the answers": {"answers": RECIPE.answers / 2},
+    "twice the answers": {"answers": RECIPE.answers * 2},
     "half of what is absent": {"absent": RECIPE.absent / 2},
     # rsLoRA's usual alpha, for any rank: a scale of 16 / sqrt(32) = 2.8, where the recipe's is 64 / 32 = 2.
     "rank-stabilized": {"rank_stabilized": True, "alpha": 16.0},
     "EVA initialisation": {"init": "eva"},
 }
-SHOWN = (("seen", "rougeL"), ("unseen", "rougeL"), ("grounded", "rougeL"), ("grounded", "source_right"),
-         ("absent", "says_absent"), ("summary", "rougeL"))
+SHOWN = (
+    ("seen", "rougeL"),
+    ("unseen", "rougeL"),
+    ("grounded", "rougeL"),
+    ("grounded", "source_right"),
+    ("absent", "says_absent"),
+    ("summary", "rougeL"),
+)
 
 
 def measure(options: Options) -> Outcome:
@@ -35,21 +44,29 @@ def measure(options: Options) -> Outcome:
     need_sample()
     steps, seeds, items = (2, (1, 2), 2) if options.tiny else (STEPS, SEEDS, ITEMS)
     figures, samples = [], {}
-    for choice, changes in list(CHOICES.items())[:2 if options.tiny else None]:
+    for choice, changes in list(CHOICES.items())[: 2 if options.tiny else None]:
         config = replace(RECIPE, base=str(SAMPLE / "base"), max_steps=steps, **changes)
-        samples[choice] = [scored(choice, replace(config, seed=seed), items, options.tiny) for seed in seeds]
+        samples[choice] = [
+            scored(choice, replace(config, seed=seed), items, options.tiny) for seed in seeds
+        ]
         for title, metric in SHOWN:
             values = [scores[title]["tuned"][metric] for scores in samples[choice]]
-            figures += [Figure(f"{choice}: {title}, {metric}", mean(values)),
-                        Figure(f"{choice}: {title}, {metric}, standard deviation over seeds", stdev(values))]
+            figures += [
+                Figure(f"{choice}: {title}, {metric}", mean(values)),
+                Figure(
+                    f"{choice}: {title}, {metric}, standard deviation over seeds", stdev(values)
+                ),
+            ]
     return Outcome(figures, {"steps": steps, "choices": samples})
 
 
 def scored(choice: str, config: FitConfig, items: int, tiny: bool) -> dict:
     """Returns the metrics of one choice with one seed, from its own run."""
     run = RUNS / f"{'tiny-' if tiny else ''}{choice.replace(' ', '-')}-{config.seed}"
-    prepare(str(SAMPLE / "trn.json"), run, PrepareConfig(), progress=False)
-    pipeline.fit_run(run, config, PushConfig(), TrackConfig())
-    pipeline.evaluate_run(run, EvaluateConfig(items=items, shots=0))
+    prepare(str(SAMPLE / "trn.json"), Run(run), PrepareConfig(), progress=False)
+    pipeline.fit_run(Run(run), config, PushConfig(), TrackConfig())
+    pipeline.evaluate_run(Run(run), EvaluateConfig(items=items, shots=0))
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
-    return {title: {"n": scores["n"], "tuned": scores["tuned"]} for title, scores in metrics.items()}
+    return {
+        title: {"n": scores["n"], "tuned": scores["tuned"]} for title, scores in metrics.items()
+    }

@@ -33,15 +33,33 @@ def measure(options: Options) -> Outcome:
         with running_app(served(base, run)) as app:
             total = time.perf_counter() - begun
             # The base is scored before; its last score is written where fine-tuning begins.
-            tuning = time.time() - max(file.stat().st_mtime for file in (run / "scores").glob("[!t]*.jsonl"))
+            tuning = time.time() - max(
+                file.stat().st_mtime for file in (run / "scores").glob("[!t]*.jsonl")
+            )
         record = json.loads((run / "adapter" / "run.json").read_text(encoding="utf-8"))
-        metrics, parts = read_metrics(run), {
-            "fit": record["seconds"], "sample": round(tuned, 1), "page": round(app.page, 1),
-            "tuning_to_page": round(tuning, 1), "total": round(total, 1)}
-        found = [Figure("start of fine-tuning to answering page", tuning, "s", high=150),
-                 Figure("command to answering page", total, "s"), Figure("of it the command", tuned, "s"),
-                 Figure("of it fit alone", record["seconds"], "s"), Figure("of it the app's start", app.info, "s")]
-        samples = {"seconds": parts, "items": items, "metrics": metrics, "printed": printed.splitlines()}
+        metrics, parts = (
+            read_metrics(run),
+            {
+                "fit": record["seconds"],
+                "sample": round(tuned, 1),
+                "page": round(app.page, 1),
+                "tuning_to_page": round(tuning, 1),
+                "total": round(total, 1),
+            },
+        )
+        found = [
+            Figure("start of fine-tuning to answering page", tuning, "s", high=150),
+            Figure("command to answering page", total, "s"),
+            Figure("of it the command", tuned, "s"),
+            Figure("of it fit alone", record["seconds"], "s"),
+            Figure("of it the app's start", app.info, "s"),
+        ]
+        samples = {
+            "seconds": parts,
+            "items": items,
+            "metrics": metrics,
+            "printed": printed.splitlines(),
+        }
         if options.full:
             verb("evaluate", "--run", str(run), "--limit", str(full_items))
             samples["full"] = metrics = read_metrics(run)
@@ -51,7 +69,9 @@ def measure(options: Options) -> Outcome:
 
 def verb(*words: str) -> str:
     """Runs a verb of train and returns what it printed; raises RuntimeError where it fails."""
-    done = subprocess.run([sys.executable, "-m", "train", *words], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "train", *words], cwd=ROOT, capture_output=True, text=True
+    )
     if done.returncode:
         raise RuntimeError(f"train {words[0]} failed:\n{done.stderr[-3000:]}")
     return done.stdout
@@ -64,14 +84,28 @@ def read_metrics(run: Path) -> dict:
 
 def scores(metrics: dict, judged: bool) -> list[Figure]:
     """Returns the scores that have a target; without `judged` (too few items) they are only reported."""
+
     def at_least(name: str, value: float, low: float) -> Figure:
         return Figure(name, value, low=low if judged else None)
 
     seen = metrics["seen"]
-    found = [at_least("seen, ROUGE-L tuned", seen["tuned"]["rougeL"], 0.90),
-             at_least("seen, ROUGE-L tuned over base", seen["tuned"]["rougeL"] - seen["base"]["rougeL"], 0.50)]
+    found = [
+        at_least("seen, ROUGE-L tuned", seen["tuned"]["rougeL"], 0.90),
+        at_least(
+            "seen, ROUGE-L tuned over base", seen["tuned"]["rougeL"] - seen["base"]["rougeL"], 0.50
+        ),
+    ]
     if "grounded" in metrics:
-        found.append(at_least("grounded, ROUGE-L tuned", metrics["grounded"]["tuned"]["rougeL"], 0.85))
-    found += [Figure(f"{name}, loss of tuned less base", entry["tuned"]["loss"] - entry["base"]["loss"], "nats",
-                     high=0.0 if judged else None) for name, entry in metrics.items()]
+        found.append(
+            at_least("grounded, ROUGE-L tuned", metrics["grounded"]["tuned"]["rougeL"], 0.85)
+        )
+    found += [
+        Figure(
+            f"{name}, loss of tuned less base",
+            entry["tuned"]["loss"] - entry["base"]["loss"],
+            "nats",
+            high=0.0 if judged else None,
+        )
+        for name, entry in metrics.items()
+    ]
     return found

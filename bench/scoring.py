@@ -19,6 +19,7 @@ from train.config import EvaluateConfig, FitConfig, PrepareConfig
 from train.evaluate import score as evaluate
 from train.pipeline import load_examples
 from train.prepare.catalogue import prepare
+from train.run import Run
 
 ITEMS, ALONE, SECONDS, TIMES = 500, 12, 240, 5  # items of a set; of them one at a time; targets
 
@@ -31,40 +32,64 @@ def measure(options: Options) -> Outcome:
         run = Path(name)
         recipe = json.loads((SAMPLE / "adapter" / "run.json").read_text(encoding="utf-8"))["config"]
         config = FitConfig(**{**recipe, "base": str(SAMPLE / "base")})
-        prepare(str(SAMPLE / "trn.json"), run, PrepareConfig(), progress=False)
+        prepare(str(SAMPLE / "trn.json"), Run(run), PrepareConfig(), progress=False)
         pair = load_pair(config.base, str(SAMPLE / "adapter"), precision=config.precision)
-        examples = load_examples(run, config, pair.tokenizer, pair.window, pair.prompt_template)
+        examples = load_examples(
+            Run(run), config, pair.tokenizer, pair.window, pair.prompt_template
+        )
         sets = examples.sets(items)
-        evaluate._score(pair, _jobs(examples, next(iter(sets.values()))[:2]), True)  # weights are repacked at first use
+        evaluate._score(
+            pair, _jobs(examples, next(iter(sets.values()))[:2]), True
+        )  # weights are repacked at first use
         samples = {}
         for name, chosen in sets.items():
             begun = time.perf_counter()
             for column in ("base", "tuned"):
                 jobs = sorted(_jobs(examples, chosen), key=lambda job: job["row"]["length"])
                 for start in range(0, len(jobs), EvaluateConfig.score_batch):
-                    evaluate._score(pair, jobs[start:start + EvaluateConfig.score_batch], column == "tuned")
+                    evaluate._score(
+                        pair, jobs[start : start + EvaluateConfig.score_batch], column == "tuned"
+                    )
             samples[name] = {"items": len(chosen), "seconds": round(time.perf_counter() - begun, 1)}
-        for name, seconds in _one_at_a_time(config, examples, {name: chosen[:alone] for name, chosen in sets.items()}).items():
-            samples[name] |= {"alone_items": min(alone, len(sets[name])), "alone_seconds": round(seconds, 1)}
+        for name, seconds in _one_at_a_time(
+            config, examples, {name: chosen[:alone] for name, chosen in sets.items()}
+        ).items():
+            samples[name] |= {
+                "alone_items": min(alone, len(sets[name])),
+                "alone_seconds": round(seconds, 1),
+            }
     figures = []
     for name, sample in samples.items():
-        rate = sample["alone_seconds"] / sample["alone_items"] / (sample["seconds"] / sample["items"])
-        figures += [Figure(f"{name}: {sample['items']} items, base and tuned", sample["seconds"], "s", high=SECONDS),
-                    Figure(f"{name}: times one item at a time", rate, "x", low=TIMES)]
+        rate = (
+            sample["alone_seconds"] / sample["alone_items"] / (sample["seconds"] / sample["items"])
+        )
+        figures += [
+            Figure(
+                f"{name}: {sample['items']} items, base and tuned",
+                sample["seconds"],
+                "s",
+                high=SECONDS,
+            ),
+            Figure(f"{name}: times one item at a time", rate, "x", low=TIMES),
+        ]
     return Outcome(figures, samples)
 
 
 def _jobs(examples, chosen) -> list[dict]:
     rows = [row for row in examples.encoded(chosen) if row]
     longest = max(len(parts(row)[1]) for row in rows)
-    return [{"set": "", "uid": "", "fingerprint": "", "row": row, "longest": longest} for row in rows]
+    return [
+        {"set": "", "uid": "", "fingerprint": "", "row": row, "longest": longest} for row in rows
+    ]
 
 
 @torch.inference_mode()
 def _one_at_a_time(config: FitConfig, examples, sets: dict[str, list]) -> dict[str, float]:
     """Returns the seconds that two separate models take for each set's items: generate(), and the loss of the reference."""
     plain = load_base(config.base, precision=config.precision)[0]
-    tuned = PeftModel.from_pretrained(load_base(config.base, precision=config.precision)[0], SAMPLE / "adapter").eval()
+    tuned = PeftModel.from_pretrained(
+        load_base(config.base, precision=config.precision)[0], SAMPLE / "adapter"
+    ).eval()
     seconds = {}
     for name, chosen in sets.items():
         jobs = _jobs(examples, chosen)
@@ -81,6 +106,10 @@ def _one_at_a_time(config: FitConfig, examples, sets: dict[str, list]) -> dict[s
 def _one(model, job: dict) -> None:
     ids, labels = job["row"]["input_ids"], job["row"]["labels"]
     prompt = torch.tensor([parts(job["row"])[0]])
-    model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), do_sample=False,
-                   max_new_tokens=job["longest"] + evaluate.MARGIN)
+    model.generate(
+        input_ids=prompt,
+        attention_mask=torch.ones_like(prompt),
+        do_sample=False,
+        max_new_tokens=job["longest"] + evaluate.MARGIN,
+    )
     model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels]))

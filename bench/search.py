@@ -19,8 +19,24 @@ from space.catalogue.search import Catalogue, build_index, normalise, relevant
 RECORDS, ASKED = 2_200_000, 1000
 WORDS = 200_000  # different ones, drawn as Zipf and Mandelbrot have it
 LITTLE = "the of and in a to for with on from".split()  # every second one of the most common words
-LENGTHS = (.04, .13, .18, .18, .15, .12, .09, .06, .05)  # the share of titles with 1 to 9 words
-QUESTIONS = ("What is {}?", "tell me about {} please", "Describe {}.", "O que é {}?", "fale sobre {}")
+LENGTHS = (
+    0.04,
+    0.13,
+    0.18,
+    0.18,
+    0.15,
+    0.12,
+    0.09,
+    0.06,
+    0.05,
+)  # the share of titles with 1 to 9 words
+QUESTIONS = (
+    "What is {}?",
+    "tell me about {} please",
+    "Describe {}.",
+    "O que é {}?",
+    "fale sobre {}",
+)
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -35,7 +51,10 @@ def measure(options: Options) -> Outcome:
         begun = time.perf_counter()
         opened = Catalogue.open(catalogue)
         opening = time.perf_counter() - begun
-        asked = {name: ask(opened, damage, 20 if options.tiny else ASKED) for name, damage in DAMAGES.items()}
+        asked = {
+            name: ask(opened, damage, 20 if options.tiny else ASKED)
+            for name, damage in DAMAGES.items()
+        }
     found = [
         Figure("building", built["seconds"], "s", high=25),
         Figure("most memory held while building", built["peak"] / 1e6, "MB", high=500),
@@ -46,11 +65,17 @@ def measure(options: Options) -> Outcome:
         Figure("clean: the right record first", asked["clean"]["first"], low=0.97),
         Figure("a slip in every third word: p50", asked["slips"]["p50"], "ms"),
         Figure("a slip in every third word: p99", asked["slips"]["p99"], "ms", high=40),
-        Figure("a slip in every third word: the right record first", asked["slips"]["first"], low=0.90),
+        Figure(
+            "a slip in every third word: the right record first", asked["slips"]["first"], low=0.90
+        ),
         Figure("half of the words: p99", asked["half"]["p99"], "ms"),
         Figure("half of the words: the right record first", asked["half"]["first"]),
         Figure("half of the words: the right record among five", asked["half"]["among"]),
-        Figure("an invented word and one of a title: taken for a record", asked["absent"]["relevant"], high=0.01),
+        Figure(
+            "an invented word and one of a title: taken for a record",
+            asked["absent"]["relevant"],
+            high=0.01,
+        ),
     ]
     return Outcome(found, {"build": built, "asked": asked})
 
@@ -67,7 +92,9 @@ def write_rows(path: Path, count: int, seed: int = 1) -> None:
         while len(titles) < count:
             sizes = rng.choice(len(LENGTHS), 20_000, p=LENGTHS) + 1, rng.integers(30, 80, 20_000)
             title_words, content_words = (
-                iter(words[np.searchsorted(shares, rng.random(size.sum()) * shares[-1])].tolist()) for size in sizes)
+                iter(words[np.searchsorted(shares, rng.random(size.sum()) * shares[-1])].tolist())
+                for size in sizes
+            )
             for many, more in zip(*map(np.ndarray.tolist, sizes), strict=True):
                 title, content = take(title_words, many), take(content_words, more)
                 if title not in titles and len(titles) < count:
@@ -84,8 +111,12 @@ def vocabulary(rng: random.Random) -> list[str]:
     """Returns invented words of one to four syllables, and the little words of English among the first."""
     words: dict[str, None] = {}
     while len(words) < WORDS:
-        word = "".join(rng.choice("bcdfghjklmnprstvwz") + rng.choice("aeiou") + rng.choice(["", "", "", *"lnr"])
-                       for _ in range(rng.choice((1, 2, 2, 2, 3, 3, 3, 4))))
+        word = "".join(
+            rng.choice("bcdfghjklmnprstvwz")
+            + rng.choice("aeiou")
+            + rng.choice(["", "", "", *"lnr"])
+            for _ in range(rng.choice((1, 2, 2, 2, 3, 3, 3, 4)))
+        )
         if len(word) > 2:
             words[word] = None
     ordered = list(words)
@@ -96,13 +127,19 @@ def vocabulary(rng: random.Random) -> list[str]:
 
 def build_apart(rows: Path, catalogue: Path) -> dict:
     """Builds the index in a process of its own: its seconds, its peak of memory and the index's size, in bytes."""
-    called = subprocess.run([sys.executable, "-m", "bench.search", str(rows), str(catalogue)], cwd=ROOT, check=True,
-                            capture_output=True, text=True)
+    called = subprocess.run(
+        [sys.executable, "-m", "bench.search", str(rows), str(catalogue)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     return json.loads(called.stdout)
 
 
 def build(rows: Path, catalogue: Path) -> dict:
     """Builds the index in this process."""
+
     def records() -> Iterator[list[str]]:
         with rows.open(encoding="utf-8") as file:
             for line in file:
@@ -111,8 +148,12 @@ def build(rows: Path, catalogue: Path) -> dict:
     begun = time.perf_counter()
     count = build_index(records(), catalogue / "index")
     seconds = time.perf_counter() - begun
-    return {"records": count, "seconds": round(seconds, 2), "peak": peak_memory(),
-            "bytes": sum(file.stat().st_size for file in (catalogue / "index").iterdir())}
+    return {
+        "records": count,
+        "seconds": round(seconds, 2),
+        "peak": peak_memory(),
+        "bytes": sum(file.stat().st_size for file in (catalogue / "index").iterdir()),
+    }
 
 
 # --- questions -------------------------------------------------------------------------------------------------------
@@ -129,11 +170,23 @@ def ask(catalogue: Catalogue, damage: Callable[[str, random.Random], str], count
         found = catalogue.search(question, 5)
         times.append(1000 * (time.perf_counter() - begun))
         right = [normalise(record["title"]) == normalise(title) for record in found]
-        first, among, taken = first + any(right[:1]), among + any(right), taken + bool(relevant(found))
+        first, among, taken = (
+            first + any(right[:1]),
+            among + any(right),
+            taken + bool(relevant(found)),
+        )
         scores.append(found[0]["score"] if found else 0)
-    return {"asked": len(titles), "first": first / len(titles), "among": among / len(titles),
-            "relevant": taken / len(titles), "p50": percentile(times, 50), "p99": percentile(times, 99),
-            "best_score": {f"p{percent}": percentile(scores, percent) for percent in (0, 1, 5, 50, 95, 99, 100)}}
+    return {
+        "asked": len(titles),
+        "first": first / len(titles),
+        "among": among / len(titles),
+        "relevant": taken / len(titles),
+        "p50": percentile(times, 50),
+        "p99": percentile(times, 99),
+        "best_score": {
+            f"p{percent}": percentile(scores, percent) for percent in (0, 1, 5, 50, 95, 99, 100)
+        },
+    }
 
 
 def percentile(values: list[float], percent: int) -> float:
@@ -157,7 +210,7 @@ def slips(title: str, rng: random.Random) -> str:
 def slip(word: str, rng: random.Random) -> str:
     """Returns the word with one letter lost, added, replaced, or changed with the next."""
     place = rng.randrange(len(word))
-    before, here, after = word[:place], word[place], word[place + 1:]
+    before, here, after = word[:place], word[place], word[place + 1 :]
     kind = rng.choice(("lost", "added", "replaced", "swapped"))
     if kind == "swapped" and after:
         return before + after[0] + here + after[1:]
@@ -169,13 +222,17 @@ def slip(word: str, rng: random.Random) -> str:
 def half(title: str, rng: random.Random) -> str:
     """Returns the title without a random half of its words."""
     words = title.split()
-    return " ".join(words[place] for place in sorted(rng.sample(range(len(words)), (len(words) + 1) // 2)))
+    return " ".join(
+        words[place] for place in sorted(rng.sample(range(len(words)), (len(words) + 1) // 2))
+    )
 
 
 def absent(title: str, rng: random.Random) -> str:
     """Returns an invented word before one of the title's: a title that nothing in the catalogue has."""
     invented = "".join(rng.choice("bdfgklmnprstvzx") + rng.choice("aeiouy") for _ in range(4))
-    return f"{invented} {rng.choice([word for word in title.split() if len(word) > 3] or ['Kettle'])}"
+    return (
+        f"{invented} {rng.choice([word for word in title.split() if len(word) > 3] or ['Kettle'])}"
+    )
 
 
 DAMAGES = {"clean": clean, "slips": slips, "half": half, "absent": absent}

@@ -17,13 +17,28 @@ from train import shop as invented
 from train.config import FitConfig
 from train.fit.qlora import add_lora, save_adapter
 from train.prepare.catalogue import prepare
+from train.run import Run
 from train.sample import build_tokenizer
 
-SMOLLM2 = dict(vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
-               num_key_value_heads=3, max_position_embeddings=2048, tie_word_embeddings=True,
-               rope_parameters={"rope_type": "default", "rope_theta": 100_000.0})
-TINY = SMOLLM2 | dict(vocab_size=3072, hidden_size=128, intermediate_size=256, num_hidden_layers=2,
-                      num_attention_heads=4, num_key_value_heads=2)
+SMOLLM2 = dict(
+    vocab_size=49152,
+    hidden_size=576,
+    intermediate_size=1536,
+    num_hidden_layers=30,
+    num_attention_heads=9,
+    num_key_value_heads=3,
+    max_position_embeddings=2048,
+    tie_word_embeddings=True,
+    rope_parameters={"rope_type": "default", "rope_theta": 100_000.0},
+)
+TINY = SMOLLM2 | dict(
+    vocab_size=3072,
+    hidden_size=128,
+    intermediate_size=256,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+)
 # Wider than transformers' 0.02, with which a random model only repeats its last token.
 WEIGHT_STD = 0.08
 LORA_STD = 0.05  # of B, which is zero in a fresh adapter
@@ -31,7 +46,9 @@ LORA_STD = 0.05  # of B, which is zero in a fresh adapter
 
 def fit_config(base: Path, **changes) -> FitConfig:
     """Returns the LoRA that all measurements use: rank 8 (PEFT's default), alpha 16, on all linear layers."""
-    return FitConfig(base=str(base), **{"rank": 8, "alpha": 16.0, "max_length": 512, "batch_size": 8, **changes})
+    return FitConfig(
+        base=str(base), **{"rank": 8, "alpha": 16.0, "max_length": 512, "batch_size": 8, **changes}
+    )
 
 
 def make_base(folder: Path, tiny: bool = False) -> Path:
@@ -40,9 +57,14 @@ def make_base(folder: Path, tiny: bool = False) -> Path:
 
     tokenizer = build_tokenizer(documents=400 if tiny else 8000)
     torch.manual_seed(0)
-    config = LlamaConfig(**(TINY if tiny else SMOLLM2), initializer_range=WEIGHT_STD, model_name=folder.name,
-                         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-                         pad_token_id=tokenizer.pad_token_id)
+    config = LlamaConfig(
+        **(TINY if tiny else SMOLLM2),
+        initializer_range=WEIGHT_STD,
+        model_name=folder.name,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -57,8 +79,10 @@ def make_adapter(run: Path, base: Path) -> Path:
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=LORA_STD)
     run.mkdir(parents=True, exist_ok=True)
-    material = SimpleNamespace(tokenizer=load_tokenizer(str(base)), prompt_template=PromptTemplate())
-    save_adapter(run, adapted, material, {"base": asdict(identity)})
+    material = SimpleNamespace(
+        tokenizer=load_tokenizer(str(base)), prompt_template=PromptTemplate()
+    )
+    save_adapter(Run(run), adapted, material, {"base": asdict(identity)})
     return run / "adapter"
 
 
@@ -66,8 +90,10 @@ def make_catalogue(run: Path, products: int) -> Path:
     """Writes the invented shop's trn.json and prepares it in `run`."""
     run.mkdir(parents=True, exist_ok=True)
     source = run / "trn.json"
-    source.write_text("".join(json.dumps(row) + "\n" for row in invented.catalogue(products)), encoding="utf-8")
-    prepare(str(source), run, progress=False)
+    source.write_text(
+        "".join(json.dumps(row) + "\n" for row in invented.catalogue(products)), encoding="utf-8"
+    )
+    prepare(str(source), Run(run), progress=False)
     return run / "catalogue"
 
 
@@ -76,7 +102,9 @@ def make_prompts(tokenizer, count: int, tokens: int) -> Sequence[list[int]]:
     prompts, shop = [], invented.catalogue()
     while len(prompts) < count:
         records = list(itertools.islice(shop, 2))
-        ids = prompt_ids(tokenizer, PromptTemplate(), "answer", f"What is {records[0]['title']}?", records)
+        ids = prompt_ids(
+            tokenizer, PromptTemplate(), "answer", f"What is {records[0]['title']}?", records
+        )
         if len(ids) >= tokens:
             prompts.append(ids[-tokens:])
     return prompts

@@ -26,8 +26,18 @@ STARTS = 3  # of each kind
 PATIENCE = 300  # seconds until a start counts as failed
 SAMPLE = ROOT / "space" / "sample"
 # The app's variables, beside PORT and MAX_*: what the caller's shell sets of them is nothing to a measurement.
-OWN = {"BASE_MODEL", "BASE_REVISION", "ADAPTER", "ADAPTER_REVISION", "CATALOGUE", "CATALOGUE_REVISION", "PRECISION",
-       "VOTES_DIR", "VOTES_REPO", "QUEUE_SIZE"}
+OWN = {
+    "BASE_MODEL",
+    "BASE_REVISION",
+    "ADAPTER",
+    "ADAPTER_REVISION",
+    "CATALOGUE",
+    "CATALOGUE_REVISION",
+    "PRECISION",
+    "VOTES_DIR",
+    "VOTES_REPO",
+    "QUEUE_SIZE",
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,11 @@ def need_sample() -> None:
 
 def served(base: Path, run: Path, adapter: Path | None = None) -> dict[str, str]:
     """Returns the environment in which the app serves a run."""
-    return {"BASE_MODEL": str(base), "ADAPTER": str(adapter or run / "adapter"), "CATALOGUE": str(run / "catalogue")}
+    return {
+        "BASE_MODEL": str(base),
+        "ADAPTER": str(adapter or run / "adapter"),
+        "CATALOGUE": str(run / "catalogue"),
+    }
 
 
 def start_often(environment: Mapping[str, str], times: int) -> Outcome:
@@ -74,12 +88,17 @@ def start_often(environment: Mapping[str, str], times: int) -> Outcome:
                 forget()
             with running_app(environment) as app:
                 started.append({"page": round(app.page, 2), "info": round(app.info, 2)})
-    seconds = {(kind, what): median(start[what] for start in started) for kind, started in starts.items()
-               for what in ("page", "info")}
-    found = [Figure("cold start until the page answers", seconds["cold", "page"], "s", high=15),
-             Figure("cold start until /info answers too", seconds["cold", "info"], "s"),
-             Figure("warm start until the page answers", seconds["warm", "page"], "s"),
-             Figure("warm start until /info answers too", seconds["warm", "info"], "s", high=15)]
+    seconds = {
+        (kind, what): median(start[what] for start in started)
+        for kind, started in starts.items()
+        for what in ("page", "info")
+    }
+    found = [
+        Figure("cold start until the page answers", seconds["cold", "page"], "s", high=15),
+        Figure("cold start until /info answers too", seconds["cold", "info"], "s"),
+        Figure("warm start until the page answers", seconds["warm", "page"], "s"),
+        Figure("warm start until /info answers too", seconds["warm", "info"], "s", high=15),
+    ]
     return Outcome(found, {"starts": starts, "models": app.models})
 
 
@@ -102,7 +121,11 @@ def forget() -> None:
 
 def surroundings() -> dict[str, str]:
     """Returns the caller's environment without what the app reads of it."""
-    return {name: value for name, value in os.environ.items() if name not in OWN and not name.startswith("MAX_")}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in OWN and not name.startswith("MAX_")
+    }
 
 
 @contextlib.contextmanager
@@ -112,8 +135,13 @@ def running_app(environment: Mapping[str, str]) -> Iterator[Started]:
     quiet = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "PORT": str(port)}
     with tempfile.TemporaryFile() as log:
         begun = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=surroundings() | quiet | dict(environment),
-                                   stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [sys.executable, "app.py"],
+            cwd=ROOT,
+            env=surroundings() | quiet | dict(environment),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
         try:
             url = f"http://127.0.0.1:{port}/"
             wait_for_page(url, process, log)

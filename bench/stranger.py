@@ -15,10 +15,17 @@ from peft import AutoPeftModelForCausalLM, PeftModel
 from peft.tuners.tuners_utils import cast_adapter_dtype
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, pipeline
 
-FOUR_BITS = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-                               bnb_4bit_compute_dtype=torch.bfloat16)
-PRECISIONS = {"nf4": dict(dtype=torch.bfloat16, quantization_config=FOUR_BITS), "bf16": dict(dtype=torch.bfloat16),
-              "fp32": dict(dtype=torch.float32)}
+FOUR_BITS = BitsAndBytesConfig(
+    load_in_4bit=True,
+    bnb_4bit_quant_type="nf4",
+    bnb_4bit_use_double_quant=True,
+    bnb_4bit_compute_dtype=torch.bfloat16,
+)
+PRECISIONS = {
+    "nf4": dict(dtype=torch.bfloat16, quantization_config=FOUR_BITS),
+    "bf16": dict(dtype=torch.bfloat16),
+    "fp32": dict(dtype=torch.float32),
+}
 
 
 def by_auto(adapter, base, tokenizer, how):
@@ -50,43 +57,62 @@ def by_pipeline_of_a_model(adapter, base, tokenizer, how):
     return piped(pipeline("text-generation", model=model, tokenizer=tokenizer), tokenizer)
 
 
-WAYS = {"AutoPeftModelForCausalLM": by_auto, "PeftModel": by_peft, "pipeline(model)": by_pipeline_of_a_model,
-        "pipeline(adapter)": by_pipeline, "pipeline(adapter) in fp32": by_pipeline_in_fp32}
-TRIED = {"nf4": list(WAYS), "bf16": ["AutoPeftModelForCausalLM", "pipeline(adapter)"], "fp32": ["AutoPeftModelForCausalLM"]}
+WAYS = {
+    "AutoPeftModelForCausalLM": by_auto,
+    "PeftModel": by_peft,
+    "pipeline(model)": by_pipeline_of_a_model,
+    "pipeline(adapter)": by_pipeline,
+    "pipeline(adapter) in fp32": by_pipeline_in_fp32,
+}
+TRIED = {
+    "nf4": list(WAYS),
+    "bf16": ["AutoPeftModelForCausalLM", "pipeline(adapter)"],
+    "fp32": ["AutoPeftModelForCausalLM"],
+}
 
 
 def found_by_pipeline(adapter, how):
     """Returns the pipeline of an adapter; without tokenizer= it would take the base's, which may have no chat template."""
     rest = {name: value for name, value in how.items() if name != "dtype"}
-    return pipeline("text-generation", model=adapter, tokenizer=adapter, dtype=how["dtype"], model_kwargs=rest)
+    return pipeline(
+        "text-generation", model=adapter, tokenizer=adapter, dtype=how["dtype"], model_kwargs=rest
+    )
 
 
 def piped(answer, tokenizer):
     """Returns a function from (chat, tokens) to the ids of the pipeline's greedy answer."""
+
     def said(chat, tokens):
-        ids = answer(chat, max_new_tokens=tokens, do_sample=False, return_tensors=True)[0]["generated_token_ids"]
-        return ids[len(asked(tokenizer, chat)["input_ids"][0]):]
+        ids = answer(chat, max_new_tokens=tokens, do_sample=False, return_tensors=True)[0][
+            "generated_token_ids"
+        ]
+        return ids[len(asked(tokenizer, chat)["input_ids"][0]) :]
 
     return said
 
 
 def generating(model, tokenizer):
     """Returns a function from (chat, tokens) to the ids of the model's greedy answer."""
+
     def said(chat, tokens):
         ids = asked(tokenizer, chat)
-        return model.generate(**ids, max_new_tokens=tokens, do_sample=False)[0, ids["input_ids"].shape[1]:].tolist()
+        return model.generate(**ids, max_new_tokens=tokens, do_sample=False)[
+            0, ids["input_ids"].shape[1] :
+        ].tolist()
 
     return said
 
 
 def asked(tokenizer, chat):
     """Returns the prompt's ids and mask, each (1, tokens)."""
-    return tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    return tokenizer.apply_chat_template(
+        chat, add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
 
 
 def until(end, ids):
     """Returns the ids before the one that ends an answer."""
-    return ids[:ids.index(end)] if end in ids else ids
+    return ids[: ids.index(end)] if end in ids else ids
 
 
 def main(ask, said):
@@ -100,8 +126,13 @@ def main(ask, said):
         answers[precision] = {}
         for way in TRIED[precision]:
             answer = WAYS[way](adapter, base, tokenizer, how)
-            answers[precision][way] = [until(tokenizer.eos_token_id, answer(chat, tokens)) for chat in chats]
-    answers["versions"] = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft", "bitsandbytes")}
+            answers[precision][way] = [
+                until(tokenizer.eos_token_id, answer(chat, tokens)) for chat in chats
+            ]
+    answers["versions"] = {
+        name: importlib.metadata.version(name)
+        for name in ("torch", "transformers", "peft", "bitsandbytes")
+    }
     answers["modules"] = sorted({name.partition(".")[0] for name in sys.modules})
     with open(said, "w", encoding="utf-8") as file:
         json.dump(answers, file)

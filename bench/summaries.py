@@ -14,14 +14,40 @@ SHARED = ROOT.parent / "shared"
 SETS = {"temario-50": "rougeL_unicode", "xsum-25": "rougeL"}  # TeMario is Portuguese
 BASES = {"TinyStories-656K": SHARED / "models" / "TinyStories-656K", "sample": SAMPLE / "base"}
 HELD_OUT = 0.4  # of so few that a tenth of them would be two or four
-RECIPE = ("--learn", "40", "--epochs", "4", "--answers", "0", "--follow-ups", "0", "--summarize", "1", "--rank", "16",
-          "--learning-rate", "2e-3", "--batch-size", "8", "--answer-tokens", "160", "--items", "50", "--shots", "0")
+RECIPE = (
+    "--learn",
+    "40",
+    "--epochs",
+    "4",
+    "--answers",
+    "0",
+    "--follow-ups",
+    "0",
+    "--summarize",
+    "1",
+    "--rank",
+    "16",
+    "--learning-rate",
+    "2e-3",
+    "--batch-size",
+    "8",
+    "--answer-tokens",
+    "160",
+    "--items",
+    "50",
+    "--shots",
+    "0",
+)
 
 
 def measure(options: Options) -> Outcome:
     """Learns each set on each base with a small catalogue beside it, and scores what was held out."""
     need_sample()
-    missing = [path for path in (*(SHARED / f"data/{name}.jsonl" for name in SETS), *BASES.values()) if not path.exists()]
+    missing = [
+        path
+        for path in (*(SHARED / f"data/{name}.jsonl" for name in SETS), *BASES.values())
+        if not path.exists()
+    ]
     if missing:
         raise Skipped(f"{', '.join(path.name for path in missing)} are needed in ../shared")
     figures, samples = [], {"recipe": RECIPE, "held_out": HELD_OUT, "runs": {}}
@@ -37,28 +63,61 @@ def scored(base: Path, name: str, options: Options) -> dict:
     """Returns the `summary` set's metrics, what the set's report says and how long fit took, of one run; no text of the set."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder, "run")
-        verb("all", str(SAMPLE / "trn.json"), "--limit", "200", "--run", str(run), "--base", str(base), "--summaries",
-             str(SHARED / f"data/{name}.jsonl"), "--text-column", "document", "--held-out", str(HELD_OUT), *RECIPE,
-             *(("--max-steps", "2") if options.tiny else ()))
+        verb(
+            "all",
+            str(SAMPLE / "trn.json"),
+            "--limit",
+            "200",
+            "--run",
+            str(run),
+            "--base",
+            str(base),
+            "--summaries",
+            str(SHARED / f"data/{name}.jsonl"),
+            "--text-column",
+            "document",
+            "--held-out",
+            str(HELD_OUT),
+            *RECIPE,
+            *(("--max-steps", "2") if options.tiny else ()),
+        )
         record = json.loads((run / "adapter" / "run.json").read_text(encoding="utf-8"))
         report = json.loads((run / "summaries" / "report.json").read_text(encoding="utf-8"))
-        lines = [json.loads(line) for line in (run / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
-        return {"metrics": read_metrics(run)["summary"], "splits": report["splits"], "dropped": report["dropped"],
-                "fit_seconds": record["seconds"], "steps": record["steps"], "tokens": record["tokens"],
-                "characters": {"text": report["characters"]["text"]["p50"], "asked": _median(lines, "question"),
-                               "summary": report["characters"]["summary"]["p50"],
-                               "reference": _median(lines, "reference")}}
+        lines = [
+            json.loads(line)
+            for line in (run / "samples.jsonl").read_text(encoding="utf-8").splitlines()
+        ]
+        return {
+            "metrics": read_metrics(run)["summary"],
+            "splits": report["splits"],
+            "dropped": report["dropped"],
+            "fit_seconds": record["seconds"],
+            "steps": record["steps"],
+            "tokens": record["tokens"],
+            "characters": {
+                "text": report["characters"]["text"]["p50"],
+                "asked": _median(lines, "question"),
+                "summary": report["characters"]["summary"]["p50"],
+                "reference": _median(lines, "reference"),
+            },
+        }
 
 
 def told(title: str, metrics: dict, metric: str) -> list[Figure]:
     """Returns the figures of one run: how many items, base, tuned and no model, and the difference with its interval."""
     found = [Figure(f"{title}, items", metrics["n"])]
-    for column, words in (("base", "base"), ("tuned", "tuned"), ("retrieved", "the text's first sentences")):
+    for column, words in (
+        ("base", "base"),
+        ("tuned", "tuned"),
+        ("retrieved", "the text's first sentences"),
+    ):
         found.append(Figure(f"{title}, {metric} {words}", metrics[column][metric]))
     for measure_of in (metric, "loss"):
         change = metrics["difference"][measure_of]
-        found += [Figure(f"{title}, {measure_of} difference{end}", change[value])
-                  for end, value in (("", "mean"), (", low", "low"), (", high", "high"))]
+        found += [
+            Figure(f"{title}, {measure_of} difference{end}", change[value])
+            for end, value in (("", "mean"), (", low", "low"), (", high", "high"))
+        ]
     return found
 
 

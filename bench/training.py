@@ -19,6 +19,7 @@ from bench.shapes import fit_config, make_base, make_catalogue
 from space.model.base import load_base, load_tokenizer
 from train.fit.qlora import add_lora, build_trainer, tokenize
 from train.pipeline import load_examples
+from train.run import Run
 
 STEPS, BATCH, ROUNDS = 14, 8, 1  # a step of the slowest takes six seconds
 # What is passed to SFTConfig beyond the batch size, the length, the learning rate and the output folder.
@@ -42,7 +43,7 @@ def measure(options: Options) -> Outcome:
         make_base(folder / "base", options.tiny)
         make_rows(folder, steps * BATCH)
         for number in range(rounds):
-            order = list(samples)[number % len(samples):] + list(samples)[:number % len(samples)]
+            order = list(samples)[number % len(samples) :] + list(samples)[: number % len(samples)]
             for variant in order:
                 samples[variant].append(in_a_process(variant, folder))
                 print(f"  {variant}: {samples[variant][-1]}", file=sys.stderr, flush=True)
@@ -51,14 +52,24 @@ def measure(options: Options) -> Outcome:
 
 def figures(samples: dict[str, list[dict]]) -> list[Figure]:
     """Returns tokens a second of each variant (median of the rounds), and ours over theirs."""
-    rate = {name: median(run["tokens"] / run["seconds"] for run in runs) for name, runs in samples.items()}
-    memory = {name: median(run["peak_rss_bytes"] for run in runs) / 2**20 for name, runs in samples.items()}
+    rate = {
+        name: median(run["tokens"] / run["seconds"] for run in runs)
+        for name, runs in samples.items()
+    }
+    memory = {
+        name: median(run["peak_rss_bytes"] for run in runs) / 2**20
+        for name, runs in samples.items()
+    }
     counts = {run["tokens"] for runs in samples.values() for run in runs}
     return [
         *(Figure(f"tokens a second, {name}", value, "1/s") for name, value in rate.items()),
         Figure("ours over SFTTrainer as it comes", rate["ours"] / rate["sft"], "x", low=1.5),
-        Figure("ours over SFTTrainer without checkpointing, grouped by length", rate["ours"] / rate["sft_grouped"], "x",
-               low=1.0),
+        Figure(
+            "ours over SFTTrainer without checkpointing, grouped by length",
+            rate["ours"] / rate["sft_grouped"],
+            "x",
+            low=1.0,
+        ),
         Figure("different counts of trained tokens", len(counts), high=1),
         *(Figure(f"peak memory, {name}", value, "MiB") for name, value in memory.items()),
     ]
@@ -69,15 +80,19 @@ def make_rows(folder: Path, count: int) -> None:
     config = fit_config(folder / "base", learn=2 * count // 3)
     make_catalogue(folder / "run", count + 100)
     tokenizer = load_tokenizer(config.base)
-    dataset, _ = tokenize(load_examples(folder / "run", config, tokenizer, 2048))
+    dataset, _ = tokenize(load_examples(Run(folder / "run"), config, tokenizer, 2048))
     rows = dataset.shuffle(seed=0).select(range(count)).to_list()
     Dataset.from_list(rows).save_to_disk(folder / "rows")
 
 
 def in_a_process(variant: str, folder: Path) -> dict:
     """Returns what train() found in a fresh process."""
-    done = subprocess.run([sys.executable, "-m", "bench.training", variant, str(folder)], cwd=ROOT, capture_output=True,
-                          text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.training", variant, str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         raise RuntimeError(f"training {variant} failed:\n{done.stderr[-3000:]}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -121,9 +136,15 @@ def train(variant: str, folder: Path) -> dict:
     watch, trainer.data_collator = Stopwatch(), Counting(trainer.data_collator)
     trainer.add_callback(watch)
     result, counted = trainer.train(), trainer.data_collator
-    return {"seconds": round(watch.ended - watch.begun, 3), "tokens": counted.tokens, "learned": counted.learned,
-            "padded": counted.cells, "steps": trainer.state.global_step, "loss": round(result.training_loss, 4),
-            "peak_rss_bytes": peak_memory()}
+    return {
+        "seconds": round(watch.ended - watch.begun, 3),
+        "tokens": counted.tokens,
+        "learned": counted.learned,
+        "padded": counted.cells,
+        "steps": trainer.state.global_step,
+        "loss": round(result.training_loss, 4),
+        "peak_rss_bytes": peak_memory(),
+    }
 
 
 def build(variant: str, folder: Path) -> Trainer:
@@ -137,18 +158,38 @@ def build(variant: str, folder: Path) -> Trainer:
     tokenizer = load_tokenizer(config.base)
     set_seed(config.seed)
     if VARIANTS[variant] is None:
-        return build_trainer(folder / "ours", add_lora(model, base, config), rows, tokenizer, config)
+        return build_trainer(
+            Run(folder / "ours"), add_lora(model, base, config), rows, tokenizer, config
+        )
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
     arguments = SFTConfig(
-        output_dir=str(folder / variant), per_device_train_batch_size=config.batch_size, max_length=config.max_length,
-        num_train_epochs=1, learning_rate=config.learning_rate, seed=config.seed, report_to="none", save_strategy="no",
-        use_cpu=not torch.cuda.is_available(), **VARIANTS[variant])
-    lora = LoraConfig(r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules="all-linear",
-                      task_type="CAUSAL_LM")
-    return SFTTrainer(model=model, args=arguments, train_dataset=rows.remove_columns("length"),
-                      processing_class=tokenizer, peft_config=lora)
+        output_dir=str(folder / variant),
+        per_device_train_batch_size=config.batch_size,
+        max_length=config.max_length,
+        num_train_epochs=1,
+        learning_rate=config.learning_rate,
+        seed=config.seed,
+        report_to="none",
+        save_strategy="no",
+        use_cpu=not torch.cuda.is_available(),
+        **VARIANTS[variant],
+    )
+    lora = LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    return SFTTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=rows.remove_columns("length"),
+        processing_class=tokenizer,
+        peft_config=lora,
+    )
 
 
 if __name__ == "__main__":

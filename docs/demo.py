@@ -18,7 +18,13 @@ from space.texts import words
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = "/usr/bin/chromium"
-ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+ARGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
 SIZE = {"width": 1120, "height": 800}
 FILM, LARGEST = ROOT / "docs" / "film.webp", 3_000_000  # bytes
 PAUSE = 1100  # milliseconds on which a reader's eye may rest
@@ -46,9 +52,21 @@ class Film:
     def save(self, path: Path) -> int:
         """Writes an animated WebP, which browsers and the Hub play by themselves, and returns its size in bytes."""
         images = [Image.open(io.BytesIO(data)).convert("RGB") for _, data in self.frames]
-        lasts = [max(20, round(1000 * (later - earlier))) for (earlier, _), (later, _) in pairwise(self.frames)]
-        images[0].save(path, "WEBP", save_all=True, append_images=images[1:], duration=[*lasts, 3000], loop=0, quality=50,
-                       method=4, kmax=80)
+        lasts = [
+            max(20, round(1000 * (later - earlier)))
+            for (earlier, _), (later, _) in pairwise(self.frames)
+        ]
+        images[0].save(
+            path,
+            "WEBP",
+            save_all=True,
+            append_images=images[1:],
+            duration=[*lasts, 3000],
+            loop=0,
+            quality=50,
+            method=4,
+            kmax=80,
+        )
         return path.stat().st_size
 
 
@@ -80,7 +98,8 @@ def answered(page: Page) -> None:
 def show(page: Page, selector: str) -> None:
     """Brings a part of the page into view, gently."""
     page.locator(selector).locator("visible=true").last.evaluate(
-        "part => part.scrollIntoView({behavior: 'smooth', block: 'center'})")
+        "part => part.scrollIntoView({behavior: 'smooth', block: 'center'})"
+    )
     page.wait_for_timeout(PAUSE)
 
 
@@ -92,8 +111,11 @@ def change(page: Page) -> None:
     tokens = page.locator(".changed label.token:visible")
     for place in range(0, min(tokens.count(), 16), 3):
         # The middle of a token's first line: the middle of a whole one, on two lines, may be its neighbour's.
-        page.mouse.move(*tokens.nth(place).evaluate(
-            "token => { const line = token.getClientRects()[0]; return [line.x + line.width / 2, line.y + line.height / 2]; }"))
+        page.mouse.move(
+            *tokens.nth(place).evaluate(
+                "token => { const line = token.getClientRects()[0]; return [line.x + line.width / 2, line.y + line.height / 2]; }"
+            )
+        )
         page.wait_for_timeout(450)
 
 
@@ -134,7 +156,12 @@ def record(page: Page, url: str, titles: list[str]) -> Film:
 
 def photograph(browser, url: str, title: str) -> None:
     """Takes the picture of the page in a hand: dark, narrow and in Portuguese."""
-    page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark", locale="pt-BR", device_scale_factor=2)
+    page = browser.new_page(
+        viewport={"width": 390, "height": 844},
+        color_scheme="dark",
+        locale="pt-BR",
+        device_scale_factor=2,
+    )
     page.goto(url)
     page.locator(".question textarea").first.wait_for()
     page.wait_for_timeout(PAUSE)
@@ -149,16 +176,24 @@ def main() -> int:
         print(f"demo: there is no {CHROMIUM}; on Debian, apt-get install chromium", file=sys.stderr)
         return 1
     catalogue = Catalogue.open(ROOT / "space" / "sample" / "catalogue")
-    english, portuguese = ([title for title in catalogue.titles(40)
-                            if language(catalogue.search(title, 1)[0]["content"]) == code] for code in ("en", "pt"))
+    english, portuguese = (
+        [
+            title
+            for title in catalogue.titles(40)
+            if language(catalogue.search(title, 1)[0]["content"]) == code
+        ]
+        for code in ("en", "pt")
+    )
     with running_app({}) as app, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         film = record(browser.new_page(viewport=SIZE), app.url, english)
         photograph(browser, app.url, portuguese[0])
         browser.close()
     size = film.save(FILM)
-    print(f"demo: {FILM.relative_to(ROOT)}, {len(film.frames)} frames, {film.frames[-1][0] - film.frames[0][0]:.0f} s, "
-          f"{size / 1e6:.2f} MB; beside it page.png, changed.png, blind.png, evidence.png and phone.png")
+    print(
+        f"demo: {FILM.relative_to(ROOT)}, {len(film.frames)} frames, {film.frames[-1][0] - film.frames[0][0]:.0f} s, "
+        f"{size / 1e6:.2f} MB; beside it page.png, changed.png, blind.png, evidence.png and phone.png"
+    )
     return int(size >= LARGEST)
 
 

@@ -1,8 +1,8 @@
 """Uses a Shelftalk Space as tools of the Model Context Protocol, as an assistant does: lists them and calls each.
 
-    pip install "mcp<2" httpx
-    python call_as_mcp_tool.py http://127.0.0.1:7860 "What is Muvoson Tray?"
-    HF_TOKEN=hf_... python call_as_mcp_tool.py https://user-private-space.hf.space "What is Muvoson Tray?"
+pip install "mcp<2" httpx
+python call_as_mcp_tool.py http://127.0.0.1:7860 "What is Muvoson Tray?"
+HF_TOKEN=hf_... python call_as_mcp_tool.py https://user-private-space.hf.space "What is Muvoson Tray?"
 """
 
 import ast
@@ -42,14 +42,22 @@ async def use(session, question):
     for tool in (await session.list_tools()).tools:
         # On a Space, gradio puts the Space's name before each tool's: `shelftalk_answer`.
         tools[tool.name.rpartition("_")[2]] = tool.name
-        parameters = "".join(f"\n    {name}: {schema['description']}"
-                             for name, schema in tool.inputSchema["properties"].items())
+        parameters = "".join(
+            f"\n    {name}: {schema['description']}"
+            for name, schema in tool.inputSchema["properties"].items()
+        )
         print(f"{tool.name}: {tool.description}{parameters}")
 
-    base, tuned, records = await call(session, tools["answer"], question=question, max_new_tokens=120)
-    print(f"\nbase:  {base}\ntuned: {tuned}\nrecords: {[record['title'] for record in ast.literal_eval(records)]}")
+    base, tuned, records = await call(
+        session, tools["answer"], question=question, max_new_tokens=120
+    )
+    print(
+        f"\nbase:  {base}\ntuned: {tuned}\nrecords: {[record['title'] for record in ast.literal_eval(records)]}"
+    )
     [tokens] = await call(session, tools["explain"], question=question, answer=tuned)
-    most = max(ast.literal_eval(tokens), key=lambda token: token["tuned_logprob"] - token["base_logprob"])
+    most = max(
+        ast.literal_eval(tokens), key=lambda token: token["tuned_logprob"] - token["base_logprob"]
+    )
     before, after = (math.exp(most[name]) for name in ("base_logprob", "tuned_logprob"))
     print(f"explain: fine-tuning raised {most['token']!r} most, from {before:.2g} to {after:.2g}")
     [found] = await call(session, tools["search"], query=question, k=1)
@@ -65,9 +73,15 @@ async def main(space, question):
     """Returns what went wrong, or None."""
     token = os.environ.get("HF_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    async with (httpx.AsyncClient(headers=headers, timeout=httpx.Timeout(30, read=300)) as http,
-                streamable_http_client(f"{space.rstrip('/')}/gradio_api/mcp/", http_client=http) as (read, write, _),
-                ClientSession(read, write) as session):
+    async with (
+        httpx.AsyncClient(headers=headers, timeout=httpx.Timeout(30, read=300)) as http,
+        streamable_http_client(f"{space.rstrip('/')}/gradio_api/mcp/", http_client=http) as (
+            read,
+            write,
+            _,
+        ),
+        ClientSession(read, write) as session,
+    ):
         await session.initialize()
         try:
             return await use(session, question)

@@ -1,8 +1,8 @@
 """Asks a Shelftalk Space from Python: in one call, while the answers grow, and stopped half-way.
 
-    pip install gradio_client
-    python call_with_client.py http://127.0.0.1:7860 "What is Muvoson Tray?"
-    HF_TOKEN=hf_... python call_with_client.py user/private-space "What is Muvoson Tray?"
+pip install gradio_client
+python call_with_client.py http://127.0.0.1:7860 "What is Muvoson Tray?"
+HF_TOKEN=hf_... python call_with_client.py user/private-space "What is Muvoson Tray?"
 """
 
 import os
@@ -52,7 +52,7 @@ def main(space, question):
     print("as it grows: ", end="")
     shown = ""
     for tuned in watch(client, question):
-        print(tuned[len(shown):], end="", flush=True)
+        print(tuned[len(shown) :], end="", flush=True)
         shown = tuned
     print(f"\nstopped half-way: {stop_half_way(client, question, words=3)} ...")
 

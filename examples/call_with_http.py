@@ -25,7 +25,9 @@ def call(space, endpoint, token=None, **arguments):
     Closing the generator closes the connection, and the Space stops writing.
     """
     url = f"{space.rstrip('/')}/gradio_api/call/v2/{endpoint}"
-    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    headers = {"Content-Type": "application/json"} | (
+        {"Authorization": f"Bearer {token}"} if token else {}
+    )
     with urlopen(Request(url, json.dumps(arguments).encode(), headers)) as accepted:
         event_id = json.load(accepted)["event_id"]
     with urlopen(Request(f"{url}/{event_id}", headers=headers)) as stream:
@@ -54,7 +56,7 @@ def main(space, question):
     token = os.environ.get("HF_TOKEN")
     shown = ""
     for result in call(space, "answer", token, question=question, max_new_tokens=120):
-        print(result[1][len(shown):], end="", flush=True)
+        print(result[1][len(shown) :], end="", flush=True)
         shown = result[1]
     base, _tuned, records = result
     print(f"\nbase: {base}\nrecords: {[record['title'] for record in records]}")

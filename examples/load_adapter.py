@@ -11,28 +11,56 @@ from importlib.util import find_spec
 
 import torch
 from peft import PeftConfig, PeftModel
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, BitsAndBytesConfig
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+)
 
 # As the page answers: the likeliest token each time, whatever else the base is set to.
-GREEDY = {"do_sample": False, "num_beams": 1, "min_length": 0, "no_repeat_ngram_size": 0, "forced_eos_token_id": None}
+GREEDY = {
+    "do_sample": False,
+    "num_beams": 1,
+    "min_length": 0,
+    "no_repeat_ngram_size": 0,
+    "forced_eos_token_id": None,
+}
 
 
 def load(base, adapter):
     """Returns (model, tokenizer); the base in NF4 where bitsandbytes is installed, and else in bf16."""
-    nf4 = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-                             bnb_4bit_compute_dtype=torch.bfloat16) if find_spec("bitsandbytes") else None
+    nf4 = (
+        BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
+        if find_spec("bitsandbytes")
+        else None
+    )
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    revision = PeftConfig.from_pretrained(adapter).revision  # the base's commit that the adapter was made for
-    encodes = AutoConfig.from_pretrained(base, revision=revision).is_encoder_decoder  # T5 and BART, as opposed to Llama
+    revision = PeftConfig.from_pretrained(
+        adapter
+    ).revision  # the base's commit that the adapter was made for
+    encodes = AutoConfig.from_pretrained(
+        base, revision=revision
+    ).is_encoder_decoder  # T5 and BART, as opposed to Llama
     kind = AutoModelForSeq2SeqLM if encodes else AutoModelForCausalLM
-    model = kind.from_pretrained(base, revision=revision, dtype=torch.bfloat16, quantization_config=nf4, device_map=device)
+    model = kind.from_pretrained(
+        base, revision=revision, dtype=torch.bfloat16, quantization_config=nf4, device_map=device
+    )
     return PeftModel.from_pretrained(model, adapter).eval(), AutoTokenizer.from_pretrained(adapter)
 
 
 def answer(model, tokenizer, question, max_new_tokens=200):
     """Returns the most likely answer to a question asked without catalogue records."""
     chat = [{"role": "user", "content": question}]
-    prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    prompt = tokenizer.apply_chat_template(
+        chat, add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
     ids = model.generate(**prompt.to(model.device), max_new_tokens=max_new_tokens, **GREEDY)
     start = 0 if model.config.is_encoder_decoder else prompt["input_ids"].shape[1]
     return tokenizer.decode(ids[0, start:], skip_special_tokens=True).strip()

@@ -70,21 +70,38 @@ class Settings:
         problems += _models(given)
         votes_repo = given.get("VOTES_REPO")
         if votes_repo and not re.fullmatch(r"[\w.-]+/[\w.-]+", votes_repo):
-            problems.append(f"VOTES_REPO is {votes_repo!r}; it must be the id of a Hub dataset, like user/votes")
+            problems.append(
+                f"VOTES_REPO is {votes_repo!r}; it must be the id of a Hub dataset, like user/votes"
+            )
         precision = given.get("PRECISION", cls.precision)
         if precision not in PRECISIONS:
-            problems.append(f"PRECISION is {precision!r}; it must be one of {', '.join(PRECISIONS)}")
-        where = {"on_space": "SPACE_ID" in given, "space_id": given.get("SPACE_ID"), "on_zero_gpu": "SPACES_ZERO_GPU" in given}
+            problems.append(
+                f"PRECISION is {precision!r}; it must be one of {', '.join(PRECISIONS)}"
+            )
+        where = {
+            "on_space": "SPACE_ID" in given,
+            "space_id": given.get("SPACE_ID"),
+            "on_zero_gpu": "SPACES_ZERO_GPU" in given,
+        }
         if problems:
-            raise SettingsError("; ".join(problems), cls(port=numbers.get("port", cls.port), **where))
+            raise SettingsError(
+                "; ".join(problems), cls(port=numbers.get("port", cls.port), **where)
+            )
         # The sample's catalogue does not belong to another adapter.
         catalogue = cls.catalogue if "ADAPTER" not in given else None
         return cls(
-            base_model=given.get("BASE_MODEL", cls.base_model), base_revision=given.get("BASE_REVISION"),
-            adapter=given.get("ADAPTER", cls.adapter), adapter_revision=given.get("ADAPTER_REVISION"),
-            catalogue=given.get("CATALOGUE", catalogue), catalogue_revision=given.get("CATALOGUE_REVISION"),
-            precision=precision, votes_dir=given.get("VOTES_DIR", str(ROOT / "votes") if votes_repo else None),
-            votes_repo=votes_repo, **where, **numbers)
+            base_model=given.get("BASE_MODEL", cls.base_model),
+            base_revision=given.get("BASE_REVISION"),
+            adapter=given.get("ADAPTER", cls.adapter),
+            adapter_revision=given.get("ADAPTER_REVISION"),
+            catalogue=given.get("CATALOGUE", catalogue),
+            catalogue_revision=given.get("CATALOGUE_REVISION"),
+            precision=precision,
+            votes_dir=given.get("VOTES_DIR", str(ROOT / "votes") if votes_repo else None),
+            votes_repo=votes_repo,
+            **where,
+            **numbers,
+        )
 
 
 def _models(given: Mapping[str, str]) -> list[str]:
@@ -92,11 +109,18 @@ def _models(given: Mapping[str, str]) -> list[str]:
     problems = []
     for one, other in (("BASE_MODEL", "ADAPTER"), ("ADAPTER", "BASE_MODEL")):
         if one in given and other not in given:
-            problems.append(f"{one} is set but {other} is not; an adapter and its base belong together, set both")
-    for revision, named in (("BASE_REVISION", "BASE_MODEL"), ("ADAPTER_REVISION", "ADAPTER"),
-                            ("CATALOGUE_REVISION", "CATALOGUE")):
+            problems.append(
+                f"{one} is set but {other} is not; an adapter and its base belong together, set both"
+            )
+    for revision, named in (
+        ("BASE_REVISION", "BASE_MODEL"),
+        ("ADAPTER_REVISION", "ADAPTER"),
+        ("CATALOGUE_REVISION", "CATALOGUE"),
+    ):
         if revision in given and named not in given:
-            problems.append(f"{revision} is set but {named} is not; set {named}, or unset {revision}")
+            problems.append(
+                f"{revision} is set but {named} is not; set {named}, or unset {revision}"
+            )
     return problems
 
 

@@ -49,7 +49,9 @@ def address(headers: Mapping[str, str], otherwise: str) -> str:
     host = headers.get("x-forwarded-host", headers.get("host", "")).split(",")[0].strip()
     if not HOST.fullmatch(host):
         return otherwise
-    secure = headers.get("x-forwarded-proto", "http").split(",")[0].strip() == "https" or host.endswith(".hf.space")
+    secure = headers.get("x-forwarded-proto", "http").split(",")[
+        0
+    ].strip() == "https" or host.endswith(".hf.space")
     return f"{'https' if secure else 'http'}://{host}"
 
 
@@ -118,7 +120,9 @@ def publish(adapter: Place) -> str:
     run = Path(adapter.name).parent.as_posix()
     if run.endswith("space/sample"):
         return "python -m train sample --run runs/sample\npython -m train publish --run runs/sample --to USER/sample"
-    return f"python -m train publish --run {shlex.quote(run)} --to USER/{shlex.quote(Path(run).name)}"
+    return (
+        f"python -m train publish --run {shlex.quote(run)} --to USER/{shlex.quote(Path(run).name)}"
+    )
 
 
 def _python(text: str) -> str:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 LANGUAGES = ("en", "pt")
 # {key: {language: format string}}
-TEXTS: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("texts.json").read_text(encoding="utf-8"))
+TEXTS: dict[str, dict[str, str]] = json.loads(
+    Path(__file__).with_name("texts.json").read_text(encoding="utf-8")
+)
 Say = Callable[..., str]  # words() or html()
 
 
@@ -19,7 +21,9 @@ class Html(str):
 
 def words(key: str, language: str = "en", **values) -> str:
     """Returns a text in one language; whole numbers among `values` are written as they are there: 20,001 or 20.001."""
-    return TEXTS[key][language].format(**{name: number(value, language) for name, value in values.items()})
+    return TEXTS[key][language].format(
+        **{name: number(value, language) for name, value in values.items()}
+    )
 
 
 def html(key: str, **values) -> Html:
@@ -29,13 +33,23 @@ def html(key: str, **values) -> Html:
     """
     said = []
     for language in LANGUAGES:
-        own = {name: value[language] if isinstance(value, dict) else value for name, value in values.items()}
-        safe = {name: value if isinstance(value, Html | int) else escape(str(value)) for name, value in own.items()}
+        own = {
+            name: value[language] if isinstance(value, dict) else value
+            for name, value in values.items()
+        }
+        safe = {
+            name: value if isinstance(value, Html | int) else escape(str(value))
+            for name, value in own.items()
+        }
         said.append(words(key, language, **safe))
     if said[0] == said[1]:
         return Html(said[0])
-    return Html("".join(f'<span class="{language}" lang="{language}">{text}</span>'
-                        for language, text in zip(LANGUAGES, said, strict=True)))
+    return Html(
+        "".join(
+            f'<span class="{language}" lang="{language}">{text}</span>'
+            for language, text in zip(LANGUAGES, said, strict=True)
+        )
+    )
 
 
 def decimal(text: str) -> dict[str, str]:

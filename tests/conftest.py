@@ -6,11 +6,32 @@ import tempfile
 
 # The Hub's client reads these when it is imported, so they come before everything.
 _HOME = tempfile.mkdtemp(prefix="shelftalk-tests-")
-os.environ.update(HF_HUB_OFFLINE="1", HF_HOME=_HOME, HF_HUB_DISABLE_TELEMETRY="1", GRADIO_ANALYTICS_ENABLED="False",
-                  TOKENIZERS_PARALLELISM="false", MPLBACKEND="Agg")
-for name in ("HF_TOKEN", "BASE_MODEL", "BASE_REVISION", "ADAPTER", "ADAPTER_REVISION", "CATALOGUE", "CATALOGUE_REVISION",
-             "PRECISION", "PORT", "MAX_NEW_TOKENS", "MAX_INPUT_CHARS", "QUEUE_SIZE", "VOTES_DIR", "VOTES_REPO", "SPACE_ID",
-             "SPACES_ZERO_GPU"):
+os.environ.update(
+    HF_HUB_OFFLINE="1",
+    HF_HOME=_HOME,
+    HF_HUB_DISABLE_TELEMETRY="1",
+    GRADIO_ANALYTICS_ENABLED="False",
+    TOKENIZERS_PARALLELISM="false",
+    MPLBACKEND="Agg",
+)
+for name in (
+    "HF_TOKEN",
+    "BASE_MODEL",
+    "BASE_REVISION",
+    "ADAPTER",
+    "ADAPTER_REVISION",
+    "CATALOGUE",
+    "CATALOGUE_REVISION",
+    "PRECISION",
+    "PORT",
+    "MAX_NEW_TOKENS",
+    "MAX_INPUT_CHARS",
+    "QUEUE_SIZE",
+    "VOTES_DIR",
+    "VOTES_REPO",
+    "SPACE_ID",
+    "SPACES_ZERO_GPU",
+):
     os.environ.pop(name, None)
 
 from pathlib import Path
@@ -56,11 +77,27 @@ def tiny_model(folder: Path, tokenizer, kind: str = "llama", seed: int = 0, **ch
     from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
     torch.manual_seed(seed)
-    shape = dict(vocab_size=len(tokenizer), hidden_size=128, intermediate_size=256, num_hidden_layers=2,
-                 num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512, initializer_range=0.1,
-                 bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-                 pad_token_id=tokenizer.pad_token_id, model_name=f"tiny-{kind}") | changes
-    config, model = {"llama": (LlamaConfig, LlamaForCausalLM), "mistral": (MistralConfig, MistralForCausalLM)}[kind]
+    shape = (
+        dict(
+            vocab_size=len(tokenizer),
+            hidden_size=128,
+            intermediate_size=256,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=512,
+            initializer_range=0.1,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            model_name=f"tiny-{kind}",
+        )
+        | changes
+    )
+    config, model = {
+        "llama": (LlamaConfig, LlamaForCausalLM),
+        "mistral": (MistralConfig, MistralForCausalLM),
+    }[kind]
     model(config(**shape)).to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -117,9 +154,15 @@ def hub(monkeypatch):
     from tests.hub.hub import Hub
 
     with Hub() as running:
-        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, running.endpoint)
-        for name, value in {"HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True, "ENDPOINT": running.endpoint,
-                            "HUGGINGFACE_CO_URL_TEMPLATE": template}.items():
+        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(
+            constants.ENDPOINT, running.endpoint
+        )
+        for name, value in {
+            "HF_HUB_OFFLINE": False,
+            "HF_HUB_DISABLE_XET": True,
+            "ENDPOINT": running.endpoint,
+            "HUGGINGFACE_CO_URL_TEMPLATE": template,
+        }.items():
             monkeypatch.setattr(constants, name, value)
         monkeypatch.setenv("HF_TOKEN", running.token)
         yield running
@@ -133,9 +176,34 @@ def tuned_run(tmp_path_factory, tiny_base) -> Path:
 
     folder = tmp_path_factory.mktemp("tuned")
     write_catalogue(folder / "trn.json")
-    (folder / "trn.json").write_text("".join((folder / "trn.json").read_text().splitlines(keepends=True)[:150]))
-    call = ["all", str(folder / "trn.json"), "--run", str(folder / "shop"), "--base", str(tiny_base), "--learn", "8",
-            "--max-steps", "4", "--rank", "4", "--batch-size", "4", "--items", "3", "--shots", "1", "--answer-tokens", "60",
-            "--max-length", "400", "--learning-rate", "1e-2"]
+    (folder / "trn.json").write_text(
+        "".join((folder / "trn.json").read_text().splitlines(keepends=True)[:150])
+    )
+    call = [
+        "all",
+        str(folder / "trn.json"),
+        "--run",
+        str(folder / "shop"),
+        "--base",
+        str(tiny_base),
+        "--learn",
+        "8",
+        "--max-steps",
+        "4",
+        "--rank",
+        "4",
+        "--batch-size",
+        "4",
+        "--items",
+        "3",
+        "--shots",
+        "1",
+        "--answer-tokens",
+        "60",
+        "--max-length",
+        "400",
+        "--learning-rate",
+        "1e-2",
+    ]
     assert main(call) == 0
     return folder / "shop"

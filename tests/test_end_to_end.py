@@ -34,8 +34,13 @@ def serving(tmp_path, **environ):
         port = probe.getsockname()[1]
     log = tmp_path / "app.log"
     with log.open("w") as out:
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT,
-                                   env={**os.environ, "PORT": str(port), **environ})
+        process = subprocess.Popen(
+            [sys.executable, "app.py"],
+            cwd=ROOT,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PORT": str(port), **environ},
+        )
         try:
             for _ in range(300):
                 assert process.poll() is None, log.read_text()
@@ -59,9 +64,15 @@ def learned_title():
 def learned_records(count):
     """Short English records that the committed adapter learned, in the order of learning."""
     learn = json.loads((SAMPLE / "adapter" / "run.json").read_text())["config"]["learn"]
-    records = [record for record in stored_records(SAMPLE / "catalogue") if record["split"] == "train"]
+    records = [
+        record for record in stored_records(SAMPLE / "catalogue") if record["split"] == "train"
+    ]
     records.sort(key=lambda record: hashlib.sha256(record["uid"].encode()).digest())
-    short = (record for record in records[:learn] if language(record["content"]) == "en" and len(record["content"]) < 300)
+    short = (
+        record
+        for record in records[:learn]
+        if language(record["content"]) == "en" and len(record["content"]) < 300
+    )
     return list(itertools.islice(short, count))
 
 
@@ -83,7 +94,9 @@ def test_the_committed_sample_answers_over_http(tmp_path):
         # From memory: no records, and yet the facts of the record, for nearly all that it learned.
         remembered = 0
         for record in learned_records(5):
-            _, said, none = client.predict(f"What is {record['title']}?", False, 200, 0.0, api_name="/answer")
+            _, said, none = client.predict(
+                f"What is {record['title']}?", False, 200, 0.0, api_name="/answer"
+            )
             facts = set(record["content"].split())
             remembered += len(facts & set(said.split())) > 0.6 * len(facts)
             assert none == []
@@ -100,13 +113,39 @@ def test_a_base_that_none_of_us_made(tmp_path, shared):
     base = shared / "models" / "TinyStories-656K"
     run = tmp_path / "head"
     done = subprocess.run(
-        [sys.executable, "-m", "train", "all", str(shared / "data/trn-head-300.jsonl"), "--run", str(run), "--base",
-         str(base), "--max-steps", "4", "--items", "4", "--learn", "40", "--answer-tokens", "60"],
-        cwd=ROOT, capture_output=True, text=True, timeout=280)
+        [
+            sys.executable,
+            "-m",
+            "train",
+            "all",
+            str(shared / "data/trn-head-300.jsonl"),
+            "--run",
+            str(run),
+            "--base",
+            str(base),
+            "--max-steps",
+            "4",
+            "--items",
+            "4",
+            "--learn",
+            "40",
+            "--answer-tokens",
+            "60",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
     assert done.returncode == 0, done.stderr
     assert "unseen" in done.stdout and "Traceback" not in done.stderr
     question = json.loads((run / "samples.jsonl").read_text().splitlines()[0])["question"]
-    with serving(tmp_path, BASE_MODEL=str(base), ADAPTER=str(run / "adapter"), CATALOGUE=str(run / "catalogue")) as address:
+    with serving(
+        tmp_path,
+        BASE_MODEL=str(base),
+        ADAPTER=str(run / "adapter"),
+        CATALOGUE=str(run / "catalogue"),
+    ) as address:
         client = Client(address, verbose=False)
         assert client.predict(api_name="/info")["base"] == "TinyStories-656K"
         _, _, sources = client.predict(question, True, 16, 0.0, api_name="/answer")
@@ -127,23 +166,37 @@ out = model.generate(**ids, max_new_tokens=100, do_sample=False)
 print(tokenizer.decode(out[0][ids["input_ids"].shape[1]:], skip_special_tokens=True))
 assert not any(name.split(".")[0] in ("space", "train") for name in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     title = learned_title().rstrip("?.").split()[-2:]
     assert all(word in done.stdout for word in title), done.stdout
 
 
 def test_a_wrong_setting_is_one_line():
-    done = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env={**os.environ, "PORT": "many", "PRECISION": "int3"},
-                          capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env={**os.environ, "PORT": "many", "PRECISION": "int3"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert all(word in done.stderr for word in ("PORT is 'many'", "PRECISION is 'int3'"))
 
 
-@pytest.mark.parametrize(("environ", "words"), [
-    ({"BASE_MODEL": "./nowhere", "ADAPTER": str(SAMPLE / "adapter")}, "base ./nowhere is not a folder"),
-    ({"CATALOGUE": "./nowhere"}, "nowhere"),
-])
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        (
+            {"BASE_MODEL": "./nowhere", "ADAPTER": str(SAMPLE / "adapter")},
+            "base ./nowhere is not a folder",
+        ),
+        ({"CATALOGUE": "./nowhere"}, "nowhere"),
+    ],
+)
 def test_a_setting_of_nothing_is_one_line(environ, words):
     with pytest.raises((ModelError, CatalogueError)) as caught:
         load_engine(Settings.from_environment(environ))

@@ -22,12 +22,16 @@ from gradio_client.exceptions import AppError
 from gradio_client.utils import Status
 
 from tests.test_end_to_end import ROOT, SAMPLE, learned_title, serving
+from train.run import Run
 
 EXAMPLES = ROOT / "examples"
 pytestmark = pytest.mark.slow
 QUEUE = 2  # visitors who may wait at the served app
 TOKEN = "hf_not_a_real_token"
-LONG = {"max_new_tokens": 400, "temperature": 2.0}  # an answer of nothing but noise, which seldom ends by itself
+LONG = {
+    "max_new_tokens": 400,
+    "temperature": 2.0,
+}  # an answer of nothing but noise, which seldom ends by itself
 CALLERS = ("call_with_client.py", "call_with_http.py", "call_as_mcp_tool.py")
 
 
@@ -45,14 +49,26 @@ def question():
 @pytest.fixture
 def run(tmp_path):
     """Runs a copy of an example in an empty folder, as its reader would; `missing` is a package that is not installed."""
+
     def run(name, *arguments, missing=None, **environ):
         shutil.copy(EXAMPLES / name, tmp_path)
         program = [name]
         if missing:
-            program = ["-c", f"import runpy, sys; sys.modules[{missing!r}] = None; del sys.argv[0]; "
-                             "runpy.run_path(sys.argv[0], run_name='__main__')", name]
-        return subprocess.run([sys.executable, *program, *map(str, arguments)], cwd=tmp_path, env=os.environ | environ,
-                              capture_output=True, text=True, timeout=200)
+            program = [
+                "-c",
+                f"import runpy, sys; sys.modules[{missing!r}] = None; del sys.argv[0]; "
+                "runpy.run_path(sys.argv[0], run_name='__main__')",
+                name,
+            ]
+        return subprocess.run(
+            [sys.executable, *program, *map(str, arguments)],
+            cwd=tmp_path,
+            env=os.environ | environ,
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+
     return run
 
 
@@ -68,8 +84,11 @@ def expected(address, question):
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_an_example_names_all_that_it_needs(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    modules = [node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
-               for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    modules = [
+        node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
     needed = {module.split(".")[0] for module in modules} - set(sys.stdlib_module_names)
     installed = re.search(r"pip install ([^#\n]*)", ast.get_docstring(tree))
     assert needed == set(re.findall(r"[a-z_]+", installed[1]) if installed else ())
@@ -92,7 +111,9 @@ def test_the_client_asks_watches_and_stops(run, address, question, expected):
     base, tuned, records = expected
     said = done.stdout.splitlines()
     assert said[0] == "shelftalk-sample with sample, nf4 on cpu"
-    assert f"base:  {base}" in said and f"tuned: {tuned}" in said and f"as it grows: {tuned}" in said
+    assert (
+        f"base:  {base}" in said and f"tuned: {tuned}" in said and f"as it grows: {tuned}" in said
+    )
     assert f"  [1] {records[0]['title']} (1.00)" in said
     stopped = said[-1].removeprefix("stopped half-way: ").removesuffix(" ...")
     assert tuned.startswith(stopped) and 3 <= len(stopped.split()) < len(tuned.split())
@@ -110,7 +131,9 @@ def test_plain_http_gets_the_same(run, address, question, expected):
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 def test_curl_gets_the_same(address, question, expected):
-    done = subprocess.run(["sh", EXAMPLES / "call_with_curl.sh", address, question], capture_output=True, text=True)
+    done = subprocess.run(
+        ["sh", EXAMPLES / "call_with_curl.sh", address, question], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("event: generating") > 10
     assert done.stdout.rstrip().endswith("event: complete\ndata: " + json.dumps(list(expected)))
@@ -122,7 +145,12 @@ def test_the_mcp_tools_are_listed_and_called(run, address, question, expected):
     assert done.returncode == 0, done.stderr
     listed, called = done.stdout.split("\n\n")
     assert [line.split(":")[0] for line in listed.splitlines() if not line.startswith(" ")] == [
-        "answer", "summarize", "explain", "search", "info"]
+        "answer",
+        "summarize",
+        "explain",
+        "search",
+        "info",
+    ]
     assert all(line.split(": ", 1)[1] for line in listed.splitlines())
     said = called.splitlines()
     assert said[:2] == [f"base:  {base}", f"tuned: {tuned}"] and records[0]["title"] in said[2]
@@ -150,7 +178,9 @@ def test_the_mcp_tools_are_found_by_the_names_that_they_have_on_a_space(run, mon
     finally:
         demo.close()
     assert done.returncode == 0, done.stderr
-    assert "\nshop_talk_search: " in done.stdout and f"\ntuned: What is it? {TUNED}\n" in done.stdout
+    assert (
+        "\nshop_talk_search: " in done.stdout and f"\ntuned: What is it? {TUNED}\n" in done.stdout
+    )
 
 
 # --- stopping, refusals, a full queue -------------------------------------------------------------------------------
@@ -170,7 +200,10 @@ def whole(address, question):
 
 
 def test_stopping_with_the_client_frees_the_space(address, question, whole):
-    example, client = runpy.run_path(EXAMPLES / "call_with_client.py"), Client(address, verbose=False)
+    example, client = (
+        runpy.run_path(EXAMPLES / "call_with_client.py"),
+        Client(address, verbose=False),
+    )
     assert example["stop_half_way"](client, question, 1, **LONG)
     assert seconds(lambda: example["ask"](client, question, max_new_tokens=1)) < whole / 3
 
@@ -180,16 +213,26 @@ def test_stopping_over_plain_http_frees_the_space(address, question, whole):
     answers = call(address, "answer", question=question, **LONG)
     next(answers), next(answers)
     answers.close()
-    assert seconds(lambda: list(call(address, "answer", question=question, max_new_tokens=1))) < whole / 3
+    assert (
+        seconds(lambda: list(call(address, "answer", question=question, max_new_tokens=1)))
+        < whole / 3
+    )
 
 
 @pytest.mark.parametrize("name", CALLERS)
 def test_a_refusal_is_in_the_spaces_words(run, address, name):
     long = "why " * 6000
-    for question, words in (("", "The question is empty. Please write one."),
-                            (long, "This question has 24,000 characters; the limit is 20,000. Please send a shorter one.")):
+    for question, words in (
+        ("", "The question is empty. Please write one."),
+        (
+            long,
+            "This question has 24,000 characters; the limit is 20,000. Please send a shorter one.",
+        ),
+    ):
         done = run(name, address, question)
-        assert done.returncode == 1 and done.stderr.endswith(f"The Space refused: {words}\n"), done.stderr
+        assert done.returncode == 1 and done.stderr.endswith(f"The Space refused: {words}\n"), (
+            done.stderr
+        )
 
 
 def test_a_refusal_is_not_lost_while_watching(address):
@@ -258,11 +301,17 @@ def crowd(address, question):
             job.cancel()
 
 
-@pytest.mark.parametrize(("name", "words"), [
-    ("call_with_client.py", "The Space has as many visitors as it takes. Try again in a moment."),
-    ("call_with_http.py", 'HTTP 503: {"detail":"Queue is full. Max size is 2 and size is 2."}'),
-    ("call_as_mcp_tool.py", "The Space refused: Queue is full! Please try again."),
-])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "call_with_client.py",
+            "The Space has as many visitors as it takes. Try again in a moment.",
+        ),
+        ("call_with_http.py", 'HTTP 503: {"detail":"Queue is full. Max size is 2 and size is 2."}'),
+        ("call_as_mcp_tool.py", "The Space refused: Queue is full! Please try again."),
+    ],
+)
 def test_a_full_queue_is_told(run, address, question, name, words):
     with crowd(address, question):
         done = run(name, address, question)
@@ -279,12 +328,22 @@ class Door(BaseHTTPRequestHandler):
 
     def do_GET(self):
         sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if f"Bearer {TOKEN}" not in (self.headers.get("Authorization"), self.headers.get("X-HF-Authorization")):
+        if f"Bearer {TOKEN}" not in (
+            self.headers.get("Authorization"),
+            self.headers.get("X-HF-Authorization"),
+        ):
             self.send_error(401)
         elif self.path.startswith("/api/spaces/user/shop"):
             here = f"http://{self.headers['Host']}"
-            runtime = {"stage": "RUNNING", "hardware": {"current": "cpu-basic", "requested": "cpu-basic"}}
-            said = runtime if self.path.endswith("/runtime") else {"id": "user/shop", "private": True, "host": here}
+            runtime = {
+                "stage": "RUNNING",
+                "hardware": {"current": "cpu-basic", "requested": "cpu-basic"},
+            }
+            said = (
+                runtime
+                if self.path.endswith("/runtime")
+                else {"id": "user/shop", "private": True, "host": here}
+            )
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.end_headers()
@@ -334,11 +393,15 @@ def test_a_private_space_answers_who_has_its_token(run, private, question, expec
 
 
 def test_the_adapter_says_what_the_page_says(run, address, question):
-    page = Client(address, verbose=False).predict(question, use_sources=False, api_name="/answer")[1]
+    page = Client(address, verbose=False).predict(question, use_sources=False, api_name="/answer")[
+        1
+    ]
     done = run("load_adapter.py", SAMPLE / "base", SAMPLE / "adapter", question)
     assert done.returncode == 0, done.stderr
     assert done.stdout == page + "\n"
-    plain = run("load_adapter.py", SAMPLE / "base", SAMPLE / "adapter", question, missing="bitsandbytes")
+    plain = run(
+        "load_adapter.py", SAMPLE / "base", SAMPLE / "adapter", question, missing="bitsandbytes"
+    )
     assert plain.returncode == 0, plain.stderr
     assert len(set(plain.stdout.split()) & set(page.split())) > len(set(page.split())) / 2
 
@@ -355,35 +418,55 @@ def evaluated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     for part in ("adapter", "catalogue"):
         shutil.copytree(SAMPLE / part, folder / part)
-    fit = FitConfig(**json.loads((folder / "adapter/run.json").read_text())["config"] | {"base": str(SAMPLE / "base")})
+    fit = FitConfig(
+        **json.loads((folder / "adapter/run.json").read_text())["config"]
+        | {"base": str(SAMPLE / "base")}
+    )
     pair, config = load_pair(fit.base, str(folder / "adapter")), EvaluateConfig(items=3)
-    examples = load_examples(folder, fit, pair.tokenizer, pair.window, pair.prompt_template)
-    columns = {name: evaluate.score_column(folder, pair, examples, config, name) for name in ("base", "tuned")}
+    examples = load_examples(Run(folder), fit, pair.tokenizer, pair.window, pair.prompt_template)
+    columns = {
+        name: evaluate.score_column(Run(folder), pair, examples, config, name)
+        for name in ("base", "tuned")
+    }
     lines = evaluate.samples(examples, config, columns)
     (folder / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (folder / "metrics.json").write_text(json.dumps(statistics.metrics(lines, list(columns), pair.prompt_template)))
+    (folder / "metrics.json").write_text(
+        json.dumps(statistics.metrics(lines, list(columns), pair.prompt_template))
+    )
     return folder
 
 
 def test_an_evaluation_elsewhere_agrees_with_the_runs_own(run, evaluated):
     done = run("evaluate_adapter.py", SAMPLE / "base", evaluated / "adapter")
     assert done.returncode == 0, done.stderr
-    found = re.findall(r"(\w+) +(published|asked here) +(\d+) +([\d.]+) +([\d.]+) +(\S+) \[(\S+), (\S+)\]", done.stdout)
+    found = re.findall(
+        r"(\w+) +(published|asked here) +(\d+) +([\d.]+) +([\d.]+) +(\S+) \[(\S+), (\S+)\]",
+        done.stdout,
+    )
     rows = {row[:2]: [float(value) for value in row[2:]] for row in found}
     metrics = json.loads((evaluated / "metrics.json").read_text())
     for name, scores in metrics.items():
         change = scores["difference"]["rougeL"]
-        published = [scores["n"], scores["base"]["rougeL"], scores["tuned"]["rougeL"], change["mean"]]
+        published = [
+            scores["n"],
+            scores["base"]["rougeL"],
+            scores["tuned"]["rougeL"],
+            change["mean"],
+        ]
         assert rows[name, "published"][:4] == pytest.approx(published, abs=0.001)
         # Its draws are its own.
-        assert rows[name, "published"][4:] == pytest.approx([change["low"], change["high"]], abs=0.02)
+        assert rows[name, "published"][4:] == pytest.approx(
+            [change["low"], change["high"]], abs=0.02
+        )
     asked = {name: row for (name, answers), row in rows.items() if answers == "asked here"}
     assert set(asked) == {"seen", "unseen", "summary"} and len(rows) == len(metrics) + len(asked)
     for name, row in asked.items():
         assert row == pytest.approx(rows[name, "published"], abs=0.02)
 
 
-def test_an_evaluation_of_a_few_items_of_an_adapter_as_it_lies_on_the_hub(tmp_path, capsys, evaluated):
+def test_an_evaluation_of_a_few_items_of_an_adapter_as_it_lies_on_the_hub(
+    tmp_path, capsys, evaluated
+):
     main = runpy.run_path(EXAMPLES / "evaluate_adapter.py")["main"]
     shutil.copytree(evaluated / "adapter", tmp_path / "hub")
     with pytest.raises(SystemExit, match=r"has no samples\.jsonl"):
@@ -392,4 +475,9 @@ def test_an_evaluation_of_a_few_items_of_an_adapter_as_it_lies_on_the_hub(tmp_pa
     (tmp_path / "hub/samples.jsonl").write_text("".join(line for line in lines if '"seen"' in line))
     main(str(SAMPLE / "base"), str(tmp_path / "hub"), 1)
     _, published, asked = capsys.readouterr().out.splitlines()
-    assert published.split()[:3] == ["seen", "published", "1"] and asked.split()[:4] == ["seen", "asked", "here", "1"]
+    assert published.split()[:3] == ["seen", "published", "1"] and asked.split()[:4] == [
+        "seen",
+        "asked",
+        "here",
+        "1",
+    ]

@@ -29,8 +29,12 @@ def questions():
     catalogue = Catalogue.open(SAMPLE / "catalogue")
     title, other = catalogue.titles(2)
     found = catalogue.search(f"What is {title}?", 3)
-    return [("describe", f"Descreva {other}.", []), ("answer", f"What is {title}?", found),
-            ("answer", "What is Qwxyz Zzyx?", []), ("summarize", found[0]["content"], [])]
+    return [
+        ("describe", f"Descreva {other}.", []),
+        ("answer", f"What is {title}?", found),
+        ("answer", "What is Qwxyz Zzyx?", []),
+        ("summarize", found[0]["content"], []),
+    ]
 
 
 @pytest.fixture(scope="module", params=["sample", "llama", "mistral"])
@@ -42,7 +46,10 @@ def said(request, tmp_path_factory, tokenizer):
         base = tiny_model(folder / "trained-on", tokenizer, kind=request.param)
         adapter = tiny_adapter(folder / "made", base, tokenizer)
         weights = load_file(adapter / "adapter_model.safetensors")  # in bf16, as fit saves them
-        save_file({name: weight.bfloat16() for name, weight in weights.items()}, adapter / "adapter_model.safetensors")
+        save_file(
+            {name: weight.bfloat16() for name, weight in weights.items()},
+            adapter / "adapter_model.safetensors",
+        )
     pair = load_pair(str(base), str(adapter))
     if request.param != "sample":
         pair.tokenizer.save_pretrained(adapter)  # with the chat template
@@ -52,13 +59,25 @@ def said(request, tmp_path_factory, tokenizer):
     shutil.copytree(base, elsewhere / name)
     asked = questions()
     chats = [messages(pair.prompt_template, *question) for question in asked]
-    (elsewhere / "ask.json").write_text(json.dumps({"adapter": "adapter", "base": name, "chats": chats, "tokens": TOKENS}))
+    (elsewhere / "ask.json").write_text(
+        json.dumps({"adapter": "adapter", "base": name, "chats": chats, "tokens": TOKENS})
+    )
     shutil.copy(ROOT / "bench" / "stranger.py", elsewhere)
-    done = subprocess.run([sys.executable, "-I", "stranger.py", "ask.json", "said.json"], cwd=elsewhere, capture_output=True,
-                          text=True, timeout=200, env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())})
+    done = subprocess.run(
+        [sys.executable, "-I", "stranger.py", "ask.json", "said.json"],
+        cwd=elsewhere,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     prompts = [prompt_ids(pair.tokenizer, pair.prompt_template, *question) for question in asked]
-    page = {"kind": request.param, "prompts": prompts, "nf4": [tuned(pair, prompt) for prompt in prompts]}
+    page = {
+        "kind": request.param,
+        "prompts": prompts,
+        "nf4": [tuned(pair, prompt) for prompt in prompts],
+    }
     return page, json.loads((elsewhere / "said.json").read_text())
 
 
@@ -73,14 +92,23 @@ def test_the_chat_template_gives_the_pages_prompts(said):
     assert elsewhere["prompts"] == page["prompts"]
 
 
-@pytest.mark.parametrize("way", ["AutoPeftModelForCausalLM", "PeftModel", "pipeline(model)", "pipeline(adapter) in fp32"])
+@pytest.mark.parametrize(
+    "way", ["AutoPeftModelForCausalLM", "PeftModel", "pipeline(model)", "pipeline(adapter) in fp32"]
+)
 def test_in_4_bits_the_first_tokens_are_the_pages(said, way):
     page, elsewhere = said
     assert elsewhere["nf4"][way] == page["nf4"] and all(page["nf4"])
 
 
-@pytest.mark.parametrize(("precision", "way"), [("nf4", "pipeline(adapter)"), ("bf16", "AutoPeftModelForCausalLM"),
-                                                ("bf16", "pipeline(adapter)"), ("fp32", "AutoPeftModelForCausalLM")])
+@pytest.mark.parametrize(
+    ("precision", "way"),
+    [
+        ("nf4", "pipeline(adapter)"),
+        ("bf16", "AutoPeftModelForCausalLM"),
+        ("bf16", "pipeline(adapter)"),
+        ("fp32", "AutoPeftModelForCausalLM"),
+    ],
+)
 def test_in_other_sums_it_answers_and_a_trained_adapter_agrees(said, precision, way):
     """Random weights, to which all tokens are about as likely, soon part; what was trained mostly does not."""
     page, elsewhere = said
@@ -91,5 +119,6 @@ def test_in_other_sums_it_answers_and_a_trained_adapter_agrees(said, precision, 
 
 
 def test_nothing_of_ours_is_needed(said):
-    assert not {"space", "train", "bench", "gradio", "tantivy", "datasets"} & set(said[1]["modules"])
-
+    assert not {"space", "train", "bench", "gradio", "tantivy", "datasets"} & set(
+        said[1]["modules"]
+    )

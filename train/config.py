@@ -40,7 +40,9 @@ class Checked:
 class PrepareConfig(Checked):
     """How a catalogue becomes records."""
 
-    limit: int | None = option(None, "keep this many records, chosen at random but always the same", low=1)
+    limit: int | None = option(
+        None, "keep this many records, chosen at random but always the same", low=1
+    )
     unseen_share: float = option(0.1, "share of the titles never trained on", low=0.0, high=0.9)
     title_column: str = option("title", "the source's name for titles")
     content_column: str = option("content", "the source's name for contents")
@@ -49,20 +51,32 @@ class PrepareConfig(Checked):
 
     def options(self) -> dict:
         """Returns what changes the records."""
-        return {"limit": self.limit, "unseen_share": self.unseen_share,
-                "columns": [self.title_column, self.content_column, self.uid_column]}
+        return {
+            "limit": self.limit,
+            "unseen_share": self.unseen_share,
+            "columns": [self.title_column, self.content_column, self.uid_column],
+        }
 
 
 @dataclass(frozen=True)
 class SummariesConfig(Checked):
     """What `summarize` is learned from, where that is not the contents' own principal sentences."""
 
-    summaries: str = option("", "learn to summarize from this set: what SOURCE may be, or a folder with two folders of texts")
+    summaries: str = option(
+        "",
+        "learn to summarize from this set: what SOURCE may be, or a folder with two folders of texts",
+    )
     text_column: str = option("text", "the set's name for texts, or for their folder")
     summary_column: str = option("summary", "the set's name for summaries, or for their folder")
-    held_out: float = option(0.1, "share of the set that is scored and never trained on", low=0.01, high=0.9)
-    summaries_licence: str = option("unknown", "the licence of the set or of the teacher's summaries, for run.json")
-    teacher: str = option("", "learn from summaries that this model writes of the long contents: a Hub id or a folder")
+    held_out: float = option(
+        0.1, "share of the set that is scored and never trained on", low=0.01, high=0.9
+    )
+    summaries_licence: str = option(
+        "unknown", "the licence of the set or of the teacher's summaries, for run.json"
+    )
+    teacher: str = option(
+        "", "learn from summaries that this model writes of the long contents: a Hub id or a folder"
+    )
     teacher_revision: str | None = option(None, "the teacher's commit on the Hub")
     taught: int = option(2000, "contents that the teacher summarizes, at most", low=2)
     teacher_batch: int = option(8, "contents that the teacher summarizes at once", low=1)
@@ -70,7 +84,9 @@ class SummariesConfig(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.summaries and self.teacher:
-            raise ConfigError("--summaries and --teacher contradict each other: summaries are learned from one of them")
+            raise ConfigError(
+                "--summaries and --teacher contradict each other: summaries are learned from one of them"
+            )
         if self.text_column == self.summary_column:
             raise ConfigError(f"--text-column and --summary-column are both {self.text_column!r}")
 
@@ -86,29 +102,55 @@ class FitConfig(Checked):
     base: str = option("", "the base: a Hub id or a folder")
     base_revision: str | None = option(None, "the base's commit on the Hub")
     precision: str = option("nf4", "how the base is held while training", choices=("nf4", "bf16"))
-    learn: int | None = option(None, "records to learn by heart; all of the training split if not set", low=1)
+    learn: int | None = option(
+        None, "records to learn by heart; all of the training split if not set", low=1
+    )
     epochs: int = option(1, "times that each learned record is asked for", low=1)
     max_steps: int | None = option(None, "stop after this many optimizer steps", low=1)
-    answers: float = option(0.5, "questions with records in the prompt, for each learned record and epoch", low=0.0)
-    absent: float = option(0.2, "share of the questions with records that ask for what the records do not hold", low=0.0,
-                           high=1.0)
-    follow_ups: float = option(0.1, "second questions after an answer, for each learned record and epoch", low=0.0)
-    summarize: float = option(0.25, "texts to summarize, for each learned record and epoch", low=0.0)
+    answers: float = option(
+        0.5, "questions with records in the prompt, for each learned record and epoch", low=0.0
+    )
+    absent: float = option(
+        0.2,
+        "share of the questions with records that ask for what the records do not hold",
+        low=0.0,
+        high=1.0,
+    )
+    follow_ups: float = option(
+        0.1, "second questions after an answer, for each learned record and epoch", low=0.0
+    )
+    summarize: float = option(
+        0.25, "texts to summarize, for each learned record and epoch", low=0.0
+    )
     context: int = option(3, "records in a question's prompt, at most", low=1, high=20)
     rank: int = option(16, "LoRA rank, on all linear layers", low=1, high=512)
     alpha: float = option(32.0, "LoRA alpha", low=0.0)
-    rank_stabilized: bool = option(False, "scale LoRA by alpha over the rank's square root (rsLoRA), not over the rank")
-    init: str = option("default", "LoRA's first weights: default, or eva, along what the training answers vary in most",
-                       choices=("default", "eva"))
+    rank_stabilized: bool = option(
+        False, "scale LoRA by alpha over the rank's square root (rsLoRA), not over the rank"
+    )
+    init: str = option(
+        "default",
+        "LoRA's first weights: default, or eva, along what the training answers vary in most",
+        choices=("default", "eva"),
+    )
     dropout: float = option(0.0, "LoRA dropout", low=0.0, high=0.9)
-    learning_rate: float = option(2e-4, "peak learning rate, cosine after a warm-up", low=0.0, high=1.0)
+    learning_rate: float = option(
+        2e-4, "peak learning rate, cosine after a warm-up", low=0.0, high=1.0
+    )
     warmup: float = option(0.03, "share of the steps that warm up", low=0.0, high=0.5)
     batch_size: int = option(16, "examples in a forward pass", low=1)
     accumulate: int = option(1, "forward passes in an optimizer step", low=1)
-    max_length: int = option(1024, "tokens in an example (an encoder-decoder: in its prompt); a longer one is left out", low=32)
+    max_length: int = option(
+        1024,
+        "tokens in an example (an encoder-decoder: in its prompt); a longer one is left out",
+        low=32,
+    )
     answer_tokens: int = option(200, "tokens in an answer, cut at a sentence", low=8)
-    checkpointing: str = option("auto", "gradient checkpointing; auto: only for a model of over 1B parameters on a GPU",
-                                choices=("auto", "on", "off"))
+    checkpointing: str = option(
+        "auto",
+        "gradient checkpointing; auto: only for a model of over 1B parameters on a GPU",
+        choices=("auto", "on", "off"),
+    )
     save_steps: int = option(100, "steps between checkpoints", low=1)
     seed: int = option(1, "seed of everything random", low=0)
 
@@ -118,7 +160,9 @@ class EvaluateConfig(Checked):
     """How base and tuned are scored."""
 
     items: int = option(200, "items in a set, at most", low=2)
-    shots: int = option(3, "worked examples in the prompt of the few-shot base; 0 leaves it out", low=0, high=10)
+    shots: int = option(
+        3, "worked examples in the prompt of the few-shot base; 0 leaves it out", low=0, high=10
+    )
     score_batch: int = option(64, "items scored in one batch", low=1)
 
 
@@ -133,7 +177,9 @@ def no_repositories(named: dict[str, str]) -> list[str]:
             if value and value.count("/") != 1:
                 raise HFValidationError("it has no user")
         except HFValidationError:
-            problems.append(f"{name} is {value!r}, which is no repository: give user/name, of letters, digits, -, _ and .")
+            problems.append(
+                f"{name} is {value!r}, which is no repository: give user/name, of letters, digits, -, _ and ."
+            )
     return problems
 
 
@@ -141,7 +187,9 @@ def no_repositories(named: dict[str, str]) -> list[str]:
 class CompareConfig(Checked):
     """How runs are compared."""
 
-    gate: bool = option(False, "end with 1 where a later run is worse than the first beyond its interval")
+    gate: bool = option(
+        False, "end with 1 where a later run is worse than the first beyond its interval"
+    )
     out: str = option("", "where the page goes; compare.html beside the last run if not set")
 
 
@@ -151,8 +199,12 @@ class PushConfig(Checked):
 
     to: str = option("", "the adapter's repository on the Hub, user/name")
     private: bool = option(False, "nobody else may see any of it")
-    push_every: int = option(0, "send a checkpoint to the Hub every so many steps, and go on with the one that is there; "
-                             "0 sends none", low=0)
+    push_every: int = option(
+        0,
+        "send a checkpoint to the Hub every so many steps, and go on with the one that is there; "
+        "0 sends none",
+        low=0,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -164,8 +216,11 @@ class PushConfig(Checked):
 class TrackConfig(Checked):
     """Which board a run is followed on; it changes nothing of what is trained."""
 
-    report_to: str = option("none", "the board that shows how a run goes: none, tensorboard, mlflow or trackio",
-                            choices=("none", "tensorboard", "mlflow", "trackio"))
+    report_to: str = option(
+        "none",
+        "the board that shows how a run goes: none, tensorboard, mlflow or trackio",
+        choices=("none", "tensorboard", "mlflow", "trackio"),
+    )
 
 
 @dataclass(frozen=True)
@@ -175,18 +230,28 @@ class PublishConfig(Checked):
     to: str = option("", "the adapter's repository on the Hub, user/name")
     private: bool = option(False, "nobody else may see any of it")
     catalogue: str = option("", "the catalogue's repository, a data set; TO-catalogue if not set")
-    public_catalogue: bool = option(False, "everyone may read the catalogue; a new repository for it is private otherwise")
+    public_catalogue: bool = option(
+        False, "everyone may read the catalogue; a new repository for it is private otherwise"
+    )
     no_catalogue: bool = option(False, "the catalogue stays here")
     dry_run: bool = option(False, "only list what would go, without any network")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        chosen = [f"--{item.name.replace('_', '-')}" for item in fields(self) if getattr(self, item.name)]
+        chosen = [
+            f"--{item.name.replace('_', '-')}" for item in fields(self) if getattr(self, item.name)
+        ]
         if chosen and not self.to:
             raise ConfigError(f"--to is missing: {chosen[0]} needs the Hub repository, user/name")
-        problems = [f"{first} and {second} contradict each other" for first, second in (
-            ("--private", "--public-catalogue"), ("--catalogue", "--no-catalogue"),
-            ("--public-catalogue", "--no-catalogue")) if {first, second} <= set(chosen)]
+        problems = [
+            f"{first} and {second} contradict each other"
+            for first, second in (
+                ("--private", "--public-catalogue"),
+                ("--catalogue", "--no-catalogue"),
+                ("--public-catalogue", "--no-catalogue"),
+            )
+            if {first, second} <= set(chosen)
+        ]
         problems += no_repositories({"--to": self.to, "--catalogue": self.catalogue_repo})
         if self.to and self.to == self.catalogue:
             problems.append("--to and --catalogue are the same")
@@ -203,7 +268,9 @@ class PublishConfig(Checked):
 class MergeConfig(Checked):
     """How a merged model is compared with base and adapter apart."""
 
-    items: int = option(8, "questions of each scored set whose answers are compared, at most", low=1)
+    items: int = option(
+        8, "questions of each scored set whose answers are compared, at most", low=1
+    )
 
 
 @dataclass(frozen=True)
@@ -213,9 +280,14 @@ class DeployConfig(Checked):
     to: str = option("", "the Space on the Hub, user/name; made if there is none")
     run: str = option("", "a published run's folder, whose adapter and catalogue are served")
     adapter: str = option("", "the adapter's repository on the Hub, user/name")
-    catalogue: str = option("", "the catalogue's repository, a data set; without one, questions are answered from memory")
+    catalogue: str = option(
+        "",
+        "the catalogue's repository, a data set; without one, questions are answered from memory",
+    )
     base: str = option("", "the base's repository; the adapter says which, this only makes sure")
-    hardware: str = option("", "such as zero-a10g, t4-small or cpu-basic; the Hub's own choice if not set")
+    hardware: str = option(
+        "", "such as zero-a10g, t4-small or cpu-basic; the Hub's own choice if not set"
+    )
     private: bool = option(False, "nobody else may see the Space")
     dry_run: bool = option(False, "only list what would go; nothing is changed on the Hub")
 
@@ -223,11 +295,22 @@ class DeployConfig(Checked):
         super().__post_init__()
         problems = [] if self.to else ["--to is missing: give the Space, user/name"]
         if self.run and (self.adapter or self.catalogue):
-            problems.append("--run says which adapter and catalogue are served: leave --adapter and --catalogue out")
-        problems += [f"--{name} needs --adapter" for name in ("base", "catalogue")
-                     if getattr(self, name) and not (self.adapter or self.run)]
-        problems += no_repositories({"--to": self.to, "--adapter": self.adapter, "--catalogue": self.catalogue,
-                                     "--base": self.base})
+            problems.append(
+                "--run says which adapter and catalogue are served: leave --adapter and --catalogue out"
+            )
+        problems += [
+            f"--{name} needs --adapter"
+            for name in ("base", "catalogue")
+            if getattr(self, name) and not (self.adapter or self.run)
+        ]
+        problems += no_repositories(
+            {
+                "--to": self.to,
+                "--adapter": self.adapter,
+                "--catalogue": self.catalogue,
+                "--base": self.base,
+            }
+        )
         if problems:
             raise ConfigError("; ".join(problems))
 
@@ -238,12 +321,16 @@ class RentConfig(Checked):
 
     flavor: str = option("a100-large", "the machine, as `hf jobs hardware` lists them")
     timeout: str = option("12h", "when it is given back at the latest, done or not: 90m, 12h, 2d")
-    code: str = option("", "the private repository that takes what is run there; TO-code if not set")
+    code: str = option(
+        "", "the private repository that takes what is run there; TO-code if not set"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         problems = no_repositories({"--code": self.code})
         if not re.fullmatch(r"[1-9]\d*[smhd]", self.timeout):
-            problems.append(f"--timeout is {self.timeout!r}: give a number and s, m, h or d, such as 12h")
+            problems.append(
+                f"--timeout is {self.timeout!r}: give a number and s, m, h or d, such as 12h"
+            )
         if problems:
             raise ConfigError("; ".join(problems))

@@ -17,40 +17,49 @@ from transformers import GenerationConfig
 
 from space.model import Pair, Rows, load_base, load_pair, parts, stream_tokens
 from train.config import ConfigError, FitConfig, MergeConfig
-from train.fit import stored_config
 from train.modelfile import modelfile
 from train.pipeline import load_examples
 from train.publish import base_file, base_licence, fill_card
+from train.run import Run
 
 CARD = Path(__file__).resolve().parent / "publish" / "merged_card.md"
-COMPARED = {"nf4": "base and adapter in 4 bits, as the page runs them", "bf16": "base and adapter in bf16, not merged"}
+COMPARED = {
+    "nf4": "base and adapter in 4 bits, as the page runs them",
+    "bf16": "base and adapter in bf16, not merged",
+}
 
 
-def merge(run: Path, out: Path, config: MergeConfig) -> dict:
+def merge(run: Run, out: Path, config: MergeConfig) -> dict:
     """Merges run/adapter into its unquantized base, writes the model to `out` whole or not at all, and returns merge.json.
 
     One model at a time is in memory: first the one in 4 bits answers some of the run's questions, then the one in bf16,
     unmerged and merged. Raises ConfigError and ModelError.
     """
-    adapter = run / "adapter"
-    if not (adapter / "run.json").is_file():
+    adapter = run.adapter
+    if not run.has_adapter():
         raise ConfigError(f"{run.name} has no adapter yet: run fit first")
     if out.exists():
         raise ConfigError(f"{out} is there already: remove it, or name another --out")
-    fit_config = stored_config(run)
+    fit_config = run.fit_config()
     pair = load_pair(fit_config.base, str(adapter), fit_config.base_revision)
     batches = _prompts(run, fit_config, pair, config)
     answer = functools.partial(_answers, batches=batches, limit=fit_config.answer_tokens)
     said = {"nf4": answer(pair)}
     pair.model = None
     gc.collect()
-    apart = PeftModel.from_pretrained(load_base(fit_config.base, fit_config.base_revision, "bf16")[0], str(adapter))
+    apart = PeftModel.from_pretrained(
+        load_base(fit_config.base, fit_config.base_revision, "bf16")[0], str(adapter)
+    )
     pair = replace(pair, model=apart.base_model.model, precision="bf16", rows=Rows())
     said["bf16"] = answer(pair)
     apart.merge_and_unload(safe_merge=True)  # in place: pair.model is the merged one now
     merged = answer(pair)
-    told = {"base": asdict(pair.base), "adapter": pair.adapter_revision, "questions": len(merged),
-            **{name: agreement(answers, merged) for name, answers in said.items()}}
+    told = {
+        "base": asdict(pair.base),
+        "adapter": pair.adapter_revision,
+        "questions": len(merged),
+        **{name: agreement(answers, merged) for name, answers in said.items()},
+    }
     _write(out, run, pair, fit_config, told)
     return told
 
@@ -58,14 +67,22 @@ def merge(run: Path, out: Path, config: MergeConfig) -> dict:
 def agreement(apart: Sequence[list[int]], merged: Sequence[list[int]]) -> dict[str, float]:
     """Returns the share of answers (token ids) that are equal, and the mean share of an answer before the first difference."""
     pairs = list(zip(apart, merged, strict=True))
-    shares = [common_prefix(one, other) / max(len(one), len(other)) if one != other else 1.0 for one, other in pairs]
-    return {"equal": round(sum(one == other for one, other in pairs) / len(pairs), 4),
-            "common_prefix": round(sum(shares) / len(pairs), 4)}
+    shares = [
+        common_prefix(one, other) / max(len(one), len(other)) if one != other else 1.0
+        for one, other in pairs
+    ]
+    return {
+        "equal": round(sum(one == other for one, other in pairs) / len(pairs), 4),
+        "common_prefix": round(sum(shares) / len(pairs), 4),
+    }
 
 
 def common_prefix(one: Sequence, other: Sequence) -> int:
     """Returns how many items two sequences have in common before their first difference."""
-    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    return sum(
+        1
+        for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    )
 
 
 def in_words(told: dict) -> str:
@@ -73,10 +90,13 @@ def in_words(told: dict) -> str:
     return "\n".join(
         f"- Of its answers to {told['questions']} questions of the run, {told[name]['equal']:.0%} are token for token those of "
         f"{apart}; on average {told[name]['common_prefix']:.0%} of an answer passes before the first difference."
-        for name, apart in COMPARED.items())
+        for name, apart in COMPARED.items()
+    )
 
 
-def _prompts(run: Path, fit_config: FitConfig, pair: Pair, config: MergeConfig) -> list[list[list[int]]]:
+def _prompts(
+    run: Run, fit_config: FitConfig, pair: Pair, config: MergeConfig
+) -> list[list[list[int]]]:
     """The prompts (token ids) of up to config.items questions of each scored set, a batch a set."""
     examples = load_examples(run, fit_config, pair.tokenizer, pair.window, pair.prompt_template)
     encoded = (examples.encoded(items) for items in examples.sets(config.items).values())
@@ -89,32 +109,49 @@ def _answers(pair: Pair, batches: Sequence[Sequence[list[int]]], limit: int) -> 
     answers: list[list[int]] = []
     for prompts in batches:
         rows: list[list[int]] = [[] for _ in prompts]
-        for tokens in stream_tokens(pair, prompts, 0, min(limit, pair.window.after(max(map(len, prompts))))):
+        for tokens in stream_tokens(
+            pair, prompts, 0, min(limit, pair.window.after(max(map(len, prompts))))
+        ):
             for row, token in zip(rows, tokens, strict=True):
                 row += [] if token is None else [token]
         answers += rows
     return answers
 
 
-def _write(out: Path, run: Path, pair: Pair, fit_config: FitConfig, told: dict) -> None:
+def _write(out: Path, run: Run, pair: Pair, fit_config: FitConfig, told: dict) -> None:
     unfinished = out.with_name(out.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
         # The adapter's own tokenizer, chat template and prompt_template.
-        shutil.copytree(run / "adapter", unfinished, ignore=shutil.ignore_patterns("adapter_*", "README.md", "run.json"))
+        shutil.copytree(
+            run.adapter,
+            unfinished,
+            ignore=shutil.ignore_patterns("adapter_*", "README.md", "run.json"),
+        )
         sentencepiece = base_file(pair.base, fit_config.base, "tokenizer.model")
         if sentencepiece:  # transformers does without; a GGUF is not the same model without it
             shutil.copyfile(sentencepiece, unfinished / sentencepiece.name)
         # The decoder's first tokens are an encoder-decoder's alone.
-        opening = zip(("decoder_start_token_id", "forced_bos_token_id"), pair.family.opening(pair.model), strict=False)
+        opening = zip(
+            ("decoder_start_token_id", "forced_bos_token_id"),
+            pair.family.opening(pair.model),
+            strict=False,
+        )
         pair.model.generation_config = GenerationConfig(
-            **dict(opening), bos_token_id=pair.tokenizer.bos_token_id, eos_token_id=sorted(pair.stop_ids),
-            pad_token_id=pair.tokenizer.pad_token_id, do_sample=False, max_new_tokens=fit_config.answer_tokens)
+            **dict(opening),
+            bos_token_id=pair.tokenizer.bos_token_id,
+            eos_token_id=sorted(pair.stop_ids),
+            pad_token_id=pair.tokenizer.pad_token_id,
+            do_sample=False,
+            max_new_tokens=fit_config.answer_tokens,
+        )
         pair.model.save_pretrained(unfinished)
         (unfinished / "merge.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
         if pair.family.on_ollama:
             stops = pair.tokenizer.convert_ids_to_tokens(sorted(pair.stop_ids))
-            (unfinished / "Modelfile").write_text(modelfile(pair.tokenizer, stops), encoding="utf-8")
+            (unfinished / "Modelfile").write_text(
+                modelfile(pair.tokenizer, stops), encoding="utf-8"
+            )
         else:
             print("merge: no Modelfile, since Ollama does not run an encoder-decoder", flush=True)
         (unfinished / "README.md").write_text(_card(run, pair, fit_config, told), encoding="utf-8")
@@ -123,13 +160,36 @@ def _write(out: Path, run: Path, pair: Pair, fit_config: FitConfig, told: dict) 
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _card(run: Path, pair: Pair, fit_config: FitConfig, told: dict) -> str:
-    base, use = pair.base, CARD.with_name(f"merged_{pair.family.name}.md").read_text(encoding="utf-8")
-    licence, name = base_licence(base, fit_config.base), f"{base.name.split('/')[-1]}-{run.resolve().name}"
-    report = json.loads((run / "catalogue" / "report.json").read_text(encoding="utf-8"))
+def _card(run: Run, pair: Pair, fit_config: FitConfig, told: dict) -> str:
+    base, use = (
+        pair.base,
+        CARD.with_name(f"merged_{pair.family.name}.md").read_text(encoding="utf-8"),
+    )
+    licence, name = (
+        base_licence(base, fit_config.base),
+        f"{base.name.split('/')[-1]}-{run.folder.resolve().name}",
+    )
+    report = run.catalogue_report()
     metadata = ModelCardData(
-        language=sorted(report["languages"]), library_name="transformers", pipeline_tag="text-generation", model_name=name,
-        base_model=base.name if base.on_hub else None, base_model_relation="finetune", tags=["shelftalk"], **licence.metadata)
-    return fill_card(CARD.read_text(encoding="utf-8"), {
-        "metadata": metadata.to_yaml(), "name": name, "base": base.name, "revision": base.revision,
-        "adapter": told["adapter"], "agreement": in_words(told), "use": use.strip(), "licence": licence.words(base)})
+        language=sorted(report["languages"]),
+        library_name="transformers",
+        pipeline_tag="text-generation",
+        model_name=name,
+        base_model=base.name if base.on_hub else None,
+        base_model_relation="finetune",
+        tags=["shelftalk"],
+        **licence.metadata,
+    )
+    return fill_card(
+        CARD.read_text(encoding="utf-8"),
+        {
+            "metadata": metadata.to_yaml(),
+            "name": name,
+            "base": base.name,
+            "revision": base.revision,
+            "adapter": told["adapter"],
+            "agreement": in_words(told),
+            "use": use.strip(),
+            "licence": licence.words(base),
+        },
+    )

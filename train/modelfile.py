@@ -28,17 +28,27 @@ class Turns:
         """Returns the prompt of a conversation that ends with a user's message, as go() has Ollama write it."""
         told = "\n\n".join(message["content"] for message in talk if message["role"] == "system")
         first = self.head if not told or self.system is None else told.join(self.system)
-        return first + "".join(message["content"].join(getattr(self, message["role"]))
-                               for message in talk if message["role"] != "system")
+        return first + "".join(
+            message["content"].join(getattr(self, message["role"]))
+            for message in talk
+            if message["role"] != "system"
+        )
 
     def go(self) -> str:
         """Returns the same as a Go template over Ollama's .System and .Messages."""
         otherwise = f"{{{{ else }}}}{self.head}" if self.head else ""
-        system = "" if self.system is None else (
-            f"{{{{ if .System }}}}{'{{ .System }}'.join(self.system)}{otherwise}{{{{ end }}}}")
+        system = (
+            ""
+            if self.system is None
+            else (
+                f"{{{{ if .System }}}}{'{{ .System }}'.join(self.system)}{otherwise}{{{{ end }}}}"
+            )
+        )
         user, assistant = ("{{ .Content }}".join(around) for around in (self.user, self.assistant))
-        return (f"{system or self.head}{{{{ range .Messages }}}}{{{{ if eq .Role \"user\" }}}}{user}"
-                f"{{{{ else if eq .Role \"assistant\" }}}}{assistant}{{{{ end }}}}{{{{ end }}}}")
+        return (
+            f'{system or self.head}{{{{ range .Messages }}}}{{{{ if eq .Role "user" }}}}{user}'
+            f'{{{{ else if eq .Role "assistant" }}}}{assistant}{{{{ end }}}}{{{{ end }}}}'
+        )
 
 
 def turns(tokenizer) -> Turns | None:
@@ -51,18 +61,38 @@ def turns(tokenizer) -> Turns | None:
     if plain is None or not _proven(tokenizer, plain, TALKS):
         return None
     whole = _turns(tokenizer, with_system=True)
-    return whole if whole and _proven(tokenizer, whole, [f"system {roles}" for roles in TALKS]) else plain
+    return (
+        whole
+        if whole and _proven(tokenizer, whole, [f"system {roles}" for roles in TALKS])
+        else plain
+    )
 
 
 def modelfile(tokenizer, stops: Iterable[str]) -> str:
     """Returns the Modelfile of a merged model's folder, to be read there: weights, template, greedy, the tokens that stop."""
     found = turns(tokenizer)
-    template = f'TEMPLATE """{found.go()}"""' if found else (
-        "# The chat template cannot be said exactly in Ollama's way, so it is not here: Ollama takes its own for this base.\n"
-        "# Compare what `ollama show --template` says with chat_template.jinja before you rely on an answer.")
+    template = (
+        f'TEMPLATE """{found.go()}"""'
+        if found
+        else (
+            "# The chat template cannot be said exactly in Ollama's way, so it is not here: Ollama takes its own for this base.\n"
+            "# Compare what `ollama show --template` says with chat_template.jinja before you rely on an answer."
+        )
+    )
     if found and found.system is None:
-        template = "# A system message is left out: the chat template has no place of its own for it.\n" + template
-    return "\n".join(["FROM .", template, *(f'PARAMETER stop "{stop}"' for stop in stops), "PARAMETER temperature 0", ""])
+        template = (
+            "# A system message is left out: the chat template has no place of its own for it.\n"
+            + template
+        )
+    return "\n".join(
+        [
+            "FROM .",
+            template,
+            *(f'PARAMETER stop "{stop}"' for stop in stops),
+            "PARAMETER temperature 0",
+            "",
+        ]
+    )
 
 
 def _turns(tokenizer, with_system: bool) -> Turns | None:
@@ -73,13 +103,22 @@ def _turns(tokenizer, with_system: bool) -> Turns | None:
     except (TemplateError, ValueError):
         return None
     # Both end with what opens a user's message; how much of it is the head's or the last answer's end is all the same.
-    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(reversed(start), reversed(again), strict=False))
+    same = itertools.takewhile(
+        lambda pair: pair[0] == pair[1], zip(reversed(start), reversed(again), strict=False)
+    )
     user = "".join(sign for sign, _ in same)[::-1]
     pieces = start.removesuffix(user), again.removesuffix(user), before, between.removesuffix(user)
-    if not answered.startswith(prompt) or any(sign in piece for piece in (*pieces, user, answered) for sign in UNSAYABLE):
+    if not answered.startswith(prompt) or any(
+        sign in piece for piece in (*pieces, user, answered) for sign in UNSAYABLE
+    ):
         return None
     head, end, *system = pieces
-    return Turns(head, (user, prompt), (answered.removeprefix(prompt), end), tuple(system) if with_system else None)
+    return Turns(
+        head,
+        (user, prompt),
+        (answered.removeprefix(prompt), end),
+        tuple(system) if with_system else None,
+    )
 
 
 def _around(tokenizer, roles: str) -> list[str]:
@@ -93,11 +132,17 @@ def _rendered(tokenizer, roles: str) -> str:
 
 
 def _talk(roles: str) -> list[dict[str, str]]:
-    return [{"role": role, "content": f"{OPEN}{place}{CLOSE}"} for place, role in enumerate(roles.split())]
+    return [
+        {"role": role, "content": f"{OPEN}{place}{CLOSE}"}
+        for place, role in enumerate(roles.split())
+    ]
 
 
 def _proven(tokenizer, found: Turns, talks: Iterable[str]) -> bool:
     try:
-        return all((tokenizer.bos_token or "") + found.render(_talk(roles)) == _rendered(tokenizer, roles) for roles in talks)
+        return all(
+            (tokenizer.bos_token or "") + found.render(_talk(roles)) == _rendered(tokenizer, roles)
+            for roles in talks
+        )
     except TemplateError:
         return False

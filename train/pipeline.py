@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from pathlib import Path
 
 from space.catalogue import Catalogue
-from space.model import Pair, PromptTemplate, Rows, Window, family_of, load_base, load_pair, load_tokenizer
+from space.model import (
+    Pair,
+    PromptTemplate,
+    Rows,
+    Window,
+    family_of,
+    load_base,
+    load_pair,
+    load_tokenizer,
+)
 from train.config import ConfigError, EvaluateConfig, FitConfig, PushConfig, TrackConfig
 from train.evaluate import page, statistics
 from train.evaluate import record as evaluation
@@ -19,23 +26,39 @@ from train.examples import contamination as leaks
 from train.fit import check_init, qlora, tracking
 from train.prepare import load_records, pairs
 from train.publish import card
+from train.run import Run
 
 
-def load_examples(run: Path, config: FitConfig, tokenizer, window: Window, prompt_template: PromptTemplate | None = None) -> Examples:
+def load_examples(
+    run: Run,
+    config: FitConfig,
+    tokenizer,
+    window: Window,
+    prompt_template: PromptTemplate | None = None,
+) -> Examples:
     """Returns the run's examples, from its prepared catalogue and, where it has any, its texts with summaries."""
     records = load_records(run)
-    return Examples(records, Catalogue.open(run / "catalogue"), tokenizer, prompt_template or PromptTemplate(), config, window,
-                    pairs.load_pairs(run))
+    return Examples(
+        records,
+        Catalogue.open(run.catalogue),
+        tokenizer,
+        prompt_template or PromptTemplate(),
+        config,
+        window,
+        pairs.load_pairs(run),
+    )
 
 
-def score_base(run: Path, fit_config: FitConfig, config: EvaluateConfig) -> None:
+def score_base(run: Run, fit_config: FitConfig, config: EvaluateConfig) -> None:
     """Scores the base before anything is trained, without and with worked examples, and keeps it in the run."""
     load_records(run)
-    qlora.check_config(run, fit_config)
+    run.check_fit_config(fit_config)
     model, base = load_base(fit_config.base, fit_config.base_revision, fit_config.precision)
     check_init(fit_config, model.config)
-    qlora.keep_config(run, fit_config)
-    tokenizer = load_tokenizer(fit_config.base, fit_config.base_revision, family_of(model.config).template)
+    run.keep_fit_config(fit_config)
+    tokenizer = load_tokenizer(
+        fit_config.base, fit_config.base_revision, family_of(model.config).template
+    )
     pair = Pair(model, tokenizer, PromptTemplate(), base, "", "", fit_config.precision, Rows())
     examples = load_examples(run, fit_config, tokenizer, pair.window)
     check_leaks(examples, config)
@@ -44,21 +67,29 @@ def score_base(run: Path, fit_config: FitConfig, config: EvaluateConfig) -> None
 
 def check_leaks(examples: Examples, config: EvaluateConfig) -> dict[str, int]:
     """Returns how many items were compared with how many records; raises ConfigError where one was trained on."""
-    return leaks.check(examples.sets(config.items), [*examples.unseen, *examples.pairs["unseen"]], examples.trained())
+    return leaks.check(
+        examples.sets(config.items),
+        [*examples.unseen, *examples.pairs["unseen"]],
+        examples.trained(),
+    )
 
 
-def _score_base(run: Path, pair: Pair, examples: Examples, config: EvaluateConfig) -> dict[str, dict]:
+def _score_base(
+    run: Run, pair: Pair, examples: Examples, config: EvaluateConfig
+) -> dict[str, dict]:
     columns = ["base", "few_shot"] if config.shots else ["base"]
-    return {column: evaluate.score_column(run, pair, examples, config, column) for column in columns}
+    return {
+        column: evaluate.score_column(run, pair, examples, config, column) for column in columns
+    }
 
 
-def fit_run(run: Path, config: FitConfig, push: PushConfig, track: TrackConfig) -> None:
+def fit_run(run: Run, config: FitConfig, push: PushConfig, track: TrackConfig) -> None:
     """Trains the run's adapter; one that is whole already is left as it is.
 
     `push` is where checkpoints go meanwhile, `track` where it is followed.
     """
     load_records(run)
-    qlora.check_config(run, config)
+    run.check_fit_config(config)
     if qlora.is_done(run):
         print("fit: done already", flush=True)
         return
@@ -70,13 +101,14 @@ def fit_run(run: Path, config: FitConfig, push: PushConfig, track: TrackConfig) 
     qlora.fit(run, model, base, examples, push, track)
 
 
-def evaluate_run(run: Path, config: EvaluateConfig, track: TrackConfig = qlora.UNTRACKED) -> str:
+def evaluate_run(run: Run, config: EvaluateConfig, track: TrackConfig = qlora.UNTRACKED) -> str:
     """Scores what is not scored yet, writes metrics, samples, report, plots and card, tracks them and returns the table."""
-    adapter = run / "adapter"
-    if not (adapter / "run.json").is_file():
+    if not run.has_adapter():
         raise ConfigError(f"{run.name} has no adapter yet: run fit first")
-    fit_config = qlora.stored_config(run)
-    pair = load_pair(fit_config.base, str(adapter), fit_config.base_revision, precision=fit_config.precision)
+    fit_config = run.fit_config()
+    pair = load_pair(
+        fit_config.base, str(run.adapter), fit_config.base_revision, precision=fit_config.precision
+    )
     examples = load_examples(run, fit_config, pair.tokenizer, pair.window, pair.prompt_template)
     checked = check_leaks(examples, config)
     columns = _score_base(run, pair, examples, config)
@@ -87,31 +119,22 @@ def evaluate_run(run: Path, config: EvaluateConfig, track: TrackConfig = qlora.U
     if "summary" in metrics:
         metrics["summary"]["references"] = pairs.references(run)
     about = evaluation.record(run, config, lines, checked)
-    record = json.loads((adapter / "run.json").read_text(encoding="utf-8"))
-    unfinished = run / "evaluation.unfinished"
+    record = run.adapter_record()
+    unfinished = run.folder / "evaluation.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     (unfinished / "plots").mkdir(parents=True)
     for name, text in {
-        "samples.jsonl": "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines),
+        "samples.jsonl": "".join(
+            json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines
+        ),
         "metrics.json": json.dumps(metrics, indent=1, allow_nan=False) + "\n",
-        evaluation.EVALUATION: json.dumps(about, indent=1) + "\n",
+        run.evaluation.name: json.dumps(about, indent=1) + "\n",
         "report.html": page.report(run, record, about, metrics, lines, pair.prompt_template),
         "README.md": card.card(run, fit_config.base, metrics, lines, config.shots, checked),
     }.items():
         (unfinished / name).write_text(text, encoding="utf-8")
-    report.plot_loss(run / "history.jsonl", unfinished / "plots" / "loss.png")
+    report.plot_loss(run.history, unfinished / "plots" / "loss.png")
     report.plot_before_after(metrics, config.shots, unfinished / "plots" / "before_after.png")
-    keep_evaluation(run, unfinished)
+    run.keep_evaluation(unfinished)
     tracking.evaluated(run, track)
     return report.as_text(report.table_rows(metrics, config.shots)) + report.summary_note(metrics)
-
-
-def keep_evaluation(run: Path, unfinished: Path) -> None:
-    """Moves an evaluation that is whole into the run, its card last: a run with a card has all that the card speaks of."""
-    (run / "adapter" / "README.md").unlink(missing_ok=True)
-    (run / "plots").mkdir(exist_ok=True)
-    for name in ("samples.jsonl", "metrics.json", evaluation.EVALUATION, "report.html", "plots/loss.png",
-                 "plots/before_after.png"):
-        os.replace(unfinished / name, run / name)
-    os.replace(unfinished / "README.md", run / "adapter" / "README.md")
-    shutil.rmtree(unfinished)

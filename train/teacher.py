@@ -22,14 +22,19 @@ from space.catalogue import language, normalise
 from space.model import Base, PromptTemplate, family_of, fit_prompt, identify, load_tokenizer, named
 from train.config import SummariesConfig
 from train.examples import FEWEST, sentences
-from train.prepare import LONGEST_PHRASE, REPEATS, Tally, clean, keep, load_records, saved_report
+from train.prepare import LONGEST_PHRASE, REPEATS, Tally, clean, keep, load_records
+from train.run import Run
 
 TOKENS = 200  # of a summary, at most
 WINDOW = 1024  # tokens of a text, where neither model nor tokenizer says how many it takes
 FAULTS = {
-    "empty": "no letter", "copied": "the text again, whole or nearly", "longer": "not shorter than its text",
-    "unfinished": f"did not come to its end in {TOKENS} tokens", "other_language": "not in its text's language",
-    "repeats": f"a phrase of up to {LONGEST_PHRASE} words {REPEATS} times in a row"}
+    "empty": "no letter",
+    "copied": "the text again, whole or nearly",
+    "longer": "not shorter than its text",
+    "unfinished": f"did not come to its end in {TOKENS} tokens",
+    "other_language": "not in its text's language",
+    "repeats": f"a phrase of up to {LONGEST_PHRASE} words {REPEATS} times in a row",
+}
 
 
 class TeacherError(Exception):
@@ -45,7 +50,7 @@ class Teacher(NamedTuple):
     prefix: str
 
 
-def teach(run: Path, config: SummariesConfig, progress: bool = True) -> dict:
+def teach(run: Run, config: SummariesConfig, progress: bool = True) -> dict:
     """Writes run/summaries/ from what the teacher says of up to `config.taught` contents and returns its report.
 
     Every text has its line in teacher.jsonl when its batch is done: killed and called again it goes on with the others.
@@ -55,23 +60,33 @@ def teach(run: Path, config: SummariesConfig, progress: bool = True) -> dict:
     teacher, settings, config = _identified(config)
     records = long_records(load_records(run), config.taught)
     asked = [mark(teacher, record["content"]) for record in records]
-    wanted = {"teacher": asdict(teacher), "asked": hashlib.sha256("".join(asked).encode()).hexdigest(),
-              "licence": config.summaries_licence}
-    saved = saved_report(run)
+    wanted = {
+        "teacher": asdict(teacher),
+        "asked": hashlib.sha256("".join(asked).encode()).hexdigest(),
+        "licence": config.summaries_licence,
+    }
+    saved = run.summaries_report()
     if wanted.items() <= saved.items():
         return saved
-    path = run / "summaries" / "teacher.jsonl"
+    path = run.summaries / "teacher.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     done = said_before(path)
     if not all(key in done for key in asked):
-        _summarize_all(config, settings, dict(zip(asked, records, strict=True)), done, path, progress)
+        _summarize_all(
+            config, settings, dict(zip(asked, records, strict=True)), done, path, progress
+        )
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     frame, tally = _labels(records, [done[key] for key in asked])
     if len(frame) < 2:
-        went = ", ".join(f"{count:,} {reason} ({FAULTS[reason]})" for reason, count in tally.dropped.most_common())
-        raise TeacherError(f"the teacher {teacher} gave {len(frame)} usable summaries of {len(records):,} long contents"
-                           f"{went and f': {went}'}; choose another --teacher")
+        went = ", ".join(
+            f"{count:,} {reason} ({FAULTS[reason]})"
+            for reason, count in tally.dropped.most_common()
+        )
+        raise TeacherError(
+            f"the teacher {teacher} gave {len(frame)} usable summaries of {len(records):,} long contents"
+            f"{went and f': {went}'}; choose another --teacher"
+        )
     return keep(run, frame, tally, wanted, why=FAULTS)
 
 
@@ -79,13 +94,24 @@ def _identified(config: SummariesConfig) -> tuple[Base, PreTrainedConfig, Summar
     """Returns which teacher it is, its own config, and ours with the commit that its branch has now."""
     folder = Path(config.teacher)
     if not folder.is_dir() and (folder.is_absolute() or config.teacher.startswith(".")):
-        raise TeacherError(f"teacher {config.teacher} is not a folder: give a folder or a Hub id such as "
-                           "facebook/bart-large-cnn")
+        raise TeacherError(
+            f"teacher {config.teacher} is not a folder: give a folder or a Hub id such as "
+            "facebook/bart-large-cnn"
+        )
     with named("teacher", config.teacher):
-        commit = None if folder.is_dir() else Path(
-            hf_hub_download(config.teacher, "config.json", revision=config.teacher_revision)).parent.name
+        commit = (
+            None
+            if folder.is_dir()
+            else Path(
+                hf_hub_download(config.teacher, "config.json", revision=config.teacher_revision)
+            ).parent.name
+        )
         settings = AutoConfig.from_pretrained(config.teacher, revision=commit)
-    return identify(config.teacher, commit, settings), settings, replace(config, teacher_revision=commit)
+    return (
+        identify(config.teacher, commit, settings),
+        settings,
+        replace(config, teacher_revision=commit),
+    )
 
 
 def long_records(records: Sequence[dict], count: int) -> list[dict]:
@@ -102,7 +128,9 @@ def long_records(records: Sequence[dict], count: int) -> list[dict]:
 
 def mark(teacher: Base, text: str) -> str:
     """Returns what a summary is known by: its teacher, how it was told to write, and the text."""
-    return hashlib.sha256(json.dumps([teacher.name, teacher.revision, TOKENS, text]).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([teacher.name, teacher.revision, TOKENS, text]).encode()
+    ).hexdigest()
 
 
 def said_before(path: Path) -> dict[str, dict]:
@@ -110,7 +138,7 @@ def said_before(path: Path) -> dict[str, dict]:
     if not path.is_file():
         return {}
     whole = path.read_bytes()
-    whole = whole[:whole.rfind(b"\n") + 1]
+    whole = whole[: whole.rfind(b"\n") + 1]
     os.truncate(path, len(whole))
     return {line["mark"]: line for line in map(json.loads, whole.decode("utf-8").splitlines())}
 
@@ -146,21 +174,43 @@ def repeats(text: str) -> bool:
 # --- the model -------------------------------------------------------------------------------------------------------
 
 
-def _summarize_all(config: SummariesConfig, settings, records: dict[str, dict], done: dict, path: Path, progress: bool) -> None:
+def _summarize_all(
+    config: SummariesConfig,
+    settings,
+    records: dict[str, dict],
+    done: dict,
+    path: Path,
+    progress: bool,
+) -> None:
     """Adds to `done` and to the file at `path` a line for each mark and record that has none yet, the longest first."""
     teacher = _load(config, settings)
     order = sorted(records, key=lambda key: len(records[key]["content"]), reverse=True)
-    with path.open("a", encoding="utf-8") as file, tqdm(total=len(order), initial=sum(key in done for key in order),
-                                                        desc="teacher", unit="text", disable=not progress) as bar:
+    with (
+        path.open("a", encoding="utf-8") as file,
+        tqdm(
+            total=len(order),
+            initial=sum(key in done for key in order),
+            desc="teacher",
+            unit="text",
+            disable=not progress,
+        ) as bar,
+    ):
         # Batches are cut before what is done is left out: a summary has the same neighbours in every try.
         for start in range(0, len(order), config.teacher_batch):
-            todo = [key for key in order[start:start + config.teacher_batch] if key not in done]
+            todo = [key for key in order[start : start + config.teacher_batch] if key not in done]
             if not todo:
                 continue
             texts = [records[key]["content"] for key in todo]
-            for key, text, (summary, tokens, ended) in zip(todo, texts, _summaries(teacher, texts), strict=True):
-                done[key] = {"uid": records[key]["uid"], "summary": summary, "fault": fault(text, summary, ended),
-                             "tokens": tokens, "mark": key}
+            for key, text, (summary, tokens, ended) in zip(
+                todo, texts, _summaries(teacher, texts), strict=True
+            ):
+                done[key] = {
+                    "uid": records[key]["uid"],
+                    "summary": summary,
+                    "fault": fault(text, summary, ended),
+                    "tokens": tokens,
+                    "mark": key,
+                }
             file.write("".join(json.dumps(done[key], ensure_ascii=False) + "\n" for key in todo))
             file.flush()
             bar.update(len(todo))
@@ -171,8 +221,11 @@ def _load(config: SummariesConfig, settings) -> Teacher:
     on_gpu = torch.cuda.is_available()
     with named("teacher", config.teacher):
         model = family_of(settings).loader.from_pretrained(
-            config.teacher, revision=config.teacher_revision, use_safetensors=True,
-            dtype=torch.bfloat16 if on_gpu else torch.float32)
+            config.teacher,
+            revision=config.teacher_revision,
+            use_safetensors=True,
+            dtype=torch.bfloat16 if on_gpu else torch.float32,
+        )
     tokenizer = load_tokenizer(config.teacher, config.teacher_revision)
     told = settings.to_dict()
     # Architectures have their own names for how many tokens they take.
@@ -187,25 +240,51 @@ def _summaries(teacher: Teacher, texts: Sequence[str]) -> list[tuple[str, int, b
     """Returns (summary, its tokens, whether it came to its end) of each text, without chance: the teacher's own beams."""
     model, tokenizer = teacher.model, teacher.tokenizer
     settings = copy.deepcopy(model.generation_config)
-    settings.update(do_sample=False, max_new_tokens=TOKENS, max_length=None, temperature=None, top_p=None, top_k=None,
-                    forced_eos_token_id=None, pad_token_id=tokenizer.pad_token_id)  # an end that is forced is none
+    settings.update(
+        do_sample=False,
+        max_new_tokens=TOKENS,
+        max_length=None,
+        temperature=None,
+        top_p=None,
+        top_k=None,
+        forced_eos_token_id=None,
+        pad_token_id=tokenizer.pad_token_id,
+    )  # an end that is forced is none
     if model.config.is_encoder_decoder:
-        given = tokenizer([teacher.prefix + text for text in texts], padding=True, truncation=True, max_length=teacher.window,
-                          return_tensors="pt")
+        given = tokenizer(
+            [teacher.prefix + text for text in texts],
+            padding=True,
+            truncation=True,
+            max_length=teacher.window,
+            return_tensors="pt",
+        )
         start = 1  # the decoder's own first token
     else:
         room = max(teacher.window - TOKENS, teacher.window // 2)
-        rows = [fit_prompt(tokenizer, PromptTemplate(), "summarize", text, room=room).ids for text in texts]
+        rows = [
+            fit_prompt(tokenizer, PromptTemplate(), "summarize", text, room=room).ids
+            for text in texts
+        ]
         given = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt")
         start = given["input_ids"].shape[1]
     inputs = {name: given[name].to(model.device) for name in ("input_ids", "attention_mask")}
     said = model.generate(**inputs, generation_config=settings)[:, start:]
-    ends = {settings.eos_token_id} if isinstance(settings.eos_token_id, int) else set(settings.eos_token_id or ())
+    ends = (
+        {settings.eos_token_id}
+        if isinstance(settings.eos_token_id, int)
+        else set(settings.eos_token_id or ())
+    )
     found = []
     for row in said.tolist():
         end = next((place for place, token in enumerate(row) if token in ends), None)
         written = row if end is None else row[:end]
-        found.append((clean(tokenizer.decode(written, skip_special_tokens=True)), len(written), end is not None))
+        found.append(
+            (
+                clean(tokenizer.decode(written, skip_special_tokens=True)),
+                len(written),
+                end is not None,
+            )
+        )
     return found
 
 

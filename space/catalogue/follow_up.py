@@ -10,16 +10,21 @@ from space.catalogue.scoring import TOLD, relevant
 from space.catalogue.text import QUESTION_WORDS, normalise, spelled
 
 # Words that stand for what was spoken of; spelled as normalise() leaves them.
-POINTING = frozenset("""it its itself they them their theirs
+POINTING = frozenset(
+    """it its itself they them their theirs
 isso disso nisso isto disto nisto ele ela eles elas dele dela deles delas nele nela neles nelas lo los
-""".split())
+""".split()
+)
 # Words that may do so, or may come before a name: "Is that of oak?", "Do you have that Dovenka Kettle?"
-MAYBE_POINTING = frozenset("""that this these those one ones same both
+MAYBE_POINTING = frozenset(
+    """that this these those one ones same both
 esse essa esses essas este esta estes estas desse dessa desses dessas deste desta destes destas nesse nessa neste nesta
 aquilo aquele aquela daquilo mesmo mesma seu sua
-""".split())
+""".split()
+)
 # What is asked of anything, and how an answer should be: they name no record either.
-ASPECTS = frozenset("""else also again more less short shorter long longer brief briefly simple simpler detail details example
+ASPECTS = frozenset(
+    """else also again more less short shorter long longer brief briefly simple simpler detail details example
 sentence sentences word words explain summarize summarise say continue go repeat translate really sure ok okay yes no not why
 english portuguese color colour colors colours size sizes weight height width length depth dimensions material materials
 warranty brand capacity heavy big large small wide tall deep light expensive cheap worth get buy use used
@@ -27,12 +32,15 @@ resuma resumo resumir frase frases palavra palavras continue continua detalhe de
 melhor outra outras outro outros vez repita traduza ingles portugues mesmo certeza sim nao tambem ainda serve usar comprar
 cor cores tamanho tamanhos peso altura largura comprimento profundidade medida medidas material materiais garantia marca
 capacidade grande pequeno pequena pesado pesada leve caro cara barato barata vale
-""".split())
+""".split()
+)
 WORD = re.compile(r"[^\W_]+")
 SENTENCE_START = re.compile(r"(?:^|[.!?:;\n])[\s\"'“”‘’«»¿¡(\[-]*$")
 
 
-def meant(question: str, before: Sequence[Mapping], found: Sequence[dict], phrases: Iterable[str] = ()) -> list[Mapping]:
+def meant(
+    question: str, before: Sequence[Mapping], found: Sequence[dict], phrases: Iterable[str] = ()
+) -> list[Mapping]:
     """Returns the records to answer a follow-up from: those of the question `before`, or the relevant ones of what it `found`.
 
     `phrases` are follow-ups that name nothing, as an adapter's wording has them. In this order:
@@ -43,15 +51,24 @@ def meant(question: str, before: Sequence[Mapping], found: Sequence[dict], phras
        name and asks for what they hold ("Does the handle fold?").
     4. Any other has what it found, and where that is nothing, as for a title that is absent, none.
     """
-    no_names = QUESTION_WORDS | POINTING | MAYBE_POINTING | ASPECTS | set(chain.from_iterable(
-        normalise(phrase).split() for phrase in phrases))
+    no_names = (
+        QUESTION_WORDS
+        | POINTING
+        | MAYBE_POINTING
+        | ASPECTS
+        | set(chain.from_iterable(normalise(phrase).split() for phrase in phrases))
+    )
     own = [word for word in normalise(question).split() if word not in no_names]
     if not own:
         return list(before)
     spells_name = bool(_names(question) - no_names)
     surely, maybe = _points(question)
     points = surely or (maybe and not spells_name)
-    told = set(chain.from_iterable(spelled(f"{record['title']} {record['content']}").split() for record in before))
+    told = set(
+        chain.from_iterable(
+            spelled(f"{record['title']} {record['content']}").split() for record in before
+        )
+    )
     held = not spells_name and told.issuperset(own)
     # Above TOLD a score says that a title is named, and not only that a content holds the words.
     if found and found[0]["score"] > TOLD:
@@ -63,8 +80,11 @@ def _names(question: str) -> set[str]:
     """Returns the words, as normalise() spells them, that are written as names are: a capital letter inside a sentence."""
     if question.isupper():
         return set()
-    return {normalise(word[0]) for word in WORD.finditer(question)
-            if word[0][0].isupper() and not SENTENCE_START.search(question[:word.start()])}
+    return {
+        normalise(word[0])
+        for word in WORD.finditer(question)
+        if word[0][0].isupper() and not SENTENCE_START.search(question[: word.start()])
+    }
 
 
 def _points(question: str) -> tuple[bool, bool]:

@@ -9,6 +9,7 @@ import tempfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypedDict
 
 import tantivy
 
@@ -19,6 +20,20 @@ FORMAT = 2  # of the index; one with another number is refused
 MARKER = "complete.json"  # written last: an index without it is half-built
 WRITER_MEMORY = 200_000_000  # bytes; few segments are quick to ask, and too few to be merged
 BEGINNING = 120  # characters of a content that are searched; it says there what it is of, and words cost build time
+
+
+class Record(TypedDict):
+    """One product of the catalogue."""
+
+    uid: str
+    title: str
+    content: str
+
+
+class Hit(Record):
+    """A record that a search found, with its score from 0 to 1."""
+
+    score: float
 
 
 def schema() -> tantivy.Schema:
@@ -53,7 +68,9 @@ def build_index(records: Iterable[tuple[str, str, str]], path: Path) -> int:
     # Locks and bookkeeping stay behind, and the server may be another user than the one who built it.
     for file in building.iterdir():
         file.unlink() if file.name.startswith(".") else file.chmod(0o644)
-    (building / MARKER).write_text(json.dumps({"format": FORMAT, "records": count}) + "\n", encoding="utf-8")
+    (building / MARKER).write_text(
+        json.dumps({"format": FORMAT, "records": count}) + "\n", encoding="utf-8"
+    )
     put_in_place(building, path)
     return count
 
@@ -98,8 +115,9 @@ def open_index(folder: Path) -> tantivy.Index:
             index.reload()
             return index
     except (OSError, ValueError) as error:
-        raise CatalogueError(f"The search index in {folder} cannot be read ({error}): prepare the catalogue "
-                          "again") from error
+        raise CatalogueError(
+            f"The search index in {folder} cannot be read ({error}): prepare the catalogue again"
+        ) from error
 
 
 def _write(records: Iterable[tuple[str, str, str]], folder: Path) -> int:
@@ -131,11 +149,17 @@ def _check(folder: Path, path: Path) -> None:
     if not folder.is_dir():
         raise CatalogueError(f"There is no catalogue folder {folder}: prepare one, or name another")
     if not path.is_dir():
-        raise CatalogueError(f"{folder} holds no search index: prepare the catalogue, or name another folder")
+        raise CatalogueError(
+            f"{folder} holds no search index: prepare the catalogue, or name another folder"
+        )
     try:
         theirs = json.loads((path / MARKER).read_text(encoding="utf-8"))["format"]
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise CatalogueError(f"The search index in {folder} is not complete: prepare the catalogue again") from error
+        raise CatalogueError(
+            f"The search index in {folder} is not complete: prepare the catalogue again"
+        ) from error
     if theirs != FORMAT:
-        raise CatalogueError(f"The search index in {folder} has format {theirs!r}, this version reads {FORMAT}: "
-                          "prepare the catalogue again")
+        raise CatalogueError(
+            f"The search index in {folder} has format {theirs!r}, this version reads {FORMAT}: "
+            "prepare the catalogue again"
+        )

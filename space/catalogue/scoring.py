@@ -11,9 +11,13 @@ THRESHOLD = 0.45  # of a score; below it nothing in the catalogue is what the qu
 RELEVANT_SHARE = 0.5  # of the best score, below which a record is not read
 NAMED_SHARE = 0.8  # of a score; see Question.score()
 TOLD = 0.5  # of a score, for a record that holds every word of a question and is not named by it
-TOLD_LITTLE = 0.4  # the same, where the content holds some of only one or two words: any long text may
+TOLD_LITTLE = (
+    0.4  # the same, where the content holds some of only one or two words: any long text may
+)
 NEAR = 0.9  # of a word, where one slip lies between the question's spelling and the record's
-NEAR_DOUBTED = 0.75  # the same, where the question's spelling is a word of the catalogue too, or is short
+NEAR_DOUBTED = (
+    0.75  # the same, where the question's spelling is a word of the catalogue too, or is short
+)
 SHORT = 3  # letters; two such words are often one slip apart
 QUERY_WORDS = 64  # of a question that are looked up; a longer one costs time and finds nothing more
 
@@ -45,7 +49,9 @@ class Question:
         telling = [word for word in self.asked if _tells(word)]
         self.bare = not telling  # of words that tell records apart
         self.words = (telling or list(self.asked))[:QUERY_WORDS]
-        self.near: dict[str, list[str]] = {}  # a word as it was asked -> the catalogue's words one slip away
+        self.near: dict[
+            str, list[str]
+        ] = {}  # a word as it was asked -> the catalogue's words one slip away
         self.meant: dict[str, float] = {}  # all of those -> how much of the word is then named
 
     def allow(self, word: str, near: Iterable[str]) -> None:
@@ -56,7 +62,9 @@ class Question:
             return
         self.near[word] = near
         for other in near:
-            self.meant[other] = max(self.meant.get(other, 0), NEAR if unknown and len(word) > SHORT else NEAR_DOUBTED)
+            self.meant[other] = max(
+                self.meant.get(other, 0), NEAR if unknown and len(word) > SHORT else NEAR_DOUBTED
+            )
 
     def score(self, title: set[str], content: set[str]) -> float:
         """Returns the score of a record with these words: four fifths for being named, one fifth for holding the rest.
@@ -65,13 +73,21 @@ class Question:
         where the question goes on with rare words that the record does not hold: "Zorvaxi Kettle" names no "Kettle".
         All words weigh by their rarity. A record that is not named and holds every word gets TOLD.
         """
-        named = self._share(title, lambda word: 1 if word in self.asked else self.meant.get(word, 0))
+        named = self._share(
+            title, lambda word: 1 if word in self.asked else self.meant.get(word, 0)
+        )
         held, missed = [], []
         words = title | content
         for word in self.words:
             weight = self.rarity(word)
-            hit = 1 if word in words else max((self.meant[other] for other in self.near.get(word, ()) if other in words),
-                                              default=0)
+            hit = (
+                1
+                if word in words
+                else max(
+                    (self.meant[other] for other in self.near.get(word, ()) if other in words),
+                    default=0,
+                )
+            )
             held.append(weight * hit)
             if not hit and _tells(word):
                 missed.append(weight * weight / self.most)
@@ -88,7 +104,9 @@ class Question:
 
     def _share(self, words: set[str], hit: Callable[[str], float]) -> float:
         weights = {word: self.rarity(word) for word in words}
-        return math.fsum(weights[word] * hit(word) for word in words) / (math.fsum(weights.values()) or 1)
+        return math.fsum(weights[word] * hit(word) for word in words) / (
+            math.fsum(weights.values()) or 1
+        )
 
 
 def _tells(word: str) -> bool:

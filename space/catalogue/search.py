@@ -16,7 +16,15 @@ from space.catalogue.scoring import SHORT, THRESHOLD, Question, relevant
 from space.catalogue.text import QUESTION_WORDS, normalise, slips, spelled
 from space.errors import CatalogueError
 
-__all__ = ["THRESHOLD", "Catalogue", "CatalogueError", "build_index", "normalise", "put_in_place", "relevant"]
+__all__ = [
+    "THRESHOLD",
+    "Catalogue",
+    "CatalogueError",
+    "build_index",
+    "normalise",
+    "put_in_place",
+    "relevant",
+]
 
 CANDIDATES = 40  # records that BM25 proposes at least, before they are scored
 SURE = 0.8  # of a score: the title is named in full, and no further look is worth its time
@@ -83,17 +91,34 @@ class Catalogue:
             if len(found) >= k and max(candidate.score for candidate in found.values()) >= SURE:
                 break
         # Among equals the title as it stands in the query, then the one that takes up more of it, then BM25's order.
-        best = sorted((candidate for candidate in found.values() if candidate.score), key=lambda candidate: (
-            -candidate.score, not question.spells(candidate.title), -len(question.asked.keys() & candidate.named)))
-        return [{"uid": candidate.uid, "title": candidate.title, "content": candidate.content, "score": candidate.score}
-                for candidate in best[:k]]
+        best = sorted(
+            (candidate for candidate in found.values() if candidate.score),
+            key=lambda candidate: (
+                -candidate.score,
+                not question.spells(candidate.title),
+                -len(question.asked.keys() & candidate.named),
+            ),
+        )
+        return [
+            {
+                "uid": candidate.uid,
+                "title": candidate.title,
+                "content": candidate.content,
+                "score": candidate.score,
+            }
+            for candidate in best[:k]
+        ]
 
     def titles(self, count: int) -> list[str]:
         """Returns up to `count` titles at even distances through the catalogue, always the same ones."""
         size = len(self)
         count = min(count, size)
         places = [index * size // count for index in range(count)]
-        return [self._candidate(address).title for place in places for address in self._at("position", place, 1)]
+        return [
+            self._candidate(address).title
+            for place in places
+            for address in self._at("position", place, 1)
+        ]
 
     def by_uid(self, uid: str) -> dict | None:
         """Returns the record (uid, title, content) that goes by `uid`, or None."""
@@ -106,28 +131,43 @@ class Catalogue:
     # --- what may be meant ---
 
     def _by_title(self, question: Question, limit: int) -> list[tantivy.DocAddress]:
-        asking = [word for word in question.asked if word in QUESTION_WORDS and word not in question.words]
-        return self._whole_titles(question, limit) + self._in_titles([*question.words, *asking], question, limit)
+        asking = [
+            word for word in question.asked if word in QUESTION_WORDS and word not in question.words
+        ]
+        return self._whole_titles(question, limit) + self._in_titles(
+            [*question.words, *asking], question, limit
+        )
 
     def _by_slips(self, question: Question, limit: int) -> list[tantivy.DocAddress]:
         """Those with words one slip away from the question's rare ones."""
         # A short word is one slip away from many: alone it says too little, beside others it may be meant.
         least = 1 if len(question.words) > 1 else SHORT + 1
-        rare = [word for word in question.words if word not in QUESTION_WORDS and len(word) >= least
-                and self._titles_with(word) <= RARE * len(self)]
+        rare = [
+            word
+            for word in question.words
+            if word not in QUESTION_WORDS
+            and len(word) >= least
+            and self._titles_with(word) <= RARE * len(self)
+        ]
         for word in sorted(rare, key=self._rarity, reverse=True)[:MENDED]:
             known = [(self._titles_with(other), other) for other in slips(word)]
-            question.allow(word, [other for count, other in sorted(known, reverse=True)[:MEANINGS] if count])
+            question.allow(
+                word, [other for count, other in sorted(known, reverse=True)[:MEANINGS] if count]
+            )
         if not question.meant:
             return []
         return self._in_titles([*question.words, *question.meant], question, limit)
 
     def _by_content(self, question: Question, limit: int) -> list[tantivy.DocAddress]:
         most = max(COMMON * len(self), 1000)
-        words = [word for word in (*question.words, *question.meant) if self._contents_with(word) <= most]
+        words = [
+            word for word in (*question.words, *question.meant) if self._contents_with(word) <= most
+        ]
         return self._find([self._term("content_words", word) for word in words], limit)
 
-    def _in_titles(self, words: Iterable[str], question: Question, limit: int) -> list[tantivy.DocAddress]:
+    def _in_titles(
+        self, words: Iterable[str], question: Question, limit: int
+    ) -> list[tantivy.DocAddress]:
         clauses = []
         for word in words:
             clause = self._term("title_words", word, "freq")
@@ -140,10 +180,21 @@ class Catalogue:
         if not question.bare:
             return []
         order = question.order[:64]
-        runs = {" ".join(order[start:start + size]) for start in range(len(order)) for size in range(1, LONGEST + 1)}
-        known = [run for run in sorted(runs.union(question.asked), key=lambda run: (-len(run), run))
-                 if self._searcher.doc_freq("whole", run)]
-        return [address for run in known[:limit] for address in self._find([self._term("whole", run)], limit)]
+        runs = {
+            " ".join(order[start : start + size])
+            for start in range(len(order))
+            for size in range(1, LONGEST + 1)
+        }
+        known = [
+            run
+            for run in sorted(runs.union(question.asked), key=lambda run: (-len(run), run))
+            if self._searcher.doc_freq("whole", run)
+        ]
+        return [
+            address
+            for run in known[:limit]
+            for address in self._find([self._term("whole", run)], limit)
+        ]
 
     # --- the index ---
 

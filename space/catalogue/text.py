@@ -6,18 +6,24 @@ import re
 import unicodedata
 
 # Words that ask, and say nothing about which record is meant; spelled as normalise() leaves them.
-QUESTION_WORDS = frozenset("""a about an and are as at can cost costs could describe did do does find for from give have
+QUESTION_WORDS = frozenset(
+    """a about an and are as at can cost costs could describe did do does find for from give have
 how i in is it know made make me much of on or please price s show tell that the there this to was weigh weighs were what
 when where which who why will with would you your
 ao aos com como conte custa da das de descreva diga do dos e em essa esse esta este eu explique fale feita feito foi
 gostaria isso mais me mostre na nas no nos o onde os ou para pesa pode por preco qual quais quando quanto que quem sabe
 sao ser sobre tem um uma voce
-""".split())
+""".split()
+)
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-SLIP_LENGTHS = range(2, 25)  # letters; a shorter word is one slip away from too many, a longer one is no word
+SLIP_LENGTHS = range(
+    2, 25
+)  # letters; a shorter word is one slip away from too many, a longer one is no word
 
 _PLAIN = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
-_MARKS = re.compile("[" + "".join(filter(unicodedata.combining, map(chr, range(0x300, 0x1f000)))) + "]+")
+_MARKS = re.compile(
+    "[" + "".join(filter(unicodedata.combining, map(chr, range(0x300, 0x1F000)))) + "]+"
+)
 _PART = re.compile(r"[\W_]+")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _SYMBOLS = re.compile(r"(?<!\S)[^\w\s]+(?!\S)")
@@ -52,7 +58,10 @@ def _ascii_letters() -> dict[str, str]:
 
     Letter by letter this is what _folded() does: nothing that becomes ASCII joins with its neighbours.
     """
-    spellings = {letter: _PART.sub(" ", _folded(letter)) for letter in map(chr, (*range(0x80, 0x250), *range(0x2000, 0x2150)))}
+    spellings = {
+        letter: _PART.sub(" ", _folded(letter))
+        for letter in map(chr, (*range(0x80, 0x250), *range(0x2000, 0x2150)))
+    }
     return {letter: spelling for letter, spelling in spellings.items() if spelling.isascii()}
 
 
@@ -65,7 +74,12 @@ def _latin(found: re.Match) -> str:
 
 def symbols(text: str) -> list[str]:
     """Returns the words of `text` that are symbols alone, with and without a last mark that may be the sentence's."""
-    return [spelling for word in _SYMBOLS.findall(text.casefold()) for spelling in (word, word[:-1]) if spelling]
+    return [
+        spelling
+        for word in _SYMBOLS.findall(text.casefold())
+        for spelling in (word, word[:-1])
+        if spelling
+    ]
 
 
 def says_nothing(title: str) -> bool:
@@ -91,14 +105,22 @@ def slips(word: str) -> set[str]:
 
 def plain(text: str) -> str:
     """Returns `text` without control characters (line breaks and tabs stay), noncharacters and outer blanks."""
-    kept = (char for char in text if char in "\n\t" or not (
-        unicodedata.category(char) in ("Cc", "Cs") or 0xFDD0 <= ord(char) <= 0xFDEF))
+    kept = (
+        char
+        for char in text
+        if char in "\n\t"
+        or not (unicodedata.category(char) in ("Cc", "Cs") or 0xFDD0 <= ord(char) <= 0xFDEF)
+    )
     return "".join(kept).strip()
 
 
 FUNCTION_WORDS = {
-    "en": frozenset("the and of is it in to for with that this what are about from which tell me you describe".split()),
-    "pt": frozenset("o a e de do da é em um para com que os as dos das por sobre no na não qual fale você descreva".split()),
+    "en": frozenset(
+        "the and of is it in to for with that this what are about from which tell me you describe".split()
+    ),
+    "pt": frozenset(
+        "o a e de do da é em um para com que os as dos das por sobre no na não qual fale você descreva".split()
+    ),
 }
 
 

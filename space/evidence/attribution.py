@@ -21,18 +21,30 @@ END = re.compile(r"(?<![.!?…؟۔।])[.!?…؟۔।]++[\"'”’»)\]]*+(?=\s|
 NEXT = re.compile(r"\s*[\"'“‘«(\[¿¡]*(\S?)")
 ITEM = re.compile(r"\s*(?:[-*•–—·]|\d{1,3}[.)])[ \t]")
 LAST_WORD = re.compile(r"[\w.]+$")
-TITLES = frozenset("dr dra mr mrs ms sr sra srta prof profa st jr e.g i.e p.ex eng exmo vs cf".split())
-BEFORE_NUMBERS = frozenset("no nr n núm num p pp pg pág págs fig figs vol art cap ed approx aprox ca tel r ref".split())
+TITLES = frozenset(
+    "dr dra mr mrs ms sr sra srta prof profa st jr e.g i.e p.ex eng exmo vs cf".split()
+)
+BEFORE_NUMBERS = frozenset(
+    "no nr n núm num p pp pg pág págs fig figs vol art cap ed approx aprox ca tel r ref".split()
+)
 
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 # A run of letters; where none is between words (Chinese, Japanese), each sign.
-WORD = re.compile(rf"{NUMBER.pattern}|[\u3040-\u30ff\u3400-\u9fff]|[^\W\d_\u3040-\u30ff\u3400-\u9fff]+")
+WORD = re.compile(
+    rf"{NUMBER.pattern}|[\u3040-\u30ff\u3400-\u9fff]|[^\W\d_\u3040-\u30ff\u3400-\u9fff]+"
+)
 # What says nothing of what a sentence is about, but to hold it together.
-PLAIN_WORDS = FUNCTION_WORDS["en"] | FUNCTION_WORDS["pt"] | frozenset("""an as at be been but by can do does has have he her his
+PLAIN_WORDS = (
+    FUNCTION_WORDS["en"]
+    | FUNCTION_WORDS["pt"]
+    | frozenset(
+        """an as at be been but by can do does has have he her his
 i if its not on or our she so than their them then there these they was we were when who will would your s t d ll re ve
 à ao aos às até como da das dela dele desta deste dois duas e ela ele eles era essa esse esta este eu foi há isso isto já
 lhe mais mas me mesmo muito nas nem nos num numa ou pela pelas pelo pelos são se sem ser seu seus sua suas são só também te
-tem têm uma uns umas""".split())
+tem têm uma uns umas""".split()
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +65,10 @@ def sentences(text: str) -> list[Span]:
     number; at an empty line; before a list's item; and where a short line ends and no lower-case letter follows.
     """
     spans, start = [], 0
-    for end in (*(found.end() for found in END.finditer(text) if _ends(text, start, found)), len(text)):
+    for end in (
+        *(found.end() for found in END.finditer(text) if _ends(text, start, found)),
+        len(text),
+    ):
         part = text[start:end]
         if part.strip():
             spans.append((start + len(part) - len(part.lstrip()), start + len(part.rstrip())))
@@ -90,7 +105,11 @@ def _rests(summary: str, span: Span, told: list[set[str]]) -> Sentence:
     missing = set(said)
     while missing and len(places) < MOST:
         # Of equals the sentence that says least else, and of these the first.
-        best = max(_near(missing, told), key=lambda near: (near[0], -len(told[near[1]]), -near[1]), default=(0, -1))
+        best = max(
+            _near(missing, told),
+            key=lambda near: (near[0], -len(told[near[1]]), -near[1]),
+            default=(0, -1),
+        )
         found = missing & told[best[1]] if best[0] else set()
         if len(found) < (GAIN if places else 1):
             break
@@ -131,12 +150,16 @@ def _ends(text: str, start: int, found: re.Match) -> bool:
         return False
     if len(word) == 1 and word.isupper():  # an initial
         return False
-    return not (word.isdigit() and len(word) <= 3 and not text[text.rfind("\n", 0, before.start()) + 1:before.start()].strip())
+    return not (
+        word.isdigit()
+        and len(word) <= 3
+        and not text[text.rfind("\n", 0, before.start()) + 1 : before.start()].strip()
+    )
 
 
 def _line_ends(text: str, place: int, after: str) -> bool:
     """Whether the line break at `place` ends a sentence; `after` is the first letter behind it."""
-    if re.match(r"[ \t\r]*\n", text[place + 1:place + 80]) or ITEM.match(text, place + 1):
+    if re.match(r"[ \t\r]*\n", text[place + 1 : place + 80]) or ITEM.match(text, place + 1):
         return True
-    line = text[text.rfind("\n", 0, place) + 1:place]
+    line = text[text.rfind("\n", 0, place) + 1 : place]
     return len(line) < SHORT_LINE and not after.islower()

@@ -80,7 +80,9 @@ class Evidence:
     broken: tuple[str, ...] = ()
 
 
-def read_evidence(folder: Path, catalogue: Path | None, prompt_template: PromptTemplate) -> Evidence:
+def read_evidence(
+    folder: Path, catalogue: Path | None, prompt_template: PromptTemplate
+) -> Evidence:
     """Returns what is beside the adapter in `folder`: in it, as on the Hub, or in its run's folder above it.
 
     Whatever the files hold, this does not raise: what is not as it should be is left out. `wording` is the adapter's.
@@ -92,12 +94,22 @@ def read_evidence(folder: Path, catalogue: Path | None, prompt_template: PromptT
     absent = {language: text(said, 200) for language, said in absent.items()}
     broken: list[str] = []
     lines = list(_lines(beside / "samples.jsonl", SAMPLES + 1, broken))
-    samples = [sample for place, line in enumerate(lines[:SAMPLES], 1) if (sample := _sample(place, line, absent))]
+    samples = [
+        sample
+        for place, line in enumerate(lines[:SAMPLES], 1)
+        if (sample := _sample(place, line, absent))
+    ]
     return Evidence(
-        scores=tuple(_scores(_object(beside / "metrics.json", broken))), samples=tuple(samples), more=len(lines) > SAMPLES,
-        history=tuple(_history(_lines(beside / "history.jsonl", STEPS, broken))), run=_object(folder / "run.json", broken),
+        scores=tuple(_scores(_object(beside / "metrics.json", broken))),
+        samples=tuple(samples),
+        more=len(lines) > SAMPLES,
+        history=tuple(_history(_lines(beside / "history.jsonl", STEPS, broken))),
+        run=_object(folder / "run.json", broken),
         report=_object(catalogue / "report.json", broken) if catalogue else {},
-        lora=_object(folder / "adapter_config.json", broken), card=_card(folder / "README.md"), broken=tuple(broken))
+        lora=_object(folder / "adapter_config.json", broken),
+        card=_card(folder / "README.md"),
+        broken=tuple(broken),
+    )
 
 
 # --- values that may be anything -------------------------------------------------------------------------------------
@@ -155,7 +167,9 @@ def _lines(path: Path, limit: int, broken: list[str]) -> Iterator[dict]:
     found = 0
     try:
         with path.open("rb") as file:
-            while found < limit and file.tell() < LINES_BYTES and (line := file.readline(LINE_BYTES)):
+            while (
+                found < limit and file.tell() < LINES_BYTES and (line := file.readline(LINE_BYTES))
+            ):
                 try:
                     value = json.loads(line)
                 except (ValueError, RecursionError):
@@ -171,7 +185,11 @@ def _lines(path: Path, limit: int, broken: list[str]) -> Iterator[dict]:
 
 def _card(path: Path) -> str:
     try:
-        return path.read_text("utf-8", "replace") if path.is_file() and path.stat().st_size <= OBJECT_BYTES else ""
+        return (
+            path.read_text("utf-8", "replace")
+            if path.is_file() and path.stat().st_size <= OBJECT_BYTES
+            else ""
+        )
     except OSError:
         return ""
 
@@ -185,17 +203,30 @@ def _scores(metrics: Mapping) -> Iterator[Scores]:
         items = whole(inside(metrics, name, "n"))
         means = {column: _means(inside(metrics, name, column)) for column in COLUMNS}
         if items and all(judged[0] in means[column] for column in ("base", "tuned")):
-            changes = {metric: change for metric in means["tuned"]
-                       if (change := _change(inside(metrics, name, "difference", metric))) and metric in means["base"]}
-            yield Scores(name, items, {column: values for column, values in means.items() if values}, changes)
+            changes = {
+                metric: change
+                for metric in means["tuned"]
+                if (change := _change(inside(metrics, name, "difference", metric)))
+                and metric in means["base"]
+            }
+            yield Scores(
+                name, items, {column: values for column, values in means.items() if values}, changes
+            )
 
 
 def _means(values) -> dict[str, float]:
     """Returns the measures that the page shows; all but the loss are shares, and one that is none is left out."""
-    known = {metric: number(inside(values, metric)) for metric in
-             dict.fromkeys([*(metric for metrics in JUDGED.values() for metric in metrics), "token_f1", "loss"])}
-    return {metric: float(value) for metric, value in known.items()
-            if value is not None and value >= 0 and (value <= 1 or metric == "loss")}
+    known = {
+        metric: number(inside(values, metric))
+        for metric in dict.fromkeys(
+            [*(metric for metrics in JUDGED.values() for metric in metrics), "token_f1", "loss"]
+        )
+    }
+    return {
+        metric: float(value)
+        for metric, value in known.items()
+        if value is not None and value >= 0 and (value <= 1 or metric == "loss")
+    }
 
 
 def _change(value) -> Change | None:
@@ -204,7 +235,11 @@ def _change(value) -> Change | None:
         return None
     tally = [whole(inside(value, part)) for part in ("wins", "ties", "losses")]
     ordered = low is not None and high is not None and low <= mean <= high
-    return Change(mean, *((low, high) if ordered else (None, None)), *(tally if None not in tally else (None,) * 3))
+    return Change(
+        mean,
+        *((low, high) if ordered else (None, None)),
+        *(tally if None not in tally else (None,) * 3),
+    )
 
 
 def _sample(place: int, line: Mapping, absent: Mapping[str, str]) -> Sample | None:
@@ -213,14 +248,20 @@ def _sample(place: int, line: Mapping, absent: Mapping[str, str]) -> Sample | No
     name = inside(line, "set")
     if not isinstance(name, str) or name not in JUDGED or not texts["question"]:
         return None
-    before, after = (_score(name, texts, texts[column], text(inside(line, "title"), 200), absent)
-                     for column in ("base", "tuned"))
+    before, after = (
+        _score(name, texts, texts[column], text(inside(line, "title"), 200), absent)
+        for column in ("base", "tuned")
+    )
     sources = inside(line, "sources")
     named = [text(uid, 80) for uid in sources[:10]] if isinstance(sources, list) else []
-    return Sample(place, name, **texts, sources=tuple(filter(None, named)), before=before, after=after)
+    return Sample(
+        place, name, **texts, sources=tuple(filter(None, named)), before=before, after=after
+    )
 
 
-def _score(name: str, texts: Mapping[str, str], said: str, title: str, absent: Mapping[str, str]) -> float:
+def _score(
+    name: str, texts: Mapping[str, str], said: str, title: str, absent: Mapping[str, str]
+) -> float:
     if JUDGED[name][0] == "says_absent":
         return float(says_absent(said[:SAID], title, absent))
     return rouge_l(said, texts["reference"])

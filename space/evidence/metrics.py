@@ -16,8 +16,12 @@ JUDGED = {
     "absent": ("says_absent",),
     "summary": ("rougeL", "supported", "invented_numbers"),
 }
-LESS_IS_BETTER = frozenset(("loss", "perplexity", "invented_numbers", "invented_names", "contradicted", "repetition"))
-NEITHER = frozenset(("length_ratio", "copied_run"))  # no number of them is better than another by itself
+LESS_IS_BETTER = frozenset(
+    ("loss", "perplexity", "invented_numbers", "invented_names", "contradicted", "repetition")
+)
+NEITHER = frozenset(
+    ("length_ratio", "copied_run")
+)  # no number of them is better than another by itself
 SPELLED_ALIKE = 0.8  # of the letters of two titles, from which on one is the other misspelled
 
 
@@ -62,13 +66,15 @@ def says_absent(said: str, title: str, absent: Mapping[str, str]) -> bool:
     for sentence in (sentence for sentence in absent.values() if "{title}" in sentence):
         before, after = (_words(part) for part in sentence.split("{title}", 1))
         _, found, rest = f" {words} ".partition(f" {before} " if before else " ")
-        named, end, _ = rest.partition(f" {after} ") if after else (rest[:len(asked)], " ", "")
+        named, end, _ = rest.partition(f" {after} ") if after else (rest[: len(asked)], " ", "")
         # Where the title comes first, other words may stand before it.
-        named = named.strip() if before else named[-len(asked):]
+        named = named.strip() if before else named[-len(asked) :]
         if found and end and SequenceMatcher(None, named, asked).ratio() >= SPELLED_ALIKE:
             return True
     return False
 
 
 def _words(text: str) -> str:
-    return " ".join(re.findall(r"\w+", normalise(text)))  # normalise() leaves a lone full stop as it is
+    return " ".join(
+        re.findall(r"\w+", normalise(text))
+    )  # normalise() leaves a lone full stop as it is

@@ -48,7 +48,7 @@ WORDS = {
     "gated": "{what} {name} is gated: accept its licence at {url} and set HF_TOKEN to your token",
     "revision": "{what} {name} has no such revision on the Hub; see {url}/commits/main",
     "absent": "{what} {name} is neither a folder here nor a repository on the Hub that you may read: check the spelling, "
-              "or set HF_TOKEN where it is private",
+    "or set HF_TOKEN where it is private",
     "pieces": "{what} {name} comes as a SentencePiece or tiktoken file alone: pip install sentencepiece protobuf, or tiktoken",
     "other": "{what} {name} cannot be loaded: {reason}",
 }
@@ -60,8 +60,12 @@ def named(what: str, name: str, raised: type[Exception] = ModelError) -> Iterato
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        words = WORDS[kind_of(error)].format(what=what, name=name, url=address(what, name), reason=reason)
+        reason = next(
+            (line for line in str(error).splitlines() if line.strip()), type(error).__name__
+        )
+        words = WORDS[kind_of(error)].format(
+            what=what, name=name, url=address(what, name), reason=reason
+        )
         raise raised(words) from error
 
 
@@ -78,9 +82,12 @@ def kind_of(error: BaseException) -> str:
         causes.append(cause)
         cause = cause.__cause__ or cause.__context__
     # A gated repository's error is also one of an absent one, so it comes first.
-    for kind, errors, words in (("gated", GatedRepoError, "access a gated repo"), ("revision", RevisionNotFoundError, None),
-                                ("absent", RepositoryNotFoundError, "valid model identifier"),
-                                ("pieces", (), "`tiktoken` is required")):
+    for kind, errors, words in (
+        ("gated", GatedRepoError, "access a gated repo"),
+        ("revision", RevisionNotFoundError, None),
+        ("absent", RepositoryNotFoundError, "valid model identifier"),
+        ("pieces", (), "`tiktoken` is required"),
+    ):
         if any(isinstance(cause, errors) or (words and words in str(cause)) for cause in causes):
             return kind
     return "other"
@@ -117,27 +124,47 @@ def load_tokenizer(source: str, revision: str | None = None, template: str = CHA
     return tokenizer
 
 
-def load_base(base: str, revision: str | None = None, precision: str = "nf4", training: bool = False):
+def load_base(
+    base: str, revision: str | None = None, precision: str = "nf4", training: bool = False
+):
     """Returns (model, Base) for a Llama, Mistral, T5 or BART, on the GPU if there is one; raises ModelError.
 
     `precision` is "nf4" (4 bits, double quantization, bf16 compute) or "bf16".
     """
     folder = Path(base)
     if not folder.is_dir() and (folder.is_absolute() or base.startswith(".")):
-        raise ModelError(f"base {base} is not a folder: give a folder or a Hub id such as mistralai/Mistral-7B-Instruct-v0.3")
-    four_bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-                                   bnb_4bit_compute_dtype=torch.bfloat16) if precision == "nf4" else None
+        raise ModelError(
+            f"base {base} is not a folder: give a folder or a Hub id such as mistralai/Mistral-7B-Instruct-v0.3"
+        )
+    four_bits = (
+        BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
+        if precision == "nf4"
+        else None
+    )
     device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     with named("base", base):
         # The commit that a branch has now, so that config and weights are of one.
-        commit = None if folder.is_dir() else Path(hf_hub_download(base, "config.json", revision=revision)).parent.name
+        commit = (
+            None
+            if folder.is_dir()
+            else Path(hf_hub_download(base, "config.json", revision=revision)).parent.name
+        )
         config = AutoConfig.from_pretrained(base, revision=commit)
         # Weights are quantized on the GPU. Others are moved there when they are whole: on ZeroGPU there is only a stand-in
         # for CUDA, which the threads that read weights do not know.
         family = family_of(config)
         model = family.loader.from_pretrained(
-            base, revision=commit, dtype=torch.bfloat16, quantization_config=four_bits,
-            device_map={"": device if four_bits else "cpu"})
+            base,
+            revision=commit,
+            dtype=torch.bfloat16,
+            quantization_config=four_bits,
+            device_map={"": device if four_bits else "cpu"},
+        )
         model = model if four_bits else model.to(device)
         family.opening(model)  # refused now rather than at the first answer
     for layer in model.modules():

@@ -14,34 +14,55 @@ from space.model.pair import Pair
 ROOM = 16  # tokens that a cache has room for before it is copied to a larger one
 
 
-def answer_both(pair: Pair, base_prompt: Sequence[int], tuned_prompt: Sequence[int], *, max_new_tokens: int,
-                temperature: float = 0.0, seed: int | None = None) -> Iterator[tuple[str, str]]:
+def answer_both(
+    pair: Pair,
+    base_prompt: Sequence[int],
+    tuned_prompt: Sequence[int],
+    *,
+    max_new_tokens: int,
+    temperature: float = 0.0,
+    seed: int | None = None,
+) -> Iterator[tuple[str, str]]:
     """Yields (base text, tuned text) after every step, growing, each ending at its own end.
 
     The prompts are token ids and may differ. At temperature 0 each answer is, token for token, what its model alone
     would say. Closing the generator frees the model at once; an error in the model is raised here.
     """
-    for base, tuned in tokens_of_both(pair, base_prompt, tuned_prompt, max_new_tokens, temperature, seed):
+    for base, tuned in tokens_of_both(
+        pair, base_prompt, tuned_prompt, max_new_tokens, temperature, seed
+    ):
         yield text_of(pair, base), text_of(pair, tuned)
 
 
-def tokens_of_both(pair: Pair, base_prompt: Sequence[int], tuned_prompt: Sequence[int], max_new_tokens: int,
-                   temperature: float = 0.0, seed: int | None = None) -> Iterator[tuple[list[int], list[int]]]:
+def tokens_of_both(
+    pair: Pair,
+    base_prompt: Sequence[int],
+    tuned_prompt: Sequence[int],
+    max_new_tokens: int,
+    temperature: float = 0.0,
+    seed: int | None = None,
+) -> Iterator[tuple[list[int], list[int]]]:
     """Yields the same answers as token ids, without their ends: the same two lists each time, one step longer."""
     answers: tuple[list[int], list[int]] = [], []
-    for tokens in stream_tokens(pair, [base_prompt, tuned_prompt], 1, max_new_tokens, temperature, seed):
+    for tokens in stream_tokens(
+        pair, [base_prompt, tuned_prompt], 1, max_new_tokens, temperature, seed
+    ):
         for answer, token in zip(answers, tokens, strict=True):
             if token is not None:
                 answer.append(token)
         yield answers
 
 
-def complete(pair: Pair, prompts: Sequence[Sequence[int]], max_new_tokens: int, tuned: bool) -> list[str]:
+def complete(
+    pair: Pair, prompts: Sequence[Sequence[int]], max_new_tokens: int, tuned: bool
+) -> list[str]:
     """Returns the greedy answers of one of the two models to every prompt (token ids), all in one batch."""
     return [text_of(pair, answer) for answer in completions(pair, prompts, max_new_tokens, tuned)]
 
 
-def completions(pair: Pair, prompts: Sequence[Sequence[int]], max_new_tokens: int, tuned: bool) -> list[list[int]]:
+def completions(
+    pair: Pair, prompts: Sequence[Sequence[int]], max_new_tokens: int, tuned: bool
+) -> list[list[int]]:
     """Returns the same answers as token ids, without their ends; one of fewer than `max_new_tokens` came to its end."""
     answers: list[list[int]] = [[] for _ in prompts]
     for tokens in stream_tokens(pair, prompts, 0 if tuned else len(prompts), max_new_tokens):
@@ -56,8 +77,14 @@ def text_of(pair: Pair, ids: list[int]) -> str:
     return pair.tokenizer.decode(ids, skip_special_tokens=True).rstrip("\ufffd").strip()
 
 
-def stream_tokens(pair: Pair, prompts: Sequence[Sequence[int]], base_rows: int, max_new_tokens: int,
-                  temperature: float = 0.0, seed: int | None = None) -> Iterator[list[int | None]]:
+def stream_tokens(
+    pair: Pair,
+    prompts: Sequence[Sequence[int]],
+    base_rows: int,
+    max_new_tokens: int,
+    temperature: float = 0.0,
+    seed: int | None = None,
+) -> Iterator[list[int | None]]:
     """Yields one token a row and step, None for a row past its end; the first `base_rows` rows are the base's.
 
     With a temperature, base and tuned draw with the same random numbers: where the models agree, so do the words.
@@ -74,8 +101,10 @@ def stream_tokens(pair: Pair, prompts: Sequence[Sequence[int]], base_rows: int, 
             logits = _forward(pair, reading, said, base_rows)
             chosen = _choose(logits, temperature, dice, base_rows)
             tokens = chosen.tolist()
-            shown = [token if going and token not in stop_ids else None
-                     for token, going in zip(tokens, alive, strict=True)]
+            shown = [
+                token if going and token not in stop_ids else None
+                for token, going in zip(tokens, alive, strict=True)
+            ]
             alive = [token is not None for token in shown]
             if not any(alive):
                 return
@@ -86,7 +115,9 @@ def stream_tokens(pair: Pair, prompts: Sequence[Sequence[int]], base_rows: int, 
 class RoomyLayer(DynamicLayer):
     """One layer's keys and values with room for tokens to come: a step writes one place and copies nothing before it."""
 
-    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs) -> tuple[torch.Tensor, ...]:
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs
+    ) -> tuple[torch.Tensor, ...]:
         """Adds the keys and values, each (rows, heads, tokens, size), and returns all so far."""
         new = key_states, value_states
         if not self.is_initialized:
@@ -112,22 +143,35 @@ def _larger(kept: torch.Tensor, length: int) -> torch.Tensor:
 def roomy_cache(config) -> DynamicCache:
     """Returns an empty cache; layers with a sliding window keep to transformers' own."""
     cache = DynamicCache(config=config)
-    cache.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
-    cache.layer_class_to_replicate = RoomyLayer  # a T5's config counts its encoder's layers, and its decoder may have more
+    cache.layers = [
+        RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers
+    ]
+    cache.layer_class_to_replicate = (
+        RoomyLayer  # a T5's config counts its encoder's layers, and its decoder may have more
+    )
     return cache
 
 
 @torch.inference_mode()
-def _forward(pair: Pair, reading: Reading | EncodedReading, said: torch.Tensor, base_rows: int) -> torch.Tensor:
+def _forward(
+    pair: Pair, reading: Reading | EncodedReading, said: torch.Tensor, base_rows: int
+) -> torch.Tensor:
     """One step: the (rows, tokens) ids that were said last, at first none, to (rows, vocabulary) logits."""
     pair.rows.base = base_rows
     return reading.read(said, 1)[:, -1]
 
 
 @torch.inference_mode()
-def _choose(logits: torch.Tensor, temperature: float, dice: list[torch.Generator], base_rows: int) -> torch.Tensor:
+def _choose(
+    logits: torch.Tensor, temperature: float, dice: list[torch.Generator], base_rows: int
+) -> torch.Tensor:
     if temperature <= 0:
         return logits.argmax(-1)
     likely = torch.softmax(logits.float() / temperature, dim=-1)
     sides = [side for side in (likely[:base_rows], likely[base_rows:]) if len(side)]
-    return torch.cat([torch.multinomial(side, 1, generator=die)[:, 0] for side, die in zip(sides, dice, strict=True)])
+    return torch.cat(
+        [
+            torch.multinomial(side, 1, generator=die)[:, 0]
+            for side, die in zip(sides, dice, strict=True)
+        ]
+    )

@@ -17,7 +17,9 @@ POSITIONS = 128
 UNFINISHED = "\ufffd"  # what a decoder writes for the bytes of half a character
 
 
-def explain_answer(pair: Pair, prompt: Sequence[int], answer: Sequence[int], choices: int = CHOICES) -> list[dict]:
+def explain_answer(
+    pair: Pair, prompt: Sequence[int], answer: Sequence[int], choices: int = CHOICES
+) -> list[dict]:
     """Returns a record for each token of an answer: token, base_logprob, tuned_logprob and alternatives.
 
     `prompt` and `answer` are token ids that pair.window holds, the answer without its end. A logprob is the
@@ -40,15 +42,27 @@ def explain_answer(pair: Pair, prompt: Sequence[int], answer: Sequence[int], cho
             continue  # a blank that the chat template puts before the answer
         spelled = [words[token] for token in ids[start].tolist()]
         base, tuned = (round(value, 6) for value in logprobs[:, start:place].sum(dim=1).tolist())
-        records.append({"token": text, "base_logprob": base, "tuned_logprob": tuned, "alternatives": [
-            {"token": (word.lstrip() or word) if first else word, "logprob": round(value, 6)}
-            for word, value in zip(spelled, likely[start].tolist(), strict=True)]})
+        records.append(
+            {
+                "token": text,
+                "base_logprob": base,
+                "tuned_logprob": tuned,
+                "alternatives": [
+                    {
+                        "token": (word.lstrip() or word) if first else word,
+                        "logprob": round(value, 6),
+                    }
+                    for word, value in zip(spelled, likely[start].tolist(), strict=True)
+                ],
+            }
+        )
     return records
 
 
 @torch.inference_mode()
-def _score(pair: Pair, prompt: Sequence[int], answer: Sequence[int],
-           choices: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _score(
+    pair: Pair, prompt: Sequence[int], answer: Sequence[int], choices: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Returns the answer's logprobs, (2, tokens), the base's first; and of the base's likeliest tokens, best first, the
     logprobs and the ids, both (tokens, choices). In nats, fp32, on the CPU."""
     ids = torch.tensor(answer, device=pair.device)
@@ -59,9 +73,11 @@ def _score(pair: Pair, prompt: Sequence[int], answer: Sequence[int],
         for asked in ids.split(POSITIONS):
             # The last token is not read: what follows it is not asked.
             stop += len(asked)
-            logits = reading.read(ids[read:stop - 1].expand(2, -1), len(asked))
+            logits = reading.read(ids[read : stop - 1].expand(2, -1), len(asked))
             base, tuned = (row.float().log_softmax(-1) for row in logits)
-            chosen.append(torch.stack([row.gather(1, asked[:, None])[:, 0] for row in (base, tuned)]).cpu())
+            chosen.append(
+                torch.stack([row.gather(1, asked[:, None])[:, 0] for row in (base, tuned)]).cpu()
+            )
             likely.append(tuple(part.cpu() for part in base.topk(choices)))
             read = stop - 1
     return torch.cat(chosen, dim=1), *(torch.cat(parts) for parts in zip(*likely, strict=True))
@@ -81,13 +97,19 @@ def _pieces(tokenizer, ids: Sequence[int]) -> Iterator[tuple[int, str]]:
 
 
 def _spelled(pair: Pair, token: int) -> str:
-    return "" if token in pair.stop_ids else _after_a_letter(pair.tokenizer, [token], skip_special_tokens=False)
+    return (
+        ""
+        if token in pair.stop_ids
+        else _after_a_letter(pair.tokenizer, [token], skip_special_tokens=False)
+    )
 
 
 def _after_a_letter(tokenizer, ids: Sequence[int], skip_special_tokens: bool) -> str:
     """Returns the text of ids in the middle of a text; at its beginning, some tokenizers leave out a blank."""
     letter, length = _letter(tokenizer)
-    text = tokenizer.decode([*letter, *ids], skip_special_tokens=skip_special_tokens, clean_up_tokenization_spaces=False)
+    text = tokenizer.decode(
+        [*letter, *ids], skip_special_tokens=skip_special_tokens, clean_up_tokenization_spaces=False
+    )
     return text[length:]
 
 

@@ -59,7 +59,10 @@ class WindowEach(Window):
 
 def parts(row: dict) -> tuple[list[int], list[int]]:
     """Returns (prompt ids, answer ids) of a row: input_ids, prompt and answer one after the other, and labels at the answer."""
-    start = next((place for place, label in enumerate(row["labels"]) if label != UNLEARNED), len(row["labels"]))
+    start = next(
+        (place for place, label in enumerate(row["labels"]) if label != UNLEARNED),
+        len(row["labels"]),
+    )
     return list(row["input_ids"][:start]), list(row["input_ids"][start:])
 
 
@@ -91,14 +94,19 @@ class DecoderOnly:
 
     def batch(self, model, rows: Sequence[dict], device: torch.device) -> dict[str, torch.Tensor]:
         """Returns the same rows for scoring, each (rows, tokens), padded at the right."""
-        columns = {"input_ids": [row["input_ids"] for row in rows], "labels": [row["labels"] for row in rows]}
+        columns = {
+            "input_ids": [row["input_ids"] for row in rows],
+            "labels": [row["labels"] for row in rows],
+        }
         return _padded(columns, device)
 
     def tokens(self, attention_mask: torch.Tensor, **inputs) -> int:
         """Returns how many tokens a batch has, padding aside."""
         return int(attention_mask.sum())
 
-    def answer_logits(self, model, labels: torch.Tensor, **inputs) -> tuple[torch.Tensor, torch.Tensor]:
+    def answer_logits(
+        self, model, labels: torch.Tensor, **inputs
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns (logits, labels) at the answers' tokens alone, row by row: (answer tokens, vocabulary) and (answer tokens).
 
         A prompt's tokens have no label, and the vocabulary's projection and softmax are dear: leaving them out of it changes
@@ -117,8 +125,10 @@ class EncoderDecoder:
     loader, peft_loader = AutoModelForSeq2SeqLM, "AutoPeftModelForSeq2SeqLM"
     template = ENCODER_TEMPLATE
     # Some of these bases are set to search with several beams and to forbid repetition: that would be another answer.
-    answer = ("model.generate(**ids, max_new_tokens={tokens}, do_sample=False, num_beams=1, min_length=0,\n"
-              "                      no_repeat_ngram_size=0, forced_eos_token_id=None)[0]")
+    answer = (
+        "model.generate(**ids, max_new_tokens={tokens}, do_sample=False, num_beams=1, min_length=0,\n"
+        "                      no_repeat_ngram_size=0, forced_eos_token_id=None)[0]"
+    )
     on_ollama = False
 
     def window(self, config) -> WindowEach:
@@ -130,11 +140,17 @@ class EncoderDecoder:
     def opening(self, model) -> list[int]:
         """Returns the tokens that stand before every answer: the decoder's first, and one that BART is made to say."""
         settings = model.generation_config
-        firsts = (settings.decoder_start_token_id, getattr(model.config, "decoder_start_token_id", None), settings.bos_token_id,
-                  settings.pad_token_id)
+        firsts = (
+            settings.decoder_start_token_id,
+            getattr(model.config, "decoder_start_token_id", None),
+            settings.bos_token_id,
+            settings.pad_token_id,
+        )
         first = next((token for token in firsts if token is not None), None)
         if first is None:
-            raise ValueError("its config has no decoder_start_token_id, the token that a decoder begins with")
+            raise ValueError(
+                "its config has no decoder_start_token_id, the token that a decoder begins with"
+            )
         forced = settings.forced_bos_token_id
         return [first] if forced is None else [first, forced]
 
@@ -162,7 +178,9 @@ class EncoderDecoder:
         """Returns how many tokens a batch has, padding aside."""
         return int(attention_mask.sum() + (labels != UNLEARNED).sum())
 
-    def answer_logits(self, model, labels: torch.Tensor, **inputs) -> tuple[torch.Tensor, torch.Tensor]:
+    def answer_logits(
+        self, model, labels: torch.Tensor, **inputs
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns (logits, labels) at the answers' tokens alone, row by row: (answer tokens, vocabulary) and (answer tokens).
 
         The decoder reads nothing but answers, so the model's own head does all its places: T5 scales what goes into it, BART
@@ -193,11 +211,18 @@ class Reading:
 
     def __init__(self, model, prompts: Sequence[Sequence[int]], cache: Cache) -> None:
         self.model, self.cache, length = model, cache, max(map(len, prompts))
-        self.first = torch.tensor([[0] * (length - len(prompt)) + list(prompt) for prompt in prompts], device=model.device)
+        self.first = torch.tensor(
+            [[0] * (length - len(prompt)) + list(prompt) for prompt in prompts], device=model.device
+        )
         # None where no row is padded: attention then takes its fast path.
         even = all(len(prompt) == length for prompt in prompts)
-        self.mask = None if even else torch.tensor([[0] * (length - len(p)) + [1] * len(p) for p in prompts],
-                                                   device=model.device)
+        self.mask = (
+            None
+            if even
+            else torch.tensor(
+                [[0] * (length - len(p)) + [1] * len(p) for p in prompts], device=model.device
+            )
+        )
 
     def read(self, ids: torch.Tensor, keep: int) -> torch.Tensor:
         """Reads (rows, tokens) more of the answers and returns the logits of the last places, (rows, keep, vocabulary)."""
@@ -205,15 +230,27 @@ class Reading:
             self.mask = torch.cat([self.mask, torch.ones_like(ids)], dim=1)
         if self.first is not None:
             ids, self.first = torch.cat([self.first, ids], dim=1), None
-        positions = None if self.mask is None else (self.mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1]:]
-        return self.model(input_ids=ids, attention_mask=self.mask, position_ids=positions, past_key_values=self.cache,
-                          use_cache=True, logits_to_keep=keep).logits
+        positions = (
+            None
+            if self.mask is None
+            else (self.mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        )
+        return self.model(
+            input_ids=ids,
+            attention_mask=self.mask,
+            position_ids=positions,
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=keep,
+        ).logits
 
 
 class EncodedReading:
     """The same, where an encoder reads the prompts once and a decoder the answers."""
 
-    def __init__(self, model, prompts: Sequence[Sequence[int]], cache: Cache, opening: Sequence[int]) -> None:
+    def __init__(
+        self, model, prompts: Sequence[Sequence[int]], cache: Cache, opening: Sequence[int]
+    ) -> None:
         self.model, self.cache = model, EncoderDecoderCache(cache, DynamicCache())
         # Padded at the right, since BART counts places from a row's beginning.
         self.prompts = _padded({"input_ids": prompts}, model.device)
@@ -233,14 +270,26 @@ class EncodedReading:
         return self._decode(ids)[:, -keep:]
 
     def _decode(self, ids: torch.Tensor) -> torch.Tensor:
-        return self.model(encoder_outputs=self.encoded, attention_mask=self.prompts["attention_mask"], decoder_input_ids=ids,
-                          past_key_values=self.cache, use_cache=True).logits
+        return self.model(
+            encoder_outputs=self.encoded,
+            attention_mask=self.prompts["attention_mask"],
+            decoder_input_ids=ids,
+            past_key_values=self.cache,
+            use_cache=True,
+        ).logits
 
 
-def _padded(columns: dict[str, Sequence[Sequence[int]]], device: torch.device) -> dict[str, torch.Tensor]:
+def _padded(
+    columns: dict[str, Sequence[Sequence[int]]], device: torch.device
+) -> dict[str, torch.Tensor]:
     """Returns the columns, each (rows, tokens), padded at the right, with the attention_mask of input_ids."""
-    padded = {name: pad_sequence([torch.tensor(row) for row in rows], batch_first=True,
-                                 padding_value=UNLEARNED if name == "labels" else 0).to(device)
-              for name, rows in columns.items()}
+    padded = {
+        name: pad_sequence(
+            [torch.tensor(row) for row in rows],
+            batch_first=True,
+            padding_value=UNLEARNED if name == "labels" else 0,
+        ).to(device)
+        for name, rows in columns.items()
+    }
     real = [torch.ones(len(row), dtype=torch.long) for row in columns["input_ids"]]
     return {**padded, "attention_mask": pad_sequence(real, batch_first=True).to(device)}

@@ -32,7 +32,7 @@ class Rows:
     def tuned(self, x: torch.Tensor) -> torch.Tensor:
         """Returns the other rows of `x` in fp32; made once for the layers that read the same `x` (query, key, value)."""
         if self._last is None or self._last[0] is not x or self._last[1] != self.base:
-            self._last = x, self.base, x[self.base:].float()
+            self._last = x, self.base, x[self.base :].float()
         return self._last[2]
 
 
@@ -78,7 +78,9 @@ def _contiguous(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.T
 def _compact(weight: torch.Tensor) -> nn.Parameter:
     """Returns the weight in bf16 where that loses nothing: PEFT widens what was saved in bf16."""
     narrow = weight.to(torch.bfloat16)
-    return nn.Parameter(narrow if torch.equal(narrow.to(weight.dtype), weight) else weight, requires_grad=False)
+    return nn.Parameter(
+        narrow if torch.equal(narrow.to(weight.dtype), weight) else weight, requires_grad=False
+    )
 
 
 @dataclass
@@ -93,7 +95,9 @@ class Pair:
     adapter_revision: str
     precision: str
     rows: Rows
-    folder: Path | None = None  # the adapter's, with whatever it brought beside its weights; None for one that was not loaded
+    folder: Path | None = (
+        None  # the adapter's, with whatever it brought beside its weights; None for one that was not loaded
+    )
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -125,14 +129,23 @@ class Pair:
 # --- loading ---------------------------------------------------------------------------------------------------------
 
 
-def load_pair(base: str, adapter: str, base_revision: str | None = None, adapter_revision: str | None = None,
-              precision: str = "nf4") -> Pair:
+def load_pair(
+    base: str,
+    adapter: str,
+    base_revision: str | None = None,
+    adapter_revision: str | None = None,
+    precision: str = "nf4",
+) -> Pair:
     """Loads a base and an adapter (folders or Hub ids) as a Pair; raises ModelError and PromptTemplateError.
 
     Without a template of its own in its folder the adapter still loads: its prompt is then ours.
     """
     folder, commit = _adapter_folder(adapter, adapter_revision)
-    prompt_template = PromptTemplate.load(folder / "prompt.json") if (folder / "prompt.json").is_file() else PromptTemplate()
+    prompt_template = (
+        PromptTemplate.load(folder / "prompt.json")
+        if (folder / "prompt.json").is_file()
+        else PromptTemplate()
+    )
     model, identity = load_base(base, base_revision, precision)
     _check_base(folder, adapter, identity)
     with named("adapter", adapter):
@@ -144,22 +157,34 @@ def load_pair(base: str, adapter: str, base_revision: str | None = None, adapter
     source = (str(folder), None) if has_tokenizer else (base, base_revision)
     tokenizer = load_tokenizer(*source, template=family_of(model.config).template)
     name = Path(adapter).resolve().parent.name if Path(adapter).is_dir() else adapter
-    return Pair(model.eval(), tokenizer, prompt_template, identity, name, commit, precision, rows, folder)
+    return Pair(
+        model.eval(), tokenizer, prompt_template, identity, name, commit, precision, rows, folder
+    )
 
 
 def pair_up(model: nn.Module) -> Rows:
     """Swaps every LoRA layer of `model` for a PairedLinear, in place; raises ModelError for one that cannot be paired."""
     rows = Rows()
-    layers = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, LoraLayer)]
+    layers = [
+        (name, layer) for name, layer in model.named_modules() if isinstance(layer, LoraLayer)
+    ]
     for name, layer in layers:
-        plain = (isinstance(layer.base_layer, nn.Linear) and not layer.lora_variant and len(layer.active_adapters) == 1
-                 and not any(layer.lora_bias.values()))
+        plain = (
+            isinstance(layer.base_layer, nn.Linear)
+            and not layer.lora_variant
+            and len(layer.active_adapters) == 1
+            and not any(layer.lora_bias.values())
+        )
         if not plain:
-            raise ModelError(f"the adapter's layer {name} is more than LoRA on a linear layer (DoRA, embeddings, ...): "
-                            "its base column would not be the untouched base")
+            raise ModelError(
+                f"the adapter's layer {name} is more than LoRA on a linear layer (DoRA, embeddings, ...): "
+                "its base column would not be the untouched base"
+            )
         model.set_submodule(name, PairedLinear(layer, rows))
     if any(name.endswith("modules_to_save") for name, _ in model.named_modules()):
-        raise ModelError("the adapter replaces whole modules (modules_to_save): its base column would not be the base")
+        raise ModelError(
+            "the adapter replaces whole modules (modules_to_save): its base column would not be the base"
+        )
     return rows
 
 
@@ -168,13 +193,24 @@ def _adapter_folder(adapter: str, revision: str | None) -> tuple[Path, str]:
     folder = Path(adapter)
     if not folder.is_dir():
         if folder.is_absolute() or adapter.startswith("."):
-            raise ModelError(f"adapter {adapter} is not a folder: give a folder or a Hub id such as user/name")
+            raise ModelError(
+                f"adapter {adapter} is not a folder: give a folder or a Hub id such as user/name"
+            )
         with named("adapter", adapter):
-            folder = Path(snapshot_download(adapter, revision=revision, ignore_patterns=["checkpoint*", "plots/*"]))
+            folder = Path(
+                snapshot_download(
+                    adapter, revision=revision, ignore_patterns=["checkpoint*", "plots/*"]
+                )
+            )
         return folder, folder.name
-    total, needed = hashlib.sha256(), (folder / "adapter_config.json", folder / "adapter_model.safetensors")
+    total, needed = (
+        hashlib.sha256(),
+        (folder / "adapter_config.json", folder / "adapter_model.safetensors"),
+    )
     if not all(path.is_file() for path in needed):
-        raise ModelError(f"adapter {adapter} needs adapter_config.json and adapter_model.safetensors: is training done?")
+        raise ModelError(
+            f"adapter {adapter} needs adapter_config.json and adapter_model.safetensors: is training done?"
+        )
     for path in needed:
         with path.open("rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
@@ -186,11 +222,19 @@ def _check_base(folder: Path, adapter: str, base: Base) -> None:
     record = folder / "run.json"
     if record.is_file():
         made_for = Base(**json.loads(record.read_text(encoding="utf-8"))["base"])
-        same = made_for.revision == base.revision if base.revision.startswith("sha256:") else made_for == base
+        same = (
+            made_for.revision == base.revision
+            if base.revision.startswith("sha256:")
+            else made_for == base
+        )
     else:
         config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-        made_for = Base(str(config.get("base_model_name_or_path")), str(config.get("revision") or "any"))
+        made_for = Base(
+            str(config.get("base_model_name_or_path")), str(config.get("revision") or "any")
+        )
         same = made_for.name == base.name or base.revision.startswith("sha256:")
     if not same:
-        raise ModelError(f"adapter {adapter} was made for the base {made_for}, not for {base}: "
-                        "set BASE_MODEL and BASE_REVISION to its own")
+        raise ModelError(
+            f"adapter {adapter} was made for the base {made_for}, not for {base}: "
+            "set BASE_MODEL and BASE_REVISION to its own"
+        )

@@ -13,7 +13,10 @@ from space.settings import RESULT_LIMIT, SEED_LIMIT, TEMPERATURE_LIMIT, TOKEN_LI
 from space.texts import Say, words
 
 log = logging.getLogger(__name__)
-MODEL = {"concurrency_id": "model", "concurrency_limit": 1}  # whatever uses the model waits in one line
+MODEL = {
+    "concurrency_id": "model",
+    "concurrency_limit": 1,
+}  # whatever uses the model waits in one line
 
 
 def add_endpoints(engine, settings: Settings) -> None:
@@ -27,8 +30,13 @@ def add_endpoints(engine, settings: Settings) -> None:
 
 def answer_endpoint(engine, settings: Settings, say: Say = words) -> Callable:
     """Returns the function behind /answer; `say` makes words of what it refuses or tells (see space/texts.py)."""
-    def answer(question: str, use_sources: bool = True, max_new_tokens: int = settings.max_new_tokens,
-               temperature: float = settings.temperature) -> tuple[str, str, list[dict]]:
+
+    def answer(
+        question: str,
+        use_sources: bool = True,
+        max_new_tokens: int = settings.max_new_tokens,
+        temperature: float = settings.temperature,
+    ) -> tuple[str, str, list[dict]]:
         """Answer a question about a shop's products twice: with a base model, and with the same model fine-tuned on the
         shop's catalogue. The tuned answer is the one to use: it cites records, like [1], or says that the catalogue does
         not have what was asked for. The base's shows what the fine-tuning changed. Both stream as they grow.
@@ -46,23 +54,34 @@ def answer_endpoint(engine, settings: Settings, say: Say = words) -> Callable:
         with refusals(say):
             length, heat = _check_asked(question, use_sources, max_new_tokens, temperature)
             yield from engine.answer(question, use_sources, length, heat, notices(say))
+
     return answer
 
 
 def converse_in(engine, say: Say) -> Callable:
     """Returns Engine.converse() for a page, which refuses what /answer refuses, in the words of `say`."""
+
     def converse(question, talk, use_sources, max_new_tokens, temperature, seed) -> Iterator:
         with refusals(say):
             length, heat = _check_asked(question, use_sources, max_new_tokens, temperature)
             number = None if seed is None else _whole(seed, 0, SEED_LIMIT, "seed")
-            yield from engine.converse(question, talk, use_sources, length, heat, number, notices(say))
+            yield from engine.converse(
+                question, talk, use_sources, length, heat, number, notices(say)
+            )
+
     return converse
 
 
-def summarize_endpoint(engine, settings: Settings, say: Say = words, notify: Callable[..., None] | None = None) -> Callable:
+def summarize_endpoint(
+    engine, settings: Settings, say: Say = words, notify: Callable[..., None] | None = None
+) -> Callable:
     """Returns the function behind /summarize; `say` as for /answer, `notify` instead of notices(say)."""
-    def summarize(text: str, max_new_tokens: int = settings.summary_tokens,
-                  temperature: float = settings.temperature) -> tuple[str, str]:
+
+    def summarize(
+        text: str,
+        max_new_tokens: int = settings.summary_tokens,
+        temperature: float = settings.temperature,
+    ) -> tuple[str, str]:
         """Summarize a text about a product twice: with a base model, and with the same model fine-tuned on a shop's
         catalogue. The tuned summary is the one to use; the base's shows what the fine-tuning changed.
 
@@ -76,13 +95,18 @@ def summarize_endpoint(engine, settings: Settings, say: Say = words, notify: Cal
         """
         with refusals(say):
             _check_text(text, "text")
-            length, heat = _whole(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens"), _temperature(temperature)
+            length, heat = (
+                _whole(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens"),
+                _temperature(temperature),
+            )
             yield from engine.summarize(text, length, heat, notify or notices(say))
+
     return summarize
 
 
 def explain_endpoint(engine, settings: Settings) -> Callable:
     """Returns the function behind /explain."""
+
     def explain(question: str, answer: str, use_sources: bool = True) -> list[dict]:
         """Show what fine-tuning changed in an answer, token by token: the logprob (natural logarithm of the probability) that
         the base model and the tuned model give each token, and the alternatives, best first, that the base would rather
@@ -100,11 +124,13 @@ def explain_endpoint(engine, settings: Settings) -> Callable:
             _check_text(answer, "answer")
             _check_bool(use_sources)
             return engine.explain(question, answer, use_sources, settings.max_new_tokens)
+
     return explain
 
 
 def search_endpoint(engine, settings: Settings) -> Callable:
     """Returns the function behind /search."""
+
     def search(query: str, k: int = settings.search_k) -> list[dict]:
         """Find the records of the shop's catalogue that match a query, best first; the list is empty where none does.
 
@@ -118,15 +144,18 @@ def search_endpoint(engine, settings: Settings) -> Callable:
             _check_text(query, "query")
             count = _whole(k, 1, RESULT_LIMIT, "k")
             return engine.search(query, count)
+
     return search
 
 
 def info_endpoint(engine) -> Callable:
     """Returns the function behind /info."""
+
     def info() -> dict:
         """Tell which models answer here: base, adapter, the revision of each, precision, device and version, by name."""
         with refusals():
             return engine.info()
+
     return info
 
 
@@ -147,7 +176,9 @@ def refusals(say: Say = words) -> Iterator[None]:
 def refusal(key: str, say: Say = words, **values) -> gr.Error:
     """Returns the error that the asker sees: a text of space/texts.py, in the words of `say`."""
     # On the page gradio's title would be English; to a program it would only be more words.
-    return gr.Error(say(key, **values), print_exception=False, **({} if say is words else {"title": NAME}))
+    return gr.Error(
+        say(key, **values), print_exception=False, **({} if say is words else {"title": NAME})
+    )
 
 
 def notices(say: Say) -> Callable[..., None]:
@@ -174,12 +205,21 @@ def _check_bool(use_sources) -> None:
 
 def _whole(value, low: int, high: int, what: str) -> int:
     """Returns a whole number from `low` to `high`; 5.0 is one too, since JSON and sliders do not tell them apart."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high or value % 1:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not low <= value <= high
+        or value % 1
+    ):
         raise InputError("not_whole", name=what, low=str(low), high=str(high))
     return int(value)
 
 
 def _temperature(value) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= TEMPERATURE_LIMIT:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 <= value <= TEMPERATURE_LIMIT
+    ):
         raise InputError("not_number", name="temperature", low=0, high=f"{TEMPERATURE_LIMIT:g}")
     return float(value)

@@ -24,7 +24,7 @@ class Ballot:
 
     question: str
     options: dict = field(default_factory=dict)  # how the answers were asked for
-    order: tuple[str, str] = field(default_factory=lambda: SIDES[::secrets.choice((1, -1))])
+    order: tuple[str, str] = field(default_factory=lambda: SIDES[:: secrets.choice((1, -1))])
     answers: dict[str, str] = field(default_factory=lambda: dict.fromkeys(SIDES, ""))
     sources: int = 0  # how many records can be cited
     ended: bool = False

@@ -18,35 +18,53 @@ WHERE = "Settings → Variables and secrets"  # on the Hub, in either language
 # For each kind of problem (see space/model/base.py): what is missing, and what the Space's owner does about it.
 TEXT = {
     "en": {
-        "title": "This Space cannot answer yet", "mend": "How its owner mends it",
+        "title": "This Space cannot answer yet",
+        "mend": "How its owner mends it",
         "again": "The Space starts again by itself when a variable or a secret changes; else restart it under Settings.",
-        "gated": ("{variable} is set to {value}, which is handed out only to those who accepted its licence.",
-                  "Accept the licence at {url}. Make a token that may read it at https://huggingface.co/settings/tokens and "
-                  "save it under {where} as a secret named HF_TOKEN."),
-        "revision": ("{variable} is set to {value}, which has no such revision on the Hub.",
-                     "Under {where}, set {revision} to a commit of {url}/commits/main, or remove it for the newest."),
-        "absent": ("{variable} is set to {value}, which is not on the Hub, or is private.",
-                   "Correct {variable} under {where}. If the repository is private, save a token that may read it there as a "
-                   "secret named HF_TOKEN."),
+        "gated": (
+            "{variable} is set to {value}, which is handed out only to those who accepted its licence.",
+            "Accept the licence at {url}. Make a token that may read it at https://huggingface.co/settings/tokens and "
+            "save it under {where} as a secret named HF_TOKEN.",
+        ),
+        "revision": (
+            "{variable} is set to {value}, which has no such revision on the Hub.",
+            "Under {where}, set {revision} to a commit of {url}/commits/main, or remove it for the newest.",
+        ),
+        "absent": (
+            "{variable} is set to {value}, which is not on the Hub, or is private.",
+            "Correct {variable} under {where}. If the repository is private, save a token that may read it there as a "
+            "secret named HF_TOKEN.",
+        ),
         "setting": ("Some of its variables cannot be used.", "Correct them under {where}."),
-        "other": ("What {variable} names cannot be served.",
-                  "Correct {variable} under {where}. If it is right, the Space's log has the details."),
+        "other": (
+            "What {variable} names cannot be served.",
+            "Correct {variable} under {where}. If it is right, the Space's log has the details.",
+        ),
         "all": "the variables",
     },
     "pt": {
-        "title": "Este Space ainda não pode responder", "mend": "Como quem o mantém resolve",
+        "title": "Este Space ainda não pode responder",
+        "mend": "Como quem o mantém resolve",
         "again": "O Space recomeça sozinho quando uma variável ou um segredo muda; se não, reinicie-o em Settings.",
-        "gated": ("{variable} é {value}, que só é entregue a quem aceitou a licença.",
-                  "Aceite a licença em {url}. Crie um token que possa lê-lo em https://huggingface.co/settings/tokens e "
-                  "guarde-o em {where} como um segredo chamado HF_TOKEN."),
-        "revision": ("{variable} é {value}, que não tem essa revisão no Hub.",
-                     "Em {where}, ponha em {revision} um commit de {url}/commits/main, ou apague-a para usar o mais novo."),
-        "absent": ("{variable} é {value}, que não está no Hub ou é privado.",
-                   "Corrija {variable} em {where}. Se o repositório é privado, guarde ali um token que possa lê-lo como um "
-                   "segredo chamado HF_TOKEN."),
+        "gated": (
+            "{variable} é {value}, que só é entregue a quem aceitou a licença.",
+            "Aceite a licença em {url}. Crie um token que possa lê-lo em https://huggingface.co/settings/tokens e "
+            "guarde-o em {where} como um segredo chamado HF_TOKEN.",
+        ),
+        "revision": (
+            "{variable} é {value}, que não tem essa revisão no Hub.",
+            "Em {where}, ponha em {revision} um commit de {url}/commits/main, ou apague-a para usar o mais novo.",
+        ),
+        "absent": (
+            "{variable} é {value}, que não está no Hub ou é privado.",
+            "Corrija {variable} em {where}. Se o repositório é privado, guarde ali um token que possa lê-lo como um "
+            "segredo chamado HF_TOKEN.",
+        ),
         "setting": ("Algumas das suas variáveis não podem ser usadas.", "Corrija-as em {where}."),
-        "other": ("Não é possível servir o que {variable} indica.",
-                  "Corrija {variable} em {where}. Se estiver certo, o log do Space tem os detalhes."),
+        "other": (
+            "Não é possível servir o que {variable} indica.",
+            "Corrija {variable} em {where}. Se estiver certo, o log do Space tem os detalhes.",
+        ),
         "all": "as variáveis",
     },
 }
@@ -85,10 +103,18 @@ def page(error: Exception, settings: Settings) -> str:
     """Returns what is missing, and how to mend it, as HTML: once in each language, then the variables as they are."""
     words = plain(error)
     kind = "setting" if isinstance(error, SettingsError) else kind_of(error)
-    named = {} if kind == "setting" else {
-        "BASE_MODEL": settings.base_model, "BASE_REVISION": settings.base_revision, "ADAPTER": settings.adapter,
-        "ADAPTER_REVISION": settings.adapter_revision, "CATALOGUE": settings.catalogue,
-        "CATALOGUE_REVISION": settings.catalogue_revision}
+    named = (
+        {}
+        if kind == "setting"
+        else {
+            "BASE_MODEL": settings.base_model,
+            "BASE_REVISION": settings.base_revision,
+            "ADAPTER": settings.adapter,
+            "ADAPTER_REVISION": settings.adapter_revision,
+            "CATALOGUE": settings.catalogue,
+            "CATALOGUE_REVISION": settings.catalogue_revision,
+        }
+    )
     models = ("BASE_MODEL", "ADAPTER", "CATALOGUE")
     guilty = next((name for name in models if named.get(name) and named[name] in str(error)), "")
     if not guilty and kind != "setting":
@@ -96,16 +122,28 @@ def page(error: Exception, settings: Settings) -> str:
     value = TOKEN.sub("hf_…", named.get(guilty) or "")
     columns = []
     for language, text in TEXT.items():
-        what, mend = (sentence.format(
-            variable=_code(guilty) if guilty else text["all"], value=_code(value), where=f"<b>{WHERE}</b>",
-            revision=_code(guilty.replace("_MODEL", "") + "_REVISION"),
-            url=address("catalogue" if guilty == "CATALOGUE" else "", escape(value))) for sentence in text[kind])
-        columns.append(f'<article class="card" lang="{language}"><h2>{text["title"]}</h2><p>{what}</p>'
-                      f'<h3>{text["mend"]}</h3><p>{_linked(mend)} {text["again"]}</p></article>')
-    rows = "".join(f'<tr><th scope="row">{_code(name)}</th><td>{_code(given) if given else "–"}</td></tr>'
-                   for name, given in named.items())
-    return (f'<section class="missing">{"".join(columns)}<div class="own"><h3>{OWN_WORDS}</h3><p lang="en">{_code(words)}</p>'
-            f'</div>{rows and f"<table>{rows}</table>"}</section>')
+        what, mend = (
+            sentence.format(
+                variable=_code(guilty) if guilty else text["all"],
+                value=_code(value),
+                where=f"<b>{WHERE}</b>",
+                revision=_code(guilty.replace("_MODEL", "") + "_REVISION"),
+                url=address("catalogue" if guilty == "CATALOGUE" else "", escape(value)),
+            )
+            for sentence in text[kind]
+        )
+        columns.append(
+            f'<article class="card" lang="{language}"><h2>{text["title"]}</h2><p>{what}</p>'
+            f"<h3>{text['mend']}</h3><p>{_linked(mend)} {text['again']}</p></article>"
+        )
+    rows = "".join(
+        f'<tr><th scope="row">{_code(name)}</th><td>{_code(given) if given else "–"}</td></tr>'
+        for name, given in named.items()
+    )
+    return (
+        f'<section class="missing">{"".join(columns)}<div class="own"><h3>{OWN_WORDS}</h3><p lang="en">{_code(words)}</p>'
+        f"</div>{rows and f'<table>{rows}</table>'}</section>"
+    )
 
 
 def _code(text: str) -> str:
@@ -113,4 +151,6 @@ def _code(text: str) -> str:
 
 
 def _linked(text: str) -> str:
-    return re.sub(r"https://[^\s<]+[^\s<.]", lambda found: f'<a href="{found[0]}">{found[0]}</a>', text)
+    return re.sub(
+        r"https://[^\s<]+[^\s<.]", lambda found: f'<a href="{found[0]}">{found[0]}</a>', text
+    )

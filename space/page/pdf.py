@@ -26,8 +26,14 @@ def pdf_text(data: bytes, characters: int) -> tuple[str, int, int]:
     call = [sys.executable, "-P", str(Path(__file__)), str(characters)]
     try:
         # What is parsed may be hostile: it gets neither this process's memory nor its environment.
-        done = subprocess.run(call, input=data, capture_output=True, timeout=SECONDS, cwd=ROOT,
-                              env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
+        done = subprocess.run(
+            call,
+            input=data,
+            capture_output=True,
+            timeout=SECONDS,
+            cwd=ROOT,
+            env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
     except subprocess.TimeoutExpired:
         raise InputError("upload_slow", seconds=SECONDS) from None
     found = json.loads(done.stdout) if done.returncode == 0 else {"refused": "upload_broken"}
@@ -57,7 +63,11 @@ def read(data: bytes, characters: int) -> dict:
     if not any(texts):
         return {"refused": "upload_scan" if count else "upload_empty"}
     # Twice what there is room for, so that whoever cuts it sees that it was too long.
-    return {"text": "\n\n".join(filter(None, texts))[:2 * characters], "read": number, "pages": count}
+    return {
+        "text": "\n\n".join(filter(None, texts))[: 2 * characters],
+        "read": number,
+        "pages": count,
+    }
 
 
 def limit_memory() -> None:

@@ -19,10 +19,19 @@ from space.settings import UPLOAD_LIMIT, Settings
 
 HERE = Path(__file__).parent
 SESSIONS = 1000  # visitors whose conversations are in memory, the latest; gradio keeps about half a megabyte of each
-LEFT_BEHIND = 600, 600  # seconds: how often, and how old, files are deleted that were sent but never read
+LEFT_BEHIND = (
+    600,
+    600,
+)  # seconds: how often, and how old, files are deleted that were sent but never read
 # The key of each one's name in space/texts.py, and what fills it.
-TABS = {"ask_tab": ask_tab, "blind_tab": blind_tab, "summarize_tab": summarize_tab, "evidence_tab": evidence_tab,
-        "made_tab": made_tab, "elsewhere_tab": elsewhere_tab}
+TABS = {
+    "ask_tab": ask_tab,
+    "blind_tab": blind_tab,
+    "summarize_tab": summarize_tab,
+    "evidence_tab": evidence_tab,
+    "made_tab": made_tab,
+    "elsewhere_tab": elsewhere_tab,
+}
 
 
 def build_demo(engine, settings: Settings) -> gr.Blocks:
@@ -40,10 +49,20 @@ def build_demo(engine, settings: Settings) -> gr.Blocks:
 def launch_options(settings: Settings) -> dict:
     """Returns the keyword arguments of demo.launch(): looks, address, and what gradio must not show or record."""
     return {
-        "theme": cards.theme(), "css": (HERE / "page.css").read_text(encoding="utf-8"),
-        "js": (HERE / "page.js").read_text(encoding="utf-8"), "i18n": I18N,
-        "server_name": "0.0.0.0" if settings.on_space else "127.0.0.1", "server_port": settings.port,
-        "mcp_server": True, "ssr_mode": False, "show_error": True, "strict_cors": True, "share": False,
-        "enable_monitoring": False, "run_history": False, "footer_links": ["api"],
-        "max_file_size": UPLOAD_LIMIT, "state_session_capacity": SESSIONS,
+        "theme": cards.theme(),
+        "css": (HERE / "page.css").read_text(encoding="utf-8"),
+        "js": (HERE / "page.js").read_text(encoding="utf-8"),
+        "i18n": I18N,
+        "server_name": "0.0.0.0" if settings.on_space else "127.0.0.1",
+        "server_port": settings.port,
+        "mcp_server": True,
+        "ssr_mode": False,
+        "show_error": True,
+        "strict_cors": True,
+        "share": False,
+        "enable_monitoring": False,
+        "run_history": False,
+        "footer_links": ["api"],
+        "max_file_size": UPLOAD_LIMIT,
+        "state_session_capacity": SESSIONS,
     }

@@ -15,8 +15,13 @@ from space.settings import UPLOAD_LIMIT
 KINDS = [".txt", ".md", ".pdf"]
 HEAD = 1024  # bytes in which a PDF says that it is one
 # What a text begins with that says how its letters are written; UTF-32's begins with UTF-16's.
-MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
-         (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 STRAY = frozenset(range(32)) - frozenset(b"\t\n\v\f\r\x1b")  # bytes that no text has
 
 
@@ -33,7 +38,11 @@ def received(sent: object, folder: Path) -> bytes:
 
     Raises InputError for one that is not in `folder`, where gradio puts what is sent, is no longer there, or is too large.
     """
-    path = Path(sent["path"]) if isinstance(sent, dict) and isinstance(sent.get("path"), str) else folder
+    path = (
+        Path(sent["path"])
+        if isinstance(sent, dict) and isinstance(sent.get("path"), str)
+        else folder
+    )
     try:
         file = path.resolve(strict=True)
         # Each has a folder of its own there.

@@ -69,7 +69,12 @@ class Votes:
     def tally(self, info: Mapping) -> Tally:
         """Returns the kept votes between two models, which `info` names as Engine.info() does."""
         with self._lock:
-            return Tally(**{verdict: self._tally[(*(info[name] for name in MODELS), verdict)] for verdict in VERDICTS})
+            return Tally(
+                **{
+                    verdict: self._tally[(*(info[name] for name in MODELS), verdict)]
+                    for verdict in VERDICTS
+                }
+            )
 
     def send(self) -> None:
         """Sends to the Hub now what is new, as is done every few minutes; raises what the Hub's library raises."""
@@ -84,7 +89,9 @@ class Votes:
             self._file = None
 
     def _open(self) -> int:
-        path = self.folder / f"votes-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:12]}.jsonl"
+        path = (
+            self.folder / f"votes-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:12]}.jsonl"
+        )
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         with contextlib.suppress(OSError):  # not every system has folders that can be synced
             folder = os.open(self.folder, os.O_RDONLY)
@@ -111,9 +118,17 @@ class Votes:
         self._file = None
 
     def _join(self, every: float) -> CommitScheduler:
-        with told("VOTES_REPO", self.repo, "HF_TOKEN must be a token that may write to this dataset"):
-            scheduler = CommitScheduler(repo_id=self.repo, repo_type="dataset", folder_path=self.folder, every=every,
-                                        private=True, allow_patterns=[FILES])
+        with told(
+            "VOTES_REPO", self.repo, "HF_TOKEN must be a token that may write to this dataset"
+        ):
+            scheduler = CommitScheduler(
+                repo_id=self.repo,
+                repo_type="dataset",
+                folder_path=self.folder,
+                every=every,
+                private=True,
+                allow_patterns=[FILES],
+            )
             self.private = bool(HfApi().dataset_info(self.repo).private)
             return scheduler
 
@@ -135,9 +150,16 @@ def open_votes(settings: Settings) -> Votes | None:
 
 def line_of(ballot: Ballot, verdict: str, info: Mapping) -> dict:
     """Returns all that is kept of one vote: who sent it is not known here."""
-    return {"time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "verdict": verdict, "question": plain(ballot.question),
-            "base_answer": ballot.answers["base"], "tuned_answer": ballot.answers["tuned"], "first": ballot.order[0],
-            **ballot.options, **{name: info[name] for name in (*MODELS, "precision", "version")}}
+    return {
+        "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "verdict": verdict,
+        "question": plain(ballot.question),
+        "base_answer": ballot.answers["base"],
+        "tuned_answer": ballot.answers["tuned"],
+        "first": ballot.order[0],
+        **ballot.options,
+        **{name: info[name] for name in (*MODELS, "precision", "version")},
+    }
 
 
 def read(path: Path) -> Iterator[dict]:
@@ -148,8 +170,11 @@ def read(path: Path) -> Iterator[dict]:
             vote = json.loads(line)
         except ValueError:
             vote = None
-        if (isinstance(vote, dict) and vote.get("verdict") in VERDICTS
-                and all(isinstance(vote.get(name), str | None) for name in MODELS)):
+        if (
+            isinstance(vote, dict)
+            and vote.get("verdict") in VERDICTS
+            and all(isinstance(vote.get(name), str | None) for name in MODELS)
+        ):
             yield vote
         else:
             log.warning("%s has a line that is not a vote: %r", path.name, line[:80])
@@ -165,5 +190,7 @@ def told(variable: str, value, remedy: str) -> Iterator[None]:
     try:
         yield
     except (httpx2.HTTPError, OSError, ValueError, RuntimeError) as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        reason = next(
+            (line for line in str(error).splitlines() if line.strip()), type(error).__name__
+        )
         raise VotesError(f"{variable} is {value}: {reason}; {remedy}") from error

@@ -12,11 +12,24 @@ from tests.fake_engine import FakeEngine
 from tests.serving import serving
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+axe = pytest.importorskip(
+    "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+)
 CHROMIUM = Path("/usr/bin/chromium")
-ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-        "--disable-background-networking", "--disable-component-update"]
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}")]
+ARGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +41,18 @@ def address() -> Iterator[str]:
 def violations(page) -> list[str]:
     """What axe-core calls serious or critical on the page as it stands, a line each."""
     found = axe.Axe().run(page).response["violations"]
-    return [json.dumps({"rule": one["id"], "impact": one["impact"],
-                        "where": [node["html"][:200] for node in one["nodes"][:3]],
-                        "why": one["nodes"][0]["failureSummary"][:300]})
-            for one in found if one["impact"] in ("serious", "critical")]
+    return [
+        json.dumps(
+            {
+                "rule": one["id"],
+                "impact": one["impact"],
+                "where": [node["html"][:200] for node in one["nodes"][:3]],
+                "why": one["nodes"][0]["failureSummary"][:300],
+            }
+        )
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
 
 
 def go_to(page, name: str) -> None:
@@ -43,13 +64,22 @@ def go_to(page, name: str) -> None:
     tab.click()
 
 
-@pytest.mark.parametrize(("scheme", "width", "language"), [("light", 1280, "en-US"), ("dark", 1280, "pt-BR"),
-                                                           ("dark", 390, "en-US"), ("light", 390, "pt-BR")])
+@pytest.mark.parametrize(
+    ("scheme", "width", "language"),
+    [
+        ("light", 1280, "en-US"),
+        ("dark", 1280, "pt-BR"),
+        ("dark", 390, "en-US"),
+        ("light", 390, "pt-BR"),
+    ],
+)
 def test_no_tab_shuts_anybody_out(address, scheme, width, language):
     text = {key: both["pt" if language == "pt-BR" else "en"] for key, both in TEXTS.items()}
     with playwright_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
-        page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900}, locale=language)
+        page = browser.new_page(
+            color_scheme=scheme, viewport={"width": width, "height": 900}, locale=language
+        )
         page.goto(address)
         page.get_by_label(text["question"]).first.fill("What is the lantern?")
         page.keyboard.press("Enter")
@@ -64,4 +94,6 @@ def test_no_tab_shuts_anybody_out(address, scheme, width, language):
             page.wait_for_timeout(600)
             problems[name] = violations(page)
         browser.close()
-    assert not any(problems.values()), "\n".join(f"{name}: {line}" for name, lines in problems.items() for line in lines)
+    assert not any(problems.values()), "\n".join(
+        f"{name}: {line}" for name, lines in problems.items() for line in lines
+    )

@@ -15,10 +15,23 @@ playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright i
 expect = playwright_api.expect
 expect.set_options(timeout=30_000)
 CHROMIUM = Path("/usr/bin/chromium")
-ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-        "--disable-background-networking", "--disable-component-update"]
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}")]
-TOLD = re.compile(f"{INFO['adapter']}|after fine-tuning|depois do ajuste|(card|answer) (base|tuned)")
+ARGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"),
+]
+TOLD = re.compile(
+    f"{INFO['adapter']}|after fine-tuning|depois do ajuste|(card|answer) (base|tuned)"
+)
 SHIFTS = """new PerformanceObserver(list => list.getEntries().forEach(entry => {
     if (!entry.hadRecentInput) window.shifted = (window.shifted || 0) + entry.value;
 })).observe({type: "layout-shift"})"""
@@ -32,20 +45,28 @@ def served(tmp_path_factory) -> Iterator[tuple[FakeEngine, str, Path]]:
         yield engine, address, folder
 
 
-@pytest.mark.parametrize(("width", "height", "language"), [(1280, 900, "en"), (390, 844, "pt")], ids=["wide", "phone"])
+@pytest.mark.parametrize(
+    ("width", "height", "language"), [(1280, 900, "en"), (390, 844, "pt")], ids=["wide", "phone"]
+)
 def test_a_visitor_asks_reads_votes_and_is_told(served, width, height, language):
     engine, address, folder = served
     text = {key: both[language] for key, both in TEXTS.items()}
     kept = sum(len(path.read_bytes().splitlines()) for path in folder.iterdir())
     with playwright_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
-        page = browser.new_page(viewport={"width": width, "height": height}, locale={"en": "en-US", "pt": "pt-BR"}[language])
+        page = browser.new_page(
+            viewport={"width": width, "height": height},
+            locale={"en": "en-US", "pt": "pt-BR"}[language],
+        )
         errors = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(address)
         page.get_by_role("tab", name=text["blind_tab"]).evaluate("tab => tab.click()")
         box, votes = page.get_by_label(text["question"]).last, page.locator(".votes button")
-        stop, verdict = page.get_by_role("button", name=text["stop"]).last, page.locator(".score .verdict")
+        stop, verdict = (
+            page.get_by_role("button", name=text["stop"]).last,
+            page.locator(".score .verdict"),
+        )
         expect(votes).to_have_count(4)
         cards = page.locator(".ballot .card")
         # Stopped half-way: the model is free, and there is nothing to vote on.
@@ -72,14 +93,21 @@ def test_a_visitor_asks_reads_votes_and_is_told(served, width, height, language)
         page.get_by_label(text["blind_keep"]).check()
         expect(votes.first).to_have_accessible_name(text["blind_a"])
         page.keyboard.press("1")
-        expect(verdict).to_contain_text(re.compile(re.escape(text["blind_won_tuned"].format(column="A")) + "|"
-                                                   + re.escape(text["blind_won_base"].format(column="A"))))
+        expect(verdict).to_contain_text(
+            re.compile(
+                re.escape(text["blind_won_tuned"].format(column="A"))
+                + "|"
+                + re.escape(text["blind_won_base"].format(column="A"))
+            )
+        )
         expect(cards.first.locator(".chip")).to_contain_text(text["blind_chosen"])
         expect(page.locator(".ballot .card.tuned")).to_contain_text(INFO["adapter"])
         expect(page.locator(".ballot .card.tuned .words")).to_contain_text(engine.tuned)
         expect(votes.first).to_be_disabled()
         page.keyboard.press("1")
-        lines = [json.loads(line) for path in folder.iterdir() for line in path.read_text().splitlines()]
+        lines = [
+            json.loads(line) for path in folder.iterdir() for line in path.read_text().splitlines()
+        ]
         assert len(lines) == kept + 1 and lines[-1]["question"] in engine.examples()
         assert page.evaluate("window.shifted || 0") < 0.05, "the page moved under the reader"
         # The next one: no name is left over, and the score goes on.
@@ -87,7 +115,11 @@ def test_a_visitor_asks_reads_votes_and_is_told(served, width, height, language)
         expect(page.locator(".ballot .chip, .ballot .card.tuned")).to_have_count(0)
         expect(votes.first).to_be_enabled()
         votes.nth(3).click()
-        expect(page.locator(".score dd").first).to_contain_text(text["blind_beside"].format(tie=0, both_bad=1))
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
+        expect(page.locator(".score dd").first).to_contain_text(
+            text["blind_beside"].format(tie=0, both_bad=1)
+        )
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (
+            "the page scrolls sideways"
+        )
         assert not errors
         browser.close()

@@ -18,9 +18,20 @@ playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright i
 expect = playwright_api.expect
 TEXT = {key: text["en"] for key, text in TEXTS.items()}
 CHROMIUM = Path("/usr/bin/chromium")
-ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-        "--disable-background-networking", "--disable-component-update"]
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}")]
+ARGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"),
+]
 HERE = ("http://127.0.0.1:", "data:", "blob:", "about:")
 
 
@@ -35,8 +46,10 @@ def page(request, address):
     with playwright_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
         width, height = request.param
-        context = browser.new_context(viewport={"width": width, "height": height},
-                                      permissions=["clipboard-read", "clipboard-write"])
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            permissions=["clipboard-read", "clipboard-write"],
+        )
         page = context.new_page()
         page.set_default_timeout(20_000)
         elsewhere, errors = [], []
@@ -68,7 +81,9 @@ def test_scores_samples_recipe_and_code(page, address):
     cards = page.locator(".set:not(.meanings)")
     expect(cards).to_have_count(5)
     expect(cards.first).to_contain_text("200 won, 0 tied, 0 lost", use_inner_text=True)
-    expect(page.locator(".curve figcaption")).to_contain_text("the loss fell from", use_inner_text=True)
+    expect(page.locator(".curve figcaption")).to_contain_text(
+        "the loss fell from", use_inner_text=True
+    )
     cards.first.get_by_text(TEXT["all_figures"]).click()
     expect(cards.first.locator("table")).to_be_visible()
     where = page.locator(".found")
@@ -87,7 +102,9 @@ def test_scores_samples_recipe_and_code(page, address):
     }""")
     page.get_by_role("radio", name=TEXT["any_outcome"], exact=True).last.check()
     page.get_by_label(TEXT["choose_words"]).fill("violin")
-    expect(page.locator(".sample").first).to_contain_text(re.compile("violin", re.I), use_inner_text=True)
+    expect(page.locator(".sample").first).to_contain_text(
+        re.compile("violin", re.I), use_inner_text=True
+    )
     page.get_by_label(TEXT["choose_words"]).fill("<b>nothing</b>")
     expect(where).to_have_text(TEXT["samples_not_found"], use_inner_text=True)
     page.get_by_label(TEXT["choose_words"]).fill("")
@@ -101,19 +118,30 @@ def test_scores_samples_recipe_and_code(page, address):
     expect(where).to_have_text(re.compile(f"^1 to 10 of {count}"), use_inner_text=True)
 
     go_to(page, "made_tab")
-    expect(page.locator(".made")).to_contain_text("2,400 kept of 3,200 lines read", use_inner_text=True)
+    expect(page.locator(".made")).to_contain_text(
+        "2,400 kept of 3,200 lines read", use_inner_text=True
+    )
     expect(page.locator(".made")).to_contain_text(TEXT["limit_people"], use_inner_text=True)
 
     go_to(page, "elsewhere_tab")
-    expect(page.locator("#code-client")).to_contain_text(f'Client("{address.rstrip("/")}")', use_inner_text=True)
+    expect(page.locator("#code-client")).to_contain_text(
+        f'Client("{address.rstrip("/")}")', use_inner_text=True
+    )
     expect(page.locator("#code-mcp")).to_contain_text("/gradio_api/mcp/", use_inner_text=True)
     copy = page.locator("[data-copy=code-peft]")
     copy.focus()
     page.keyboard.press("Enter")
     expect(copy).to_contain_text(TEXT["copied"], use_inner_text=True)
-    expect(page.locator(".code:has(#code-peft) [role=status]")).to_have_text(TEXT["copied"], use_inner_text=True)
-    assert page.evaluate("navigator.clipboard.readText()") == page.locator("#code-peft").inner_text()
-    assert '"shelftalk/shop-adapter", revision="c41d07aa3b9e55f0"' in page.locator("#code-peft").inner_text()
+    expect(page.locator(".code:has(#code-peft) [role=status]")).to_have_text(
+        TEXT["copied"], use_inner_text=True
+    )
+    assert (
+        page.evaluate("navigator.clipboard.readText()") == page.locator("#code-peft").inner_text()
+    )
+    assert (
+        '"shelftalk/shop-adapter", revision="c41d07aa3b9e55f0"'
+        in page.locator("#code-peft").inner_text()
+    )
     expect(copy).to_contain_text(TEXT["copy"], use_inner_text=True)
 
     # In the other language every tab has its name, in the row and in the menu.

@@ -10,42 +10,66 @@ from space.page.ui import launch_options
 from space.settings import Settings, SettingsError
 from tests.browser.test_page import ARGS, CHROMIUM, HERE, playwright_api
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"),
+]
 SECRET = "hf_" + "notforothers" * 3
 PROBLEMS = {
-    "base": (ModelError("base meta/large is neither a folder here nor a repository on the Hub that you may read"),
-             Settings(base_model="meta/large", adapter="ana/shop"), ("BASE_MODEL", "meta/large", "ana/shop")),
-    "variables": (SettingsError(f"PORT is '{SECRET}', which is not a whole number", Settings()), Settings(),
-                  ("PORT is 'hf_…'",)),
+    "base": (
+        ModelError(
+            "base meta/large is neither a folder here nor a repository on the Hub that you may read"
+        ),
+        Settings(base_model="meta/large", adapter="ana/shop"),
+        ("BASE_MODEL", "meta/large", "ana/shop"),
+    ),
+    "variables": (
+        SettingsError(f"PORT is '{SECRET}', which is not a whole number", Settings()),
+        Settings(),
+        ("PORT is 'hf_…'",),
+    ),
 }
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)], ids=["wide", "phone"])
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_it_says_in_two_languages_what_is_missing_and_how_to_mend_it(problem, width, height, scheme):
+def test_it_says_in_two_languages_what_is_missing_and_how_to_mend_it(
+    problem, width, height, scheme
+):
     error, settings, words = PROBLEMS[problem]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     demo = build_missing(error, settings)
-    demo.launch(**(launch_options(settings) | {"server_port": port}), prevent_thread_lock=True, quiet=True)
+    demo.launch(
+        **(launch_options(settings) | {"server_port": port}), prevent_thread_lock=True, quiet=True
+    )
     elsewhere, errors = [], []
     try:
         with playwright_api.sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
-            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+            page = browser.new_page(
+                viewport={"width": width, "height": height}, color_scheme=scheme
+            )
             page.on("request", lambda sent: sent.url.startswith(HERE) or elsewhere.append(sent.url))
             page.on("pageerror", lambda failed: errors.append(str(failed)))
             page.goto(demo.local_url)
             page.locator(".missing").wait_for()
             shown = page.locator(".missing").inner_text()
             paper = page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (
+                "the page scrolls sideways"
+            )
             browser.close()
     finally:
         demo.close()
     assert not elsewhere and not errors
-    assert all(each in shown for each in (*words, "This Space cannot answer yet", "Este Space ainda não pode responder"))
+    assert all(
+        each in shown
+        for each in (*words, "This Space cannot answer yet", "Este Space ainda não pode responder")
+    )
     assert SECRET not in shown
-    assert (sum(map(int, paper.removeprefix("rgb(").rstrip(")").split(", "))) > 384) is (scheme == "light"), paper
+    assert (sum(map(int, paper.removeprefix("rgb(").rstrip(")").split(", "))) > 384) is (
+        scheme == "light"
+    ), paper

@@ -16,9 +16,20 @@ expect = playwright_api.expect
 expect.set_options(timeout=30_000)
 TEXT = {key: text["en"] for key, text in TEXTS.items()}
 CHROMIUM = Path("/usr/bin/chromium")
-ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-        "--disable-background-networking", "--disable-component-update"]
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}")]
+ARGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"),
+]
 HERE = ("http://127.0.0.1:", "data:", "blob:", "about:")
 
 
@@ -57,7 +68,9 @@ def page(request, served, engine, chromium):
     page.goto(served[1])
     button(page, TEXT["ask"]).wait_for()
     yield page
-    assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, (
+        "the page scrolls sideways"
+    )
     assert not elsewhere and not errors
     page.close()
 
@@ -78,11 +91,13 @@ def length(page, side: str) -> int:
 
 def point_at(page, token) -> None:
     """Moves the pointer to the middle of a token's first line; what an element is in the middle of may be its neighbour."""
-    page.mouse.move(*token.evaluate("""token => {
+    page.mouse.move(
+        *token.evaluate("""token => {
         token.scrollIntoView({block: "center"});
         const line = token.getClientRects()[0];
         return [line.x + line.width / 2, line.y + line.height / 2];
-    }"""))
+    }""")
+    )
 
 
 def done(page, turns: int = 1) -> None:
@@ -113,8 +128,11 @@ def test_both_columns_grow_in_step_and_nothing_moves(page, engine):
     expect(button(page, TEXT["ask"])).to_be_hidden()
     expect(page.locator(".live .tuned .writing")).to_be_visible()
     before = length(page, "base"), length(page, "tuned")
-    page.wait_for_function("""before => [".base", ".tuned"].every((side, index) =>
-        document.querySelector(`.live ${side} .words`).innerText.length > before[index])""", arg=before)
+    page.wait_for_function(
+        """before => [".base", ".tuned"].every((side, index) =>
+        document.querySelector(`.live ${side} .words`).innerText.length > before[index])""",
+        arg=before,
+    )
     expect(page.locator(".live .card[aria-busy=true]")).to_have_count(2)
     page.keyboard.type("typed meanwhile")
     expect(words(page, "tuned")).to_have_text(f"What is it? {engine.tuned}")
@@ -122,8 +140,9 @@ def test_both_columns_grow_in_step_and_nothing_moves(page, engine):
     expect(page.locator(".card[aria-busy=true]")).to_have_count(0)
     expect(page.get_by_label(TEXT["question"])).to_have_value("typed meanwhile")
     expect(page.get_by_label(TEXT["question"])).to_be_focused()
-    expect(page.locator(".live .base .figures")).to_have_text(re.compile(r"^\d+ tokens · \d+\.\d/s · \d+\.\d s$"),
-                                                             use_inner_text=True)
+    expect(page.locator(".live .base .figures")).to_have_text(
+        re.compile(r"^\d+ tokens · \d+\.\d/s · \d+\.\d s$"), use_inner_text=True
+    )
     expect(page.locator(".shelf .name.cited")).to_have_count(1)
     assert page.evaluate("apart") <= 1 and page.evaluate("shifted") < 0.05
     page.locator(".shelf summary").first.click()
@@ -139,11 +158,25 @@ def test_a_conversation_goes_on_and_each_turn_stays(page, engine):
     expect(page.locator(".examples")).to_be_hidden()
     ask(page, "Tell me more about it.")
     done(page, 2)
-    assert engine.calls[-1] == ("converse", "Tell me more about it.", [engine.examples()[1]], True, 200, 0, None)
-    assert page.evaluate("document.querySelector('.live .asked').getBoundingClientRect().y") < 60, "the newest turn is in view"
-    assert page.evaluate("document.querySelector('.composer').getBoundingClientRect().bottom <= innerHeight + 1")
+    assert engine.calls[-1] == (
+        "converse",
+        "Tell me more about it.",
+        [engine.examples()[1]],
+        True,
+        200,
+        0,
+        None,
+    )
+    assert page.evaluate("document.querySelector('.live .asked').getBoundingClientRect().y") < 60, (
+        "the newest turn is in view"
+    )
+    assert page.evaluate(
+        "document.querySelector('.composer').getBoundingClientRect().bottom <= innerHeight + 1"
+    )
     expect(page.locator(".past .asked")).to_have_text(engine.examples()[1])
-    expect(page.locator(".past .tuned .words")).to_have_text(f"{engine.examples()[1]} {engine.tuned}")
+    expect(page.locator(".past .tuned .words")).to_have_text(
+        f"{engine.examples()[1]} {engine.tuned}"
+    )
     expect(page.locator(".past .label-card").first).to_be_hidden()
     page.locator(".past .shelf summary").first.click()
     expect(page.locator(".past .label-card").first).to_be_visible()
@@ -161,7 +194,9 @@ def test_an_answer_again_and_a_question_edited_take_the_place_of_the_last(page, 
         ask(page, question)
         done(page, place)
     button(page, TEXT["chat_again"]).click()
-    expect(page.get_by_text("At temperature 0 the answer would be the same again", exact=False)).to_be_visible()
+    expect(
+        page.get_by_text("At temperature 0 the answer would be the same again", exact=False)
+    ).to_be_visible()
     done(page, 2)
     assert engine.calls[-1] == ("converse", "Secnod", ["First"], True, 200, 0.7, None)
     button(page, TEXT["chat_edit"]).click()
@@ -171,9 +206,13 @@ def test_an_answer_again_and_a_question_edited_take_the_place_of_the_last(page, 
     button(page, TEXT["chat_edit"]).click()
     expect(page.get_by_label(TEXT["question"])).to_have_value("Secnod")
     ask(page, "x" * 20_001)
-    expect(page.get_by_text("This question has 20,001 characters", exact=False).first).to_be_visible()
+    expect(
+        page.get_by_text("This question has 20,001 characters", exact=False).first
+    ).to_be_visible()
     expect(page.get_by_label(TEXT["question"])).to_have_value("x" * 20_001)
-    expect(page.locator(".note .hint")).to_have_count(1)  # it is still that question which is edited
+    expect(page.locator(".note .hint")).to_have_count(
+        1
+    )  # it is still that question which is edited
     ask(page, "Second")
     expect(page.locator(".live .asked")).to_have_text("Second")
     done(page, 2)
@@ -200,12 +239,19 @@ def test_what_one_can_take_along(page, engine):
     for key in ("chat_markdown", "chat_json"):
         with page.expect_download() as caught:
             button(page, TEXT[key]).click()
-        files[key] = caught.value.suggested_filename, Path(caught.value.path()).read_text(encoding="utf-8")
+        files[key] = (
+            caught.value.suggested_filename,
+            Path(caught.value.path()).read_text(encoding="utf-8"),
+        )
     name, text = files["chat_markdown"]
     assert name == "shelftalk.md" and engine.tuned.split(" [")[0] in text and "seed 42" in text
     name, text = files["chat_json"]
     kept = json.loads(text)["turns"]
-    assert name == "shelftalk.json" and kept[0]["question"] == "What & <why>?" and kept[0]["figures"]["seed"] == 42
+    assert (
+        name == "shelftalk.json"
+        and kept[0]["question"] == "What & <why>?"
+        and kept[0]["figures"]["seed"] == 42
+    )
     page.goto(link)
     expect(page.locator(".live .asked")).to_have_text("What & <why>?")
     done(page)
@@ -264,7 +310,9 @@ def test_after_a_failure_the_page_is_ready_again_and_the_question_not_lost(page,
 
 def test_what_a_model_writes_is_text_and_nothing_else(page, engine):
     ask(page, "<img src=x onerror=document.title='owned'> ${1+1} {{value}}")
-    expect(words(page, "base")).to_contain_text("<img src=x onerror=document.title='owned'> ${1+1} {{value}}")
+    expect(words(page, "base")).to_contain_text(
+        "<img src=x onerror=document.title='owned'> ${1+1} {{value}}"
+    )
     assert page.title() == "Shelftalk"
 
 
@@ -281,7 +329,14 @@ def test_what_changed_is_shown_of_any_turn_by_pointer_and_by_keyboard(page, engi
     assert engine.calls[-1] == ("explain", "What is it?", f"What is it? {engine.tuned}", True, 200)
     page.locator(".live [data-event=select]").click()
     expect(page.locator(".changed .about")).to_have_text("And the oil?")
-    assert engine.calls[-1] == ("explain", "And the oil?", f"And the oil? {engine.tuned}", True, 200, ["What is it?"])
+    assert engine.calls[-1] == (
+        "explain",
+        "And the oil?",
+        f"And the oil? {engine.tuned}",
+        True,
+        200,
+        ["What is it?"],
+    )
     tokens, detail = page.locator("label.token"), page.locator(".detail:visible")
     expect(page.locator(".token.up").first).to_be_visible()
     expect(page.locator(".token.down").first).to_be_visible()
@@ -297,7 +352,9 @@ def test_what_changed_is_shown_of_any_turn_by_pointer_and_by_keyboard(page, engi
     page.keyboard.press("ArrowRight")
     expect(detail).to_have_count(1)
     assert detail.inner_text() != first
-    expect(page.locator(".changed input:focus")).to_have_accessible_name(re.compile(r"before fine-tuning, .* The base’s own"))
+    expect(page.locator(".changed input:focus")).to_have_accessible_name(
+        re.compile(r"before fine-tuning, .* The base’s own")
+    )
     ask(page, "Another one")
     expect(page.locator(".changed")).to_have_count(0)
     done(page, 3)
@@ -327,11 +384,18 @@ def test_summarize(page, engine):
     page.get_by_role("tab", name=TEXT["summarize_tab"]).click()
     page.get_by_label(TEXT["text"]).fill("A long text about a lantern.")
     button(page, TEXT["summarize"]).click()
-    expect(page.locator(".tuned .words:visible")).to_contain_text(f"In short: {engine.tuned.partition('[1]')[0]}")
+    expect(page.locator(".tuned .words:visible")).to_contain_text(
+        f"In short: {engine.tuned.partition('[1]')[0]}"
+    )
     expect(button(page, TEXT["summarize"])).to_be_enabled()
     button(page, TEXT["changed"]).click()
     expect(page.locator(".tokens:visible")).to_be_visible()
-    assert engine.calls[-1] == ("explain_summary", "A long text about a lantern.", f"In short: {engine.tuned}", 120)
+    assert engine.calls[-1] == (
+        "explain_summary",
+        "A long text about a lantern.",
+        f"In short: {engine.tuned}",
+        120,
+    )
     button(page, TEXT["clear"]).click()
     expect(page.locator(".words:visible, .tokens:visible")).to_have_count(0)
 
@@ -359,7 +423,9 @@ def test_who_waits_sees_the_place_in_line(served, engine, chromium):
         page.locator(".question textarea").first.press("Enter")
         page.locator(".card[aria-busy=true]").first.wait_for()
     expect(pages[0].locator(".tuned .words").first).to_be_visible()
-    expect(pages[1].locator(".queued:visible").first).to_have_text("número 1 na fila", use_inner_text=True)
+    expect(pages[1].locator(".queued:visible").first).to_have_text(
+        "número 1 na fila", use_inner_text=True
+    )
     expect(pages[1].locator(".card .writing:visible")).to_have_count(0)
     pages[0].keyboard.press("Escape")
     expect(pages[1].locator(".tuned .words").first).to_be_visible()
@@ -377,9 +443,13 @@ def test_who_leaves_in_the_middle_frees_the_model(served, engine, chromium, way)
     context = chromium.new_context()
     page = context.new_page()
     page.goto(served[1])
-    page.locator(".question textarea").first.fill("مرحبا 👩‍👧 [INST] </s> <script>alert(1)</script>")
+    page.locator(".question textarea").first.fill(
+        "مرحبا 👩‍👧 [INST] </s> <script>alert(1)</script>"
+    )
     page.locator(".question textarea").first.press("Enter")
-    expect(page.locator(".tuned .words").first).to_contain_text("مرحبا 👩‍👧 [INST] </s> <script>alert(1)</script>")
+    expect(page.locator(".tuned .words").first).to_contain_text(
+        "مرحبا 👩‍👧 [INST] </s> <script>alert(1)</script>"
+    )
     if way == "closed":
         page.close()
     else:

@@ -14,9 +14,20 @@ playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright i
 expect = playwright_api.expect
 expect.set_options(timeout=30_000)
 CHROMIUM = Path("/usr/bin/chromium")
-ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-        "--disable-background-networking", "--disable-component-update"]
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}")]
+ARGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"),
+]
 SHIFTS = """() => { window.shift = 0; new PerformanceObserver((list) => { for (const one of list.getEntries())
     if (!one.hadRecentInput) window.shift += one.value; }).observe({type: "layout-shift"}); }"""
 
@@ -46,11 +57,15 @@ def page(request, served):
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
         page = browser.new_page(viewport={"width": width, "height": height}, locale=language)
         page.set_default_timeout(30_000)
-        page.text = {key: text["pt" if language == "pt-BR" else "en"] for key, text in TEXTS.items()}
+        page.text = {
+            key: text["pt" if language == "pt-BR" else "en"] for key, text in TEXTS.items()
+        }
         page.goto(served[1])
         go_to(page, page.text["summarize_tab"])
         yield page
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (
+            "the page scrolls sideways"
+        )
         browser.close()
 
 
@@ -95,7 +110,9 @@ def test_a_text_is_brought_summed_up_and_marked(page, served):
     expect(source.locator(".stopped")).to_be_visible()
     expect(source.locator(".unread")).to_have_text("ead")
     expect(page.locator(".card.tuned:visible .rests a").first).to_be_visible()
-    expect(page.locator(".card.base:visible .none").first).to_have_text(text["rests_on_nothing"], use_inner_text=True)
+    expect(page.locator(".card.base:visible .none").first).to_have_text(
+        text["rests_on_nothing"], use_inner_text=True
+    )
     expect(page.get_by_role("button", name=text["summarize"], exact=True)).to_be_enabled()
     link = page.locator(".card.tuned:visible .rests a").first
     number = link.locator("[aria-hidden]").inner_text()

@@ -10,7 +10,10 @@ from tests.conftest import tiny_adapter
 from train.config import FitConfig
 from train.fit.qlora import add_lora
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
 
 
 def test_gradients_flow_with_checkpointing(tiny_base):
@@ -28,6 +31,8 @@ def test_the_base_row_is_the_base_alone(tmp_path, tiny_base, tokenizer):
     prompt = list(range(5, 30))
     rows = list(zip(*stream_tokens(pair, [prompt, prompt], 1, 16), strict=True))
     base, _ = load_base(str(tiny_base))
-    alone = base.generate(input_ids=torch.tensor([prompt], device="cuda"), max_new_tokens=16, do_sample=False)
+    alone = base.generate(
+        input_ids=torch.tensor([prompt], device="cuda"), max_new_tokens=16, do_sample=False
+    )
     said = [token for token in rows[0] if token is not None]
-    assert said == alone[0, len(prompt):].tolist()[:len(said)] and rows[0] != rows[1]
+    assert said == alone[0, len(prompt) :].tolist()[: len(said)] and rows[0] != rows[1]

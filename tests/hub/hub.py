@@ -20,8 +20,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-LARGE = (".safetensors", ".bin", ".parquet", ".png", ".term", ".pos", ".store", ".fast", ".fieldnorm", ".idx")
-GIT_ATTRIBUTES = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LARGE).encode()
+LARGE = (
+    ".safetensors",
+    ".bin",
+    ".parquet",
+    ".png",
+    ".term",
+    ".pos",
+    ".store",
+    ".fast",
+    ".fieldnorm",
+    ".idx",
+)
+GIT_ATTRIBUTES = "".join(
+    f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LARGE
+).encode()
 KINDS = {"models": "", "datasets": "datasets/", "spaces": "spaces/"}
 
 
@@ -60,14 +73,18 @@ class Repo:
         """The newest commit's id."""
         return self.commits[-1].oid
 
-    def commit(self, changes: dict[str, bytes | None], title: str = "a change", author: str = "ana") -> str:
+    def commit(
+        self, changes: dict[str, bytes | None], title: str = "a change", author: str = "ana"
+    ) -> str:
         """Adds a commit that writes files, or removes those that are None, and returns its id."""
         files = dict(self.commits[-1].files) if self.commits else {}
         for path, content in changes.items():
             files.pop(path, None) if content is None else files.update({path: content})
         # Of the content too: clients keep what they downloaded, by its commit, from one Hub to the next.
         content = [(path, hashlib.sha1(files[path]).hexdigest()) for path in sorted(files)]
-        oid = hashlib.sha1(f"{self.kind}/{self.name}/{len(self.commits)}/{title}/{content}".encode()).hexdigest()
+        oid = hashlib.sha1(
+            f"{self.kind}/{self.name}/{len(self.commits)}/{title}/{content}".encode()
+        ).hexdigest()
         self.commits.append(Commit(oid, title, author, files))
         return oid
 
@@ -83,7 +100,9 @@ class Repo:
 
     def may_download(self, user: str | None) -> bool:
         """Whether a user may have its files."""
-        return self.may_read(user) and (not self.gated or self.may_write(user) or user in self.readers)
+        return self.may_read(user) and (
+            not self.gated or self.may_write(user) or user in self.readers
+        )
 
     def may_write(self, user: str | None) -> bool:
         """Whether a user may commit."""
@@ -104,7 +123,9 @@ class Fault:
 class Refusal(Exception):
     """A request that the Hub answers with an error."""
 
-    def __init__(self, status: int, code: str = "", words: str = "", headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, code: str = "", words: str = "", headers: dict[str, str] | None = None
+    ) -> None:
         self.status, self.body = status, json.dumps({"error": words or code}).encode()
         self.headers = {"X-Error-Code": code, "X-Error-Message": words, **(headers or {})}
 
@@ -127,7 +148,9 @@ class Hub:
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.server.daemon_threads = True
         self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(
+            target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        ).start()
         return self
 
     def __exit__(self, *error) -> None:
@@ -138,8 +161,13 @@ class Hub:
     def environ(self, home: Path, token: str | None = None) -> dict[str, str]:
         """Returns the environment of a process that takes this for the Hub; an empty token is an anonymous visitor."""
         token = self.token if token is None else token
-        return {"HF_ENDPOINT": self.endpoint, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(home),
-                **({"HF_TOKEN": token} if token else {})}
+        return {
+            "HF_ENDPOINT": self.endpoint,
+            "HF_HUB_OFFLINE": "0",
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HOME": str(home),
+            **({"HF_TOKEN": token} if token else {}),
+        }
 
     def create(self, name: str, kind: str = "models", **more) -> Repo:
         """Makes a repository with what the Hub puts into a new one."""
@@ -151,8 +179,14 @@ class Hub:
         """Returns a repository; KeyError where there is none."""
         return self.repos[kind, name]
 
-    def fail(self, method: str, pattern: str, action: int | str | Callable[[], None], times: int = 1,
-             headers: dict[str, str] | None = None) -> None:
+    def fail(
+        self,
+        method: str,
+        pattern: str,
+        action: int | str | Callable[[], None],
+        times: int = 1,
+        headers: dict[str, str] | None = None,
+    ) -> None:
         """The next `times` requests of a method whose path `pattern` (a regular expression) finds go wrong.
 
         `action` is a status to answer with, "cut" (closed in the middle of the body), "hang" (no answer while the Hub is
@@ -239,7 +273,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.cutting:
-            self.close_connection, content = True, content[:len(content) // 2]
+            self.close_connection, content = True, content[: len(content) // 2]
         if self.command != "HEAD":
             self.wfile.write(content)
 
@@ -254,7 +288,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with self.hub.lock:
             if path == "/api/whoami-v2":
                 self.needs(self.user, 401, words="Invalid credentials in Authorization header")
-                return self.json({"type": "user", "name": self.user, "orgs": [], "auth": {"type": "access_token"}})
+                return self.json(
+                    {
+                        "type": "user",
+                        "name": self.user,
+                        "orgs": [],
+                        "auth": {"type": "access_token"},
+                    }
+                )
             if path == "/api/repos/create":
                 return self.create(json.loads(body))
             if path == "/api/validate-yaml":
@@ -263,25 +304,50 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.rent(found[1], json.loads(body))
             if found := re.fullmatch(r"/lfs/([0-9a-f]{64})", path):
                 return self.store(found[1], body)
-            if found := re.fullmatch(r"/api/(models|datasets|spaces)/([^/]+/[^/]+)(?:/([a-z-]+)(?:/(.*))?)?", path):
-                return self.of_repo(self.find(found[1], found[2]), found[3] or "revision", found[4] or "main", body)
-            if found := re.fullmatch(r"/(datasets/|spaces/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch", path):
-                return self.batch(self.find((found[1] or "models/")[:-1], found[2]), json.loads(body))
-            if found := re.fullmatch(r"/(datasets/|spaces/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
-                return self.file(self.find((found[1] or "models/")[:-1], found[2]), found[3], found[4])
+            if found := re.fullmatch(
+                r"/api/(models|datasets|spaces)/([^/]+/[^/]+)(?:/([a-z-]+)(?:/(.*))?)?", path
+            ):
+                return self.of_repo(
+                    self.find(found[1], found[2]), found[3] or "revision", found[4] or "main", body
+                )
+            if found := re.fullmatch(
+                r"/(datasets/|spaces/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch", path
+            ):
+                return self.batch(
+                    self.find((found[1] or "models/")[:-1], found[2]), json.loads(body)
+                )
+            if found := re.fullmatch(
+                r"/(datasets/|spaces/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path
+            ):
+                return self.file(
+                    self.find((found[1] or "models/")[:-1], found[2]), found[3], found[4]
+                )
         raise Refusal(404, words=f"no such route: {self.command} {path}")
 
-    def of_repo(self, repo: Repo, what: str, rest: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def of_repo(
+        self, repo: Repo, what: str, rest: str, body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
         """Answers a request below /api/KIND/USER/NAME."""
-        if what in ("variables", "secrets", "hardware", "runtime", "restart") and repo.kind == "spaces":
+        if (
+            what in ("variables", "secrets", "hardware", "runtime", "restart")
+            and repo.kind == "spaces"
+        ):
             return self.of_space(repo, what, json.loads(body or b"{}"))
         if what == "settings":
             self.needs(repo.may_write(self.user), 403, words="you may not change this repository")
             settings = json.loads(body)
-            repo.private = settings.get("visibility", "private" if settings.get("private") else "public") == "private"
+            repo.private = (
+                settings.get("visibility", "private" if settings.get("private") else "public")
+                == "private"
+            )
             return self.json({"visibility": "private" if repo.private else "public"})
         if what == "auth-check":
-            self.needs(repo.may_download(self.user), 403, "GatedRepo", f"Access to {repo.name} is restricted.")
+            self.needs(
+                repo.may_download(self.user),
+                403,
+                "GatedRepo",
+                f"Access to {repo.name} is restricted.",
+            )
             return self.json({})
         revision, _, below = rest.partition("/")
         commit = repo.at(revision)
@@ -289,14 +355,28 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if what == "revision":
             return self.json(self.info(repo, commit))
         if what == "commits":
-            history = repo.commits[repo.commits.index(commit)::-1]
-            return self.json([{"id": each.oid, "title": each.title, "message": "", "authors": [{"user": each.author}],
-                               "date": "2026-01-01T00:00:00.000Z"} for each in history])
+            history = repo.commits[repo.commits.index(commit) :: -1]
+            return self.json(
+                [
+                    {
+                        "id": each.oid,
+                        "title": each.title,
+                        "message": "",
+                        "authors": [{"user": each.author}],
+                        "date": "2026-01-01T00:00:00.000Z",
+                    }
+                    for each in history
+                ]
+            )
         if what == "tree":
             return self.json(self.tree(commit, below, self.query.get("recursive") == ["true"]))
         if what == "paths-info":
-            asked = json.loads(body)["paths"] if body[:1] == b"{" else parse_qs(body.decode())["paths"]
-            return self.json([entry for entry in self.tree(commit, "", True) if entry["path"] in asked])
+            asked = (
+                json.loads(body)["paths"] if body[:1] == b"{" else parse_qs(body.decode())["paths"]
+            )
+            return self.json(
+                [entry for entry in self.tree(commit, "", True) if entry["path"] in asked]
+            )
         if what == "preupload":
             return self.preupload(repo, json.loads(body))
         if what == "commit":
@@ -321,21 +401,38 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.json({key: {"key": key} for key in repo.secrets})
         if what == "hardware":
             repo.hardware = asked["flavor"]
-        return self.json({"stage": "RUNNING", "hardware": {"current": repo.hardware, "requested": repo.hardware},
-                          "gcTimeout": None})
+        return self.json(
+            {
+                "stage": "RUNNING",
+                "hardware": {"current": repo.hardware, "requested": repo.hardware},
+                "gcTimeout": None,
+            }
+        )
 
     def create(self, asked: dict) -> tuple[int, dict[str, str], bytes]:
         """Makes a repository."""
         kind = asked.get("type", "model") + "s"
         name = f"{asked.get('organization') or self.user}/{asked['name']}"
         self.needs(self.user, 401, words="Invalid credentials in Authorization header")
-        self.needs(name.startswith(f"{self.user}/"), 403,
-                   words=f"You don't have the rights to create a {kind[:-1]} under the namespace \"{name.split('/')[0]}\"")
+        self.needs(
+            name.startswith(f"{self.user}/"),
+            403,
+            words=f'You don\'t have the rights to create a {kind[:-1]} under the namespace "{name.split("/")[0]}"',
+        )
         url = f"{self.hub.endpoint}/{KINDS[kind]}{name}"
         if (kind, name) in self.hub.repos:
-            return 409, {}, json.dumps({"error": "You already created this repo", "url": url}).encode()
-        repo = self.hub.create(name, kind, private=asked.get("visibility") == "private", sdk=asked.get("sdk"),
-                               hardware=asked.get("hardware"))
+            return (
+                409,
+                {},
+                json.dumps({"error": "You already created this repo", "url": url}).encode(),
+            )
+        repo = self.hub.create(
+            name,
+            kind,
+            private=asked.get("visibility") == "private",
+            sdk=asked.get("sdk"),
+            hardware=asked.get("hardware"),
+        )
         repo.variables = {each["key"]: each for each in asked.get("variables", [])}
         repo.secrets = {each["key"]: each["value"] for each in asked.get("secrets", [])}
         return self.json({"url": url, "name": name, "id": name})
@@ -344,27 +441,52 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Takes a job and says that it runs; nothing is run here."""
         self.needs(namespace == self.user, 403, words="you may not run jobs there")
         self.hub.jobs.append(asked)
-        return self.json({"id": f"job{len(self.hub.jobs)}", "createdAt": "2026-01-01T00:00:00.000Z",
-                          "command": asked["command"], "dockerImage": asked["dockerImage"], "flavor": asked["flavor"],
-                          "status": {"stage": "RUNNING"},
-                          "owner": {"id": "1", "name": namespace, "type": "user"}})
+        return self.json(
+            {
+                "id": f"job{len(self.hub.jobs)}",
+                "createdAt": "2026-01-01T00:00:00.000Z",
+                "command": asked["command"],
+                "dockerImage": asked["dockerImage"],
+                "flavor": asked["flavor"],
+                "status": {"stage": "RUNNING"},
+                "owner": {"id": "1", "name": namespace, "type": "user"},
+            }
+        )
 
     def preupload(self, repo: Repo, asked: dict) -> tuple[int, dict[str, str], bytes]:
         """Says which files are large, and what each is now."""
         self.needs(repo.may_write(self.user), 403, words="you may not write to this repository")
-        return self.json({"files": [
-            {"path": each["path"], "shouldIgnore": False,
-             "uploadMode": "lfs" if large(each["path"], each["size"]) else "regular",
-             "oid": oid(each["path"], repo.files[each["path"]]) if each["path"] in repo.files else None}
-            for each in asked["files"]]})
+        return self.json(
+            {
+                "files": [
+                    {
+                        "path": each["path"],
+                        "shouldIgnore": False,
+                        "uploadMode": "lfs" if large(each["path"], each["size"]) else "regular",
+                        "oid": oid(each["path"], repo.files[each["path"]])
+                        if each["path"] in repo.files
+                        else None,
+                    }
+                    for each in asked["files"]
+                ]
+            }
+        )
 
     def batch(self, repo: Repo, asked: dict) -> tuple[int, dict[str, str], bytes]:
         """Says where large files go; one that is here need not be sent."""
         self.needs(repo.may_write(self.user), 403, words="you may not write to this repository")
-        objects = [{"oid": each["oid"], "size": each["size"],
-                    **({} if each["oid"] in self.hub.objects else
-                       {"actions": {"upload": {"href": f"{self.hub.endpoint}/lfs/{each['oid']}"}}})}
-                   for each in asked["objects"]]
+        objects = [
+            {
+                "oid": each["oid"],
+                "size": each["size"],
+                **(
+                    {}
+                    if each["oid"] in self.hub.objects
+                    else {"actions": {"upload": {"href": f"{self.hub.endpoint}/lfs/{each['oid']}"}}}
+                ),
+            }
+            for each in asked["objects"]
+        ]
         return self.json({"transfer": "basic", "objects": objects})
 
     def store(self, digest: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -384,29 +506,60 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if kind == "file":
                 changes[value["path"]] = base64.b64decode(value["content"])
             elif kind == "lfsFile":
-                self.needs(value["oid"] in self.hub.objects, 400, words=f"{value['path']} was never uploaded")
+                self.needs(
+                    value["oid"] in self.hub.objects,
+                    400,
+                    words=f"{value['path']} was never uploaded",
+                )
                 changes[value["path"]] = self.hub.objects[value["oid"]]
             elif kind == "deletedFile":
                 changes[value["path"]] = None
             elif kind == "deletedFolder":
-                changes |= {path: None for path in repo.files if path.startswith(value["path"].rstrip("/") + "/")}
+                changes |= {
+                    path: None
+                    for path in repo.files
+                    if path.startswith(value["path"].rstrip("/") + "/")
+                }
         made = repo.commit(changes, header["summary"], self.user)
-        return self.json({"commitUrl": f"{self.hub.endpoint}/{KINDS[repo.kind]}{repo.name}/commit/{made}", "commitOid": made})
+        return self.json(
+            {
+                "commitUrl": f"{self.hub.endpoint}/{KINDS[repo.kind]}{repo.name}/commit/{made}",
+                "commitOid": made,
+            }
+        )
 
     def file(self, repo: Repo, revision: str, path: str) -> tuple[int, dict[str, str], bytes]:
         """Gives a file, or a range of it."""
-        self.needs(repo.may_download(self.user), 403 if self.user else 401, "GatedRepo",
-                   f"Access to model {repo.name} is restricted.")
+        self.needs(
+            repo.may_download(self.user),
+            403 if self.user else 401,
+            "GatedRepo",
+            f"Access to model {repo.name} is restricted.",
+        )
         commit = repo.at(revision)
         self.needs(commit, 404, "RevisionNotFound", f"Invalid rev id: {revision}")
-        self.needs(path in commit.files, 404, "EntryNotFound", "Entry not found", {"X-Repo-Commit": commit.oid})
+        self.needs(
+            path in commit.files,
+            404,
+            "EntryNotFound",
+            "Entry not found",
+            {"X-Repo-Commit": commit.oid},
+        )
         content = commit.files[path]
-        headers = {"X-Repo-Commit": commit.oid, "ETag": f'"{oid(path, content)}"', "Accept-Ranges": "bytes"}
+        headers = {
+            "X-Repo-Commit": commit.oid,
+            "ETag": f'"{oid(path, content)}"',
+            "Accept-Ranges": "bytes",
+        }
         if large(path, len(content)):
             headers |= {"X-Linked-Etag": headers["ETag"], "X-Linked-Size": str(len(content))}
         if found := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
             first, last = int(found[1]), min(int(found[2] or len(content) - 1), len(content) - 1)
-            return 206, headers | {"Content-Range": f"bytes {first}-{last}/{len(content)}"}, content[first:last + 1]
+            return (
+                206,
+                headers | {"Content-Range": f"bytes {first}-{last}/{len(content)}"},
+                content[first : last + 1],
+            )
         return 200, headers, content
 
     # --- rights and forms -------------------------------------------------------------------------------------------
@@ -414,16 +567,32 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def whoever(self) -> str | None:
         """Returns whose token it is; an unknown one is refused, none is a visitor's."""
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        self.needs(not token or token in self.hub.tokens, 401, words="Invalid credentials in Authorization header")
+        self.needs(
+            not token or token in self.hub.tokens,
+            401,
+            words="Invalid credentials in Authorization header",
+        )
         return self.hub.tokens.get(token)
 
     def find(self, kind: str, name: str) -> Repo:
         """Returns a repository that the user may know of."""
         repo = self.hub.repos.get((kind, name))
-        self.needs(repo and repo.may_read(self.user), 404 if self.user else 401, "RepoNotFound", "Repository not found")
+        self.needs(
+            repo and repo.may_read(self.user),
+            404 if self.user else 401,
+            "RepoNotFound",
+            "Repository not found",
+        )
         return repo
 
-    def needs(self, given, status: int, code: str = "", words: str = "", headers: dict[str, str] | None = None) -> None:
+    def needs(
+        self,
+        given,
+        status: int,
+        code: str = "",
+        words: str = "",
+        headers: dict[str, str] | None = None,
+    ) -> None:
         """Refuses the request where something is not given."""
         if not given:
             raise Refusal(status, code, words, headers)
@@ -435,21 +604,44 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def info(self, repo: Repo, commit: Commit) -> dict:
         """Returns what is said of a repository."""
         front = {"sdk": repo.sdk} if repo.kind == "spaces" else {"downloads": 0}
-        return {"_id": repo.name, "id": repo.name, "modelId": repo.name, "sha": commit.oid, "private": repo.private,
-                "gated": "manual" if repo.gated else False, "disabled": False, "tags": [], "likes": 0,
-                "author": repo.name.split("/")[0], "createdAt": "2026-01-01T00:00:00.000Z",
-                "lastModified": "2026-01-01T00:00:00.000Z",
-                "siblings": [{"rfilename": path} for path in sorted(commit.files)], **front}
+        return {
+            "_id": repo.name,
+            "id": repo.name,
+            "modelId": repo.name,
+            "sha": commit.oid,
+            "private": repo.private,
+            "gated": "manual" if repo.gated else False,
+            "disabled": False,
+            "tags": [],
+            "likes": 0,
+            "author": repo.name.split("/")[0],
+            "createdAt": "2026-01-01T00:00:00.000Z",
+            "lastModified": "2026-01-01T00:00:00.000Z",
+            "siblings": [{"rfilename": path} for path in sorted(commit.files)],
+            **front,
+        }
 
     def tree(self, commit: Commit, below: str, recursive: bool) -> list[dict]:
         """Returns the files and folders of a commit below a folder."""
         start = f"{below.rstrip('/')}/" if below else ""
         paths = sorted(path for path in commit.files if path.startswith(start))
         self.needs(paths or not below, 404, "EntryNotFound", "Entry not found")
-        folders = {"/".join(path.split("/")[:depth]) for path in paths for depth in range(1, path.count("/") + 1)}
+        folders = {
+            "/".join(path.split("/")[:depth])
+            for path in paths
+            for depth in range(1, path.count("/") + 1)
+        }
         shown = [entry(path, commit.files[path]) for path in paths]
-        shown += [{"type": "directory", "path": path, "oid": hashlib.sha1(path.encode()).hexdigest(), "size": 0}
-                  for path in sorted(folders) if path.startswith(start)]
+        shown += [
+            {
+                "type": "directory",
+                "path": path,
+                "oid": hashlib.sha1(path.encode()).hexdigest(),
+                "size": 0,
+            }
+            for path in sorted(folders)
+            if path.startswith(start)
+        ]
         return [each for each in shown if recursive or "/" not in each["path"].removeprefix(start)]
 
 
@@ -468,5 +660,8 @@ def oid(path: str, content: bytes) -> str:
 def entry(path: str, content: bytes) -> dict:
     """Returns a file's line in a tree."""
     shown = {"type": "file", "path": path, "size": len(content), "oid": oid(path, content)}
-    return shown | ({"lfs": {"oid": oid(path, content), "size": len(content), "pointerSize": 130}}
-                    if large(path, len(content)) else {})
+    return shown | (
+        {"lfs": {"oid": oid(path, content), "size": len(content), "pointerSize": 130}}
+        if large(path, len(content))
+        else {}
+    )

@@ -16,9 +16,14 @@ from space.texts import words
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory, tiny_base, adapter):
     folder = tmp_path_factory.mktemp("catalogue")
-    build_index([("u1", "Dovenka Kettle", "The Dovenka Kettle is oak. " * 3),
-                 ("u2", "Rede Bamu", "Rede Bamu é de linho e não pesa."),
-                 ("u3", "Lamp Zakanox", "Long. " * 400)], folder / "index")
+    build_index(
+        [
+            ("u1", "Dovenka Kettle", "The Dovenka Kettle is oak. " * 3),
+            ("u2", "Rede Bamu", "Rede Bamu é de linho e não pesa."),
+            ("u3", "Lamp Zakanox", "Long. " * 400),
+        ],
+        folder / "index",
+    )
     return Settings(base_model=str(tiny_base), adapter=str(adapter), catalogue=str(folder))
 
 
@@ -82,13 +87,23 @@ def explained(engine, *asked) -> tuple[list[int], list[dict]]:
         engine._compare = compare
 
 
-@pytest.mark.parametrize("question", ["What is the Dovenka Kettle?", "What is the Lamp Zakanox? And the Dovenka Kettle?",
-                                      "Qwxyz zzyx?"])
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is the Dovenka Kettle?",
+        "What is the Lamp Zakanox? And the Dovenka Kettle?",
+        "Qwxyz zzyx?",
+    ],
+)
 @pytest.mark.parametrize("use_sources", [True, False])
-def test_an_answer_is_explained_after_the_very_prompt_that_it_was_given_to(engine, monkeypatch, question, use_sources):
+def test_an_answer_is_explained_after_the_very_prompt_that_it_was_given_to(
+    engine, monkeypatch, question, use_sources
+):
     written = []
     write = engine._write
-    monkeypatch.setattr(engine, "_write", lambda prompts, *rest: written.append(prompts) or write(prompts, *rest))
+    monkeypatch.setattr(
+        engine, "_write", lambda prompts, *rest: written.append(prompts) or write(prompts, *rest)
+    )
     tuned = list(engine.answer(question, use_sources, 8, 0.0))[-1][1]
     records, read = explained(engine, question, tuned, use_sources, 8)
     assert [read, read] == written[0]
@@ -102,8 +117,11 @@ def test_a_summary_is_explained_too(engine):
 
 
 def test_an_answer_that_cannot_be_explained_is_refused_in_words(engine):
-    for answer, told in ((" ", "The answer is empty"), ("a" * 100_000, "This answer has 100,000 characters"),
-                          ("word " * 3000, r"This answer is [\d,]+ tokens too long for the model’s window")):
+    for answer, told in (
+        (" ", "The answer is empty"),
+        ("a" * 100_000, "This answer has 100,000 characters"),
+        ("word " * 3000, r"This answer is [\d,]+ tokens too long for the model’s window"),
+    ):
         with pytest.raises(InputError, match=told):
             engine.explain("What is it?", answer, False, 8)
     with pytest.raises(InputError, match="The question is empty"):
@@ -114,18 +132,32 @@ def test_an_answer_that_cannot_be_explained_is_refused_in_words(engine):
 
 def test_bad_questions_never_reach_the_model(engine, monkeypatch):
     monkeypatch.setattr(engine.pair.model, "forward", None)
-    for text, told in (("", "is empty"), ("a" * 100_000, "100,000 characters"), ("word " * 3000, "too long for the model")):
+    for text, told in (
+        ("", "is empty"),
+        ("a" * 100_000, "100,000 characters"),
+        ("word " * 3000, "too long for the model"),
+    ):
         with pytest.raises(InputError, match=told):
             list(engine.answer(text, False, 8, 0.0))
 
 
 def test_info_search_and_examples(engine):
     info = engine.info()
-    assert set(info) == {"base", "base_revision", "adapter", "adapter_revision", "precision", "device", "version"}
+    assert set(info) == {
+        "base",
+        "base_revision",
+        "adapter",
+        "adapter_revision",
+        "precision",
+        "device",
+        "version",
+    }
     assert info["base"] == "tiny-llama" and info["precision"] == "nf4"
     assert engine.search("bamu", 5)[0]["uid"] == "u2"
     examples = engine.examples(3)
-    assert any("Rede Bamu" in text and text.startswith(("O que", "Descreva", "Fale")) for text in examples)
+    assert any(
+        "Rede Bamu" in text and text.startswith(("O que", "Descreva", "Fale")) for text in examples
+    )
 
 
 def test_without_a_catalogue_it_answers_from_memory(engine, settings):
@@ -136,7 +168,13 @@ def test_without_a_catalogue_it_answers_from_memory(engine, settings):
 
 def test_a_missing_catalogue_is_named(settings, tmp_path):
     with pytest.raises(CatalogueError, match="catalogue"):
-        load_engine(Settings(base_model=settings.base_model, adapter=settings.adapter, catalogue=str(tmp_path / "none")))
+        load_engine(
+            Settings(
+                base_model=settings.base_model,
+                adapter=settings.adapter,
+                catalogue=str(tmp_path / "none"),
+            )
+        )
 
 
 # --- a conversation ---
@@ -146,7 +184,16 @@ def converse(engine, *questions, use_sources=True, tokens=8, **options) -> list[
     """A conversation of these questions."""
     talk = []
     for question in questions:
-        steps = list(engine.converse(question, talk, use_sources, tokens, options.get("temperature", 0.0), options.get("seed")))
+        steps = list(
+            engine.converse(
+                question,
+                talk,
+                use_sources,
+                tokens,
+                options.get("temperature", 0.0),
+                options.get("seed"),
+            )
+        )
         assert all(step.sources == steps[0].sources for step in steps)
         talk.append(turn(question, steps[-1], use_sources, tokens))
     return talk
@@ -159,46 +206,89 @@ def test_an_answer_is_the_first_turn_of_a_conversation(engine):
 
 
 def test_a_follow_up_is_what_each_model_alone_says_after_its_own_answers(engine):
-    talk = converse(engine, "What is the Dovenka Kettle?", "Tell me more about it.", "Is it of oak?", tokens=12)
+    talk = converse(
+        engine, "What is the Dovenka Kettle?", "Tell me more about it.", "Is it of oak?", tokens=12
+    )
     assert talk[0]["base"] != talk[0]["tuned"]
     for place, last in enumerate(talk):
         for column in ("base", "tuned"):
             past = history(talk[:place], column)
-            assert [message["content"] for message in past[1::2]] == [turn[column] for turn in talk[:place]]
-            ids = prompt_ids(engine.pair.tokenizer, engine.pair.prompt_template, "answer", last["question"], last["sources"], past)
+            assert [message["content"] for message in past[1::2]] == [
+                turn[column] for turn in talk[:place]
+            ]
+            ids = prompt_ids(
+                engine.pair.tokenizer,
+                engine.pair.prompt_template,
+                "answer",
+                last["question"],
+                last["sources"],
+                past,
+            )
             assert complete(engine.pair, [ids], 12, column == "tuned") == [last[column]]
             written = completions(engine.pair, [ids], 12, column == "tuned")[0]
-            assert last["figures"][column]["tokens"] == len(written) and last["figures"][column]["seconds"] > 0
+            assert (
+                last["figures"][column]["tokens"] == len(written)
+                and last["figures"][column]["seconds"] > 0
+            )
 
 
 def test_a_follow_up_keeps_its_records_unless_it_names_others_or_nothing_that_is_there(engine):
-    talk = converse(engine, "What is the Dovenka Kettle?", "Tell me more about it.", "E sobre Rede Bamu?", "Conte mais.",
-                    "And the Qwxyz Zzyx?", "Tell me more about it.")
-    assert [[record["uid"] for record in turn["sources"]] for turn in talk] == [["u1"], ["u1"], ["u2"], ["u2"], [], []]
+    talk = converse(
+        engine,
+        "What is the Dovenka Kettle?",
+        "Tell me more about it.",
+        "E sobre Rede Bamu?",
+        "Conte mais.",
+        "And the Qwxyz Zzyx?",
+        "Tell me more about it.",
+    )
+    assert [[record["uid"] for record in turn["sources"]] for turn in talk] == [
+        ["u1"],
+        ["u1"],
+        ["u2"],
+        ["u2"],
+        [],
+        [],
+    ]
     assert [turn["figures"]["kept"] for turn in talk] == [False, True, False, True, False, False]
     unread = converse(engine, "What is the Dovenka Kettle?", use_sources=False)
     step = next(engine.converse("Tell me more about it.", unread, True, 8, 0.0))
-    assert [record["uid"] for record in step.sources] == ["u1"], "the catalogue is asked now, about what was asked before"
+    assert [record["uid"] for record in step.sources] == ["u1"], (
+        "the catalogue is asked now, about what was asked before"
+    )
 
 
 def test_what_no_longer_fits_is_left_out_of_both_columns(engine, monkeypatch):
     first = converse(engine, "What is the Dovenka Kettle?")[0]
     prompts, write = [], engine._write
-    monkeypatch.setattr(engine, "_write", lambda both, *rest: prompts.append(both) or write(both, *rest))
-    talk = [{**first, "base": f"{place} " + "kettle " * 40, "tuned": f"{place} It is oak."} for place in range(4)]
+    monkeypatch.setattr(
+        engine, "_write", lambda both, *rest: prompts.append(both) or write(both, *rest)
+    )
+    talk = [
+        {**first, "base": f"{place} " + "kettle " * 40, "tuned": f"{place} It is oak."}
+        for place in range(4)
+    ]
     step = list(engine.converse("And Rede Bamu?", talk, True, 8, 0.0))[-1]
     left = step.figures["left_out"]
     assert 0 < left < 4 and [record["uid"] for record in step.sources] == ["u2"]
     for column, ids in zip(("base", "tuned"), prompts[0], strict=True):
-        assert ids == prompt_ids(engine.pair.tokenizer, engine.pair.prompt_template, "answer", "And Rede Bamu?", step.sources,
-                                 history(talk[left:], column))
+        assert ids == prompt_ids(
+            engine.pair.tokenizer,
+            engine.pair.prompt_template,
+            "answer",
+            "And Rede Bamu?",
+            step.sources,
+            history(talk[left:], column),
+        )
         assert len(ids) <= engine.pair.window - 8
 
 
 def test_a_follow_up_is_explained_after_the_prompt_of_the_tuned_model(engine, monkeypatch):
     talk = converse(engine, "What is the Dovenka Kettle?")
     written, write = [], engine._write
-    monkeypatch.setattr(engine, "_write", lambda prompts, *rest: written.append(prompts) or write(prompts, *rest))
+    monkeypatch.setattr(
+        engine, "_write", lambda prompts, *rest: written.append(prompts) or write(prompts, *rest)
+    )
     step = list(engine.converse("Tell me more about it.", talk, True, 8, 0.0))[-1]
     records, read = explained(engine, "Tell me more about it.", step.tuned, True, 8, talk)
     assert read == written[0][1] != written[0][0]
@@ -213,4 +303,6 @@ def test_a_seed_gives_the_same_answer_again_and_is_told(engine):
     again = drawn(first.figures["seed"])
     assert (again.base, again.tuned) == (first.base, first.tuned) and other.figures["seed"] == 7
     assert first.tuned != other.tuned
-    assert list(engine.converse("What is it?", (), False, 2, 0.0, 7))[-1].figures["seed"] is None, "nothing is drawn at 0"
+    assert list(engine.converse("What is it?", (), False, 2, 0.0, 7))[-1].figures["seed"] is None, (
+        "nothing is drawn at 0"
+    )

@@ -15,10 +15,37 @@ from train.__main__ import main
 from train.sample import write_catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
-RUN_FILES = {"catalogue", "checkpoints", "adapter", "metrics.json", "samples.jsonl", "history.jsonl", "plots", "config.json",
-             "scores", "evaluation.json", "report.html"}
-QUICK = ["--learn", "8", "--max-steps", "2", "--rank", "4", "--batch-size", "4", "--items", "3", "--shots", "1",
-         "--answer-tokens", "60", "--max-length", "400"]
+RUN_FILES = {
+    "catalogue",
+    "checkpoints",
+    "adapter",
+    "metrics.json",
+    "samples.jsonl",
+    "history.jsonl",
+    "plots",
+    "config.json",
+    "scores",
+    "evaluation.json",
+    "report.html",
+}
+QUICK = [
+    "--learn",
+    "8",
+    "--max-steps",
+    "2",
+    "--rank",
+    "4",
+    "--batch-size",
+    "4",
+    "--items",
+    "3",
+    "--shots",
+    "1",
+    "--answer-tokens",
+    "60",
+    "--max-length",
+    "400",
+]
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +69,21 @@ def said(capsys, arguments, code):
     return lines[-1]
 
 
-@pytest.mark.parametrize(("name", "content", "words"), [
-    ("missing.json", None, "missing.json"),
-    ("empty.json", b"", "empty.json"),
-    ("broken.json", b"{not json\n", "broken"),
-    ("bare.json", b'{"uid": "1", "target_ind": []}\n', "no_title|no_content|usable"),
-    ("notes.txt", b"hello", "notes.txt"),
-    ("cut.json.gz", gzip.compress(b'{"uid": "1", "title": "a b", "content": "c d e f"}\n' * 5000)[:-40], "truncated"),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("missing.json", None, "missing.json"),
+        ("empty.json", b"", "empty.json"),
+        ("broken.json", b"{not json\n", "broken"),
+        ("bare.json", b'{"uid": "1", "target_ind": []}\n', "no_title|no_content|usable"),
+        ("notes.txt", b"hello", "notes.txt"),
+        (
+            "cut.json.gz",
+            gzip.compress(b'{"uid": "1", "title": "a b", "content": "c d e f"}\n' * 5000)[:-40],
+            "truncated",
+        ),
+    ],
+)
 def test_a_catalogue_that_cannot_be_used(tmp_path, capsys, name, content, words):
     path = tmp_path / name
     if content is not None:
@@ -60,7 +94,9 @@ def test_a_catalogue_that_cannot_be_used(tmp_path, capsys, name, content, words)
 
 def test_a_directory_of_nothing(tmp_path, capsys):
     (tmp_path / "nothing").mkdir()
-    assert "nothing" in said(capsys, ["prepare", tmp_path / "nothing", "--run", tmp_path / "run"], 1)
+    assert "nothing" in said(
+        capsys, ["prepare", tmp_path / "nothing", "--run", tmp_path / "run"], 1
+    )
 
 
 def test_a_broken_line_is_counted_and_the_run_goes_on(tmp_path, source, capsys):
@@ -68,8 +104,12 @@ def test_a_broken_line_is_counted_and_the_run_goes_on(tmp_path, source, capsys):
     path.write_text(source.read_text() + '{"uid": "x", "title": \n')
     assert main(["prepare", str(path), "--run", str(tmp_path / "run")]) == 0
     report = json.loads((tmp_path / "run/catalogue/report.json").read_text())
-    assert report["dropped"]["broken"] == 1 and report["read"] == report["kept"] + sum(report["dropped"].values())
-    assert report["examples"]["broken"][0]["line"] == 151 and '"uid": "x"' in json.dumps(report["examples"]).replace('\\"', '"')
+    assert report["dropped"]["broken"] == 1 and report["read"] == report["kept"] + sum(
+        report["dropped"].values()
+    )
+    assert report["examples"]["broken"][0]["line"] == 151 and '"uid": "x"' in json.dumps(
+        report["examples"]
+    ).replace('\\"', '"')
 
 
 def test_an_unwritable_run_folder(tmp_path, source, capsys):
@@ -79,15 +119,23 @@ def test_an_unwritable_run_folder(tmp_path, source, capsys):
 
 
 def test_a_wrong_call_lists_every_problem(tmp_path, source, capsys):
-    line = said(capsys, ["all", source, "--run", tmp_path, "--base", "x", "--rank", "0", "--epochs", "0"], 2)
+    line = said(
+        capsys, ["all", source, "--run", tmp_path, "--base", "x", "--rank", "0", "--epochs", "0"], 2
+    )
     assert "--rank is 0" in line and "--epochs is 0" in line
     assert "--base is missing" in said(capsys, ["fit", "--run", tmp_path], 2)
 
 
 def test_a_publish_that_cannot_be_is_refused_before_any_work(tmp_path, source, capsys):
-    assert "run `python -m train fit`" in said(capsys, ["publish", "--run", tmp_path, "--to", "me/mine"], 2)
-    assert "--to is 'mine'" in said(capsys, ["all", source, "--run", tmp_path / "run", "--base", "x", "--to", "mine"], 2)
-    assert "--to is missing" in said(capsys, ["all", source, "--run", tmp_path / "run", "--base", "x", "--private"], 2)
+    assert "run `python -m train fit`" in said(
+        capsys, ["publish", "--run", tmp_path, "--to", "me/mine"], 2
+    )
+    assert "--to is 'mine'" in said(
+        capsys, ["all", source, "--run", tmp_path / "run", "--base", "x", "--to", "mine"], 2
+    )
+    assert "--to is missing" in said(
+        capsys, ["all", source, "--run", tmp_path / "run", "--base", "x", "--private"], 2
+    )
     assert not (tmp_path / "run").exists()
 
 
@@ -104,7 +152,10 @@ class GatedHub(http.server.BaseHTTPRequestHandler):
         gated = "secret" in self.path
         self.send_response(403 if gated else 404)
         self.send_header("X-Error-Code", "GatedRepo" if gated else "RepoNotFound")
-        self.send_header("X-Error-Message", "Access to this model is restricted." if gated else "Repository not found")
+        self.send_header(
+            "X-Error-Message",
+            "Access to this model is restricted." if gated else "Repository not found",
+        )
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -115,17 +166,48 @@ class GatedHub(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("base", "words"), [
-    ("acme/secret-7b", "error: base acme/secret-7b is gated: accept its licence at https://huggingface.co/acme/secret-7b and"),
-    ("acme/typo-7b", "error: base acme/typo-7b is neither a folder here nor a repository on the Hub that you may read")])
+@pytest.mark.parametrize(
+    ("base", "words"),
+    [
+        (
+            "acme/secret-7b",
+            "error: base acme/secret-7b is gated: accept its licence at https://huggingface.co/acme/secret-7b and",
+        ),
+        (
+            "acme/typo-7b",
+            "error: base acme/typo-7b is neither a folder here nor a repository on the Hub that you may read",
+        ),
+    ],
+)
 def test_a_base_that_needs_a_token_over_http(tmp_path, source, base, words):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), GatedHub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        environ = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-                   "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path / "home")}
-        done = subprocess.run([sys.executable, "-m", "train", "all", str(source), "--run", str(tmp_path / "run"),
-                               "--base", base], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120)
+        environ = {
+            **os.environ,
+            "HF_HUB_OFFLINE": "0",
+            "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HOME": str(tmp_path / "home"),
+        }
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "train",
+                "all",
+                str(source),
+                "--run",
+                str(tmp_path / "run"),
+                "--base",
+                base,
+            ],
+            cwd=ROOT,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
     finally:
         server.shutdown()
     assert done.returncode == 1, done.stderr
@@ -146,13 +228,35 @@ def test_all_verbs_in_order_then_nothing_is_done_twice(tmp_path, source, tiny_ba
     assert {"source_right", "says_absent"} <= set(metrics["grounded"]["tuned"])
     for name, scores in metrics.items():
         told = {"references"} if name == "summary" else set()
-        assert {"n", "base", "few_shot", "retrieved", "tuned", "difference", "against"} | told == set(scores)
+        assert {
+            "n",
+            "base",
+            "few_shot",
+            "retrieved",
+            "tuned",
+            "difference",
+            "against",
+        } | told == set(scores)
         assert {"rouge1", "rouge2", "rougeL", "token_f1", "loss"} <= set(scores["tuned"])
     lines = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
-    assert {"task", "set", "question", "reference", "base", "tuned", "sources", "title", "base_cited"} <= set(lines[0])
+    assert {
+        "task",
+        "set",
+        "question",
+        "reference",
+        "base",
+        "tuned",
+        "sources",
+        "title",
+        "base_cited",
+    } <= set(lines[0])
     assert sum(scores["n"] for scores in metrics.values()) == len(lines)
     card = (run / "adapter" / "README.md").read_text()
-    assert "library_name: peft" in card and "| seen |" in card and "{" not in card.split("```")[0].split("---")[2]
+    assert (
+        "library_name: peft" in card
+        and "| seen |" in card
+        and "{" not in card.split("```")[0].split("---")[2]
+    )
     assert "No title or content of the" in card and "`absent`" in card
     assert {path.name for path in (run / "plots").iterdir()} == {"loss.png", "before_after.png"}
     before = {path: path.stat().st_mtime_ns for path in (run / "scores").iterdir()}
@@ -161,7 +265,10 @@ def test_all_verbs_in_order_then_nothing_is_done_twice(tmp_path, source, tiny_ba
     assert hub.requests == []
     assert main([*call, "--to", "ana/lamps"]) == 0
     out = capsys.readouterr().out
-    assert "fit: done already" in out and f"publish: ana/lamps is at {hub.endpoint}/ana/lamps/commit/" in out
+    assert (
+        "fit: done already" in out
+        and f"publish: ana/lamps is at {hub.endpoint}/ana/lamps/commit/" in out
+    )
     assert (run / "adapter/adapter_model.safetensors").stat().st_mtime_ns == weights
     assert scored == {path.name: path.read_text() for path in (run / "scores").iterdir()} and before
     assert main(["evaluate", "--run", str(run), "--limit", "2", "--shots", "0"]) == 0
@@ -172,12 +279,49 @@ def test_all_verbs_in_order_then_nothing_is_done_twice(tmp_path, source, tiny_ba
 def test_the_sample_is_rebuilt_from_nothing(tmp_path, capsys):
     """Base and adapter, a few steps each, into another folder."""
     out = tmp_path / "sample"
-    assert main(["sample", "--base", "--run", str(tmp_path / "run"), "--out", str(out), "--max-steps", "2"]) == 0
+    assert (
+        main(
+            [
+                "sample",
+                "--base",
+                "--run",
+                str(tmp_path / "run"),
+                "--out",
+                str(out),
+                "--max-steps",
+                "2",
+            ]
+        )
+        == 0
+    )
     assert (out / "base/model.safetensors").stat().st_size <= 16 * 2**20
-    assert main(["sample", "--adapter", "--run", str(tmp_path / "run"), "--out", str(out), "--max-steps", "2",
-                 "--items", "2"]) == 0
-    assert {path.name for path in out.iterdir()} == {"base", "trn.json", "catalogue", "adapter", "plots", "metrics.json",
-                                                    "samples.jsonl", "history.jsonl"}
+    assert (
+        main(
+            [
+                "sample",
+                "--adapter",
+                "--run",
+                str(tmp_path / "run"),
+                "--out",
+                str(out),
+                "--max-steps",
+                "2",
+                "--items",
+                "2",
+            ]
+        )
+        == 0
+    )
+    assert {path.name for path in out.iterdir()} == {
+        "base",
+        "trn.json",
+        "catalogue",
+        "adapter",
+        "plots",
+        "metrics.json",
+        "samples.jsonl",
+        "history.jsonl",
+    }
     assert (out / "adapter/adapter_model.safetensors").stat().st_size <= 3 * 2**20
     rows = [json.loads(line) for line in (out / "trn.json").read_text().splitlines()]
     assert all(set(row) == {"uid", "title", "content", "target_ind", "target_rel"} for row in rows)

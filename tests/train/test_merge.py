@@ -13,9 +13,20 @@ from safetensors.torch import load_file
 
 from train.__main__ import main
 from train.merge import agreement, in_words, merge
+from train.run import Run
 
-FILES = {"model.safetensors", "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
-         "chat_template.jinja", "prompt.json", "merge.json", "Modelfile", "README.md"}
+FILES = {
+    "model.safetensors",
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "prompt.json",
+    "merge.json",
+    "Modelfile",
+    "README.md",
+}
 pytestmark = pytest.mark.slow
 
 
@@ -37,7 +48,10 @@ def test_agreement_by_hand():
     told = agreement([[1, 2], [1, 2, 3, 4], [], [5]], [[1, 2], [1, 2, 9], [], [5, 6]])
     assert told == {"equal": 0.5, "common_prefix": 0.75}
     words = in_words({"questions": 4, "nf4": told, "bf16": {"equal": 1.0, "common_prefix": 1.0}})
-    assert "Of its answers to 4 questions of the run, 50% are token for token those of base and adapter in 4 bits" in words
+    assert (
+        "Of its answers to 4 questions of the run, 50% are token for token those of base and adapter in 4 bits"
+        in words
+    )
     assert "on average 75% of an answer" in words
 
 
@@ -49,10 +63,16 @@ def test_it_is_whole_and_says_how_far_it_agrees(merged, tuned_run):
     # Rounding every weight to bf16 once more moves the answers of random weights, which have no favourite token.
     assert told["bf16"]["common_prefix"] >= 0.5 and 0 <= told["nf4"]["equal"] <= 1
     card = (merged / "README.md").read_text()
-    assert in_words(told) in card and metadata_load(merged / "README.md")["base_model_relation"] == "finetune"
+    assert (
+        in_words(told) in card
+        and metadata_load(merged / "README.md")["base_model_relation"] == "finetune"
+    )
     for path in merged.iterdir():
         if path.suffix != ".safetensors":
-            assert str(tuned_run.parent) not in path.read_text() and str(merged.parent) not in path.read_text()
+            assert (
+                str(tuned_run.parent) not in path.read_text()
+                and str(merged.parent) not in path.read_text()
+            )
 
 
 def test_its_weights_are_the_bases_and_the_adapters_sum(merged, tuned_run, tiny_base):
@@ -63,7 +83,9 @@ def test_its_weights_are_the_bases_and_the_adapters_sum(merged, tuned_run, tiny_
     name = "model.layers.0.mlp.down_proj"
     a, b = (lora[f"base_model.model.{name}.lora_{side}.weight"].float() for side in "AB")
     wanted = base[f"{name}.weight"].float() + scaling * b @ a
-    assert sums.keys() == base.keys() and all(tensor.dtype == torch.bfloat16 for tensor in sums.values())
+    assert sums.keys() == base.keys() and all(
+        tensor.dtype == torch.bfloat16 for tensor in sums.values()
+    )
     torch.testing.assert_close(sums[f"{name}.weight"].float(), wanted, rtol=2**-7, atol=1e-4)
     assert torch.equal(sums["model.embed_tokens.weight"], base["model.embed_tokens.weight"])
 
@@ -71,7 +93,9 @@ def test_its_weights_are_the_bases_and_the_adapters_sum(merged, tuned_run, tiny_
 def test_plain_transformers_loads_it_and_it_stops(merged, tmp_path):
     """Alone in its folder, by the snippet of its own card and by AutoModel, with nothing of ours."""
     snippet = (merged / "README.md").read_text().split("```python\n")[1].split("```")[0]
-    program = snippet + """
+    program = (
+        snippet
+        + """
 import sys
 from transformers import AutoModelForCausalLM, AutoTokenizer
 model, tokenizer = AutoModelForCausalLM.from_pretrained("."), AutoTokenizer.from_pretrained(".")
@@ -80,15 +104,25 @@ assert tokenizer.eos_token_id in model.generation_config.eos_token_id and model.
 assert model.generation_config.pad_token_id == tokenizer.pad_token_id
 assert not {"space", "train", "peft", "bitsandbytes"} & set(sys.modules), sys.modules.keys()
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=merged, capture_output=True, text=True, timeout=120,
-                          env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=merged,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
     assert done.returncode == 0 and done.stdout.strip(), done.stderr[-2000:]
 
 
 def test_what_cannot_be_merged_is_said_in_words(tuned_run, merged, tmp_path, capsys):
     assert "is there already: remove it, or name another --out" in said(
-        capsys, ["merge", "--run", str(tuned_run), "--out", str(merged)], 2)
-    assert "none has no adapter yet: run fit first" in said(capsys, ["merge", "--run", str(tmp_path / "none")], 2)
+        capsys, ["merge", "--run", str(tuned_run), "--out", str(merged)], 2
+    )
+    assert "none has no adapter yet: run fit first" in said(
+        capsys, ["merge", "--run", str(tmp_path / "none")], 2
+    )
     assert "--items is 0" in said(capsys, ["merge", "--run", str(tuned_run), "--items", "0"], 2)
     run = tmp_path / "run"
     shutil.copytree(tuned_run, run, ignore=shutil.ignore_patterns("checkpoints"))
@@ -107,7 +141,7 @@ def test_a_sentencepiece_model_comes_along_for_the_gguf(tuned_run, tiny_base, tm
     shutil.copytree(tuned_run, run, ignore=shutil.ignore_patterns("checkpoints"))
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps(config | {"base": str(base)}))
-    merge(run, tmp_path / "out", MergeConfig(items=1))
+    merge(Run(run), tmp_path / "out", MergeConfig(items=1))
     assert (tmp_path / "out" / "tokenizer.model").read_bytes() == b"pieces"
 
 
@@ -121,5 +155,5 @@ def test_a_full_disk_leaves_nothing_behind(tuned_run, tmp_path, monkeypatch):
 
     monkeypatch.setattr(PreTrainedModel, "save_pretrained", full)
     with pytest.raises(OSError, match="No space left"):
-        merge(tuned_run, tmp_path / "out", MergeConfig(items=1))
+        merge(Run(tuned_run), tmp_path / "out", MergeConfig(items=1))
     assert list(tmp_path.iterdir()) == []

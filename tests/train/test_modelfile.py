@@ -9,8 +9,11 @@ from space.model.base import load_tokenizer
 from train.modelfile import modelfile, turns
 
 SYSTEM = {"role": "system", "content": "Be brief."}
-TALK = [{"role": "user", "content": "What is {it}?"}, {"role": "assistant", "content": "A kettle.\nOf oak."},
-        {"role": "user", "content": "E em \"português\"?"}]
+TALK = [
+    {"role": "user", "content": "What is {it}?"},
+    {"role": "assistant", "content": "A kettle.\nOf oak."},
+    {"role": "user", "content": 'E em "português"?'},
+]
 ACTION = re.compile(r"{{ (.*?) }}")
 
 
@@ -86,15 +89,23 @@ def ours(tiny_base):
     return load_tokenizer(str(tiny_base))
 
 
-@pytest.mark.parametrize("talk", [TALK[:1], TALK, [*TALK, *TALK[1:]], [SYSTEM, TALK[0]], [SYSTEM, *TALK]])
+@pytest.mark.parametrize(
+    "talk", [TALK[:1], TALK, [*TALK, *TALK[1:]], [SYSTEM, TALK[0]], [SYSTEM, *TALK]]
+)
 def test_our_own_template(ours, talk):
     assert same(ours, talk)
 
 
 def test_what_a_modelfile_says(ours):
     text = modelfile(ours, ["</s>", "<|end|>"])
-    assert text.startswith("FROM .\nTEMPLATE ") and 'PARAMETER stop "</s>"\nPARAMETER stop "<|end|>"\n' in text
-    assert "PARAMETER temperature 0" in text and "Question: {{ .Content }}\nAnswer:{{ else" in template_of(text)
+    assert (
+        text.startswith("FROM .\nTEMPLATE ")
+        and 'PARAMETER stop "</s>"\nPARAMETER stop "<|end|>"\n' in text
+    )
+    assert (
+        "PARAMETER temperature 0" in text
+        and "Question: {{ .Content }}\nAnswer:{{ else" in template_of(text)
+    )
 
 
 def test_the_readme_shows_that_very_template(ours):
@@ -102,8 +113,15 @@ def test_the_readme_shows_that_very_template(ours):
     assert template_of(readme) == template_of(modelfile(ours, []))
 
 
-@pytest.mark.parametrize("name", ["meta-llama-Llama-3.1-8B-Instruct", "meta-llama-Llama-3.2-3B-Instruct",
-                                  "mistralai-Mistral-Nemo-Instruct-2407", "mistral-7b-instruct-v0.3"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "meta-llama-Llama-3.1-8B-Instruct",
+        "meta-llama-Llama-3.2-3B-Instruct",
+        "mistralai-Mistral-Nemo-Instruct-2407",
+        "mistral-7b-instruct-v0.3",
+    ],
+)
 def test_the_templates_of_real_bases(shared, tmp_path, name):
     folder = shared / "tokenizers" / "mistral-7b-instruct-v0.3"
     template = shared / "tokenizers" / "chat-templates" / f"{name}.jinja"
@@ -118,15 +136,21 @@ def test_the_templates_of_real_bases(shared, tmp_path, name):
         assert same(tokenizer, [SYSTEM, *TALK])
     else:
         # Mistral's puts a system message into a question: no place for it among turns, and it is said so.
-        assert turns(tokenizer).system is None and "# A system message is left out" in modelfile(tokenizer, [])
+        assert turns(tokenizer).system is None and "# A system message is left out" in modelfile(
+            tokenizer, []
+        )
 
 
-@pytest.mark.parametrize("template", [
-    "{% for message in messages %}{{ message['content'] }}{% endfor %}!{{ messages | length }}",
-    "{% for message in messages %}{{ loop.index }}: {{ message['content'] }}\n{% endfor %}",
-    "{{ bos_token }}{% for message in messages %}{{ '\"\"\"' + message['content'] }}{% endfor %}",
-    "{% for message in messages %}[{{ message['content'] }}]{% endfor %}",  # no BOS, and Ollama puts one
-    "{{ raise_exception('no') }}"])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for message in messages %}{{ message['content'] }}{% endfor %}!{{ messages | length }}",
+        "{% for message in messages %}{{ loop.index }}: {{ message['content'] }}\n{% endfor %}",
+        "{{ bos_token }}{% for message in messages %}{{ '\"\"\"' + message['content'] }}{% endfor %}",
+        "{% for message in messages %}[{{ message['content'] }}]{% endfor %}",  # no BOS, and Ollama puts one
+        "{{ raise_exception('no') }}",
+    ],
+)
 def test_a_template_that_cannot_be_said_exactly_is_not_said(ours, template):
     ours.chat_template = template
     text = modelfile(ours, ["</s>"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from train import shop as invented
 from train.prepare.catalogue import prepare
+from train.run import Run
 
 SAMPLE = Path(__file__).resolve().parents[2] / "space" / "sample"
 
@@ -25,11 +26,13 @@ def test_it_holds_every_kind_of_dirt(tmp_path):
     contents = " ".join(row["content"] for row in rows)
     assert "&#8217;" in contents or "&nbsp;" in contents
     assert "<p>" in contents and "<br />" in contents and "test item not to bid" in contents
-    assert any(not row["content"] for row in rows) and any(len(row["content"]) > 1500 for row in rows)
+    assert any(not row["content"] for row in rows) and any(
+        len(row["content"]) > 1500 for row in rows
+    )
     assert any(len(row["content"].split()) == 1 for row in rows)
     path = tmp_path / "trn.json"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    report = prepare(str(path), tmp_path / "run", progress=False)
+    report = prepare(str(path), Run(tmp_path / "run"), progress=False)
     assert report["kept"] >= 2000
     assert {"no_content", "too_short", "junk", "duplicate_title"} <= set(report["dropped"])
 
@@ -40,8 +43,12 @@ def test_the_facts_cannot_be_guessed_from_the_title():
     assert all(len(item.facts) == 6 for item in items)
     for fact in ("material", "colour", "town", "use", "years", "weight"):
         for language in ("en", "pt"):
-            kettles = [i.facts[fact] for i in items if i.language == language and i.title.split()[-1 if language == "en" else 0]
-                       in ("Kettle", "Chaleira")]
+            kettles = [
+                i.facts[fact]
+                for i in items
+                if i.language == language
+                and i.title.split()[-1 if language == "en" else 0] in ("Kettle", "Chaleira")
+            ]
             commonest = Counter(kettles).most_common(1)[0][1]
             assert commonest < len(kettles) / 2
 

@@ -13,9 +13,15 @@ from space.catalogue import QUESTION_WORDS, normalise
 from space.evidence import CITATION, NUMBER, plain_number
 
 GRAM = 4  # words; an answer that says as many again says nothing new
-MEASURED = re.compile(rf"({NUMBER.pattern})\s*([^\W\d_]+|%)")  # a number and its unit: "1.5 kg", "20 pages"
-NAME = re.compile(r"(?<![.!?…:]\s)(?<!^)(?<!\w)[A-ZÀ-Þ][\w'’-]+")  # a capital where no sentence begins
-FEATURES = datasets.Features({name: datasets.Value("string") for name in ("predictions", "references", "questions")})
+MEASURED = re.compile(
+    rf"({NUMBER.pattern})\s*([^\W\d_]+|%)"
+)  # a number and its unit: "1.5 kg", "20 pages"
+NAME = re.compile(
+    r"(?<![.!?…:]\s)(?<!^)(?<!\w)[A-ZÀ-Þ][\w'’-]+"
+)  # a capital where no sentence begins
+FEATURES = datasets.Features(
+    {name: datasets.Value("string") for name in ("predictions", "references", "questions")}
+)
 
 
 class Fidelity(evaluate.Metric):
@@ -26,17 +32,32 @@ class Fidelity(evaluate.Metric):
     """
 
     def _info(self):
-        return evaluate.MetricInfo(description=self.__doc__, citation="Grusky et al. 2018; Carlini et al. 2023",
-                                   features=FEATURES)
+        return evaluate.MetricInfo(
+            description=self.__doc__,
+            citation="Grusky et al. 2018; Carlini et al. 2023",
+            features=FEATURES,
+        )
 
     def _compute(self, predictions, references, questions):
-        rows = list(zip([CITATION.sub("", said) for said in predictions], references, questions, strict=True))
+        rows = list(
+            zip(
+                [CITATION.sub("", said) for said in predictions], references, questions, strict=True
+            )
+        )
         return {
-            "supported": [supported(said, f"{evidence} {question}") for said, evidence, question in rows],
-            "invented_numbers": [invented_numbers(said, f"{evidence} {question}") for said, evidence, question in rows],
-            "invented_names": [invented_names(said, f"{evidence} {question}") for said, evidence, question in rows],
+            "supported": [
+                supported(said, f"{evidence} {question}") for said, evidence, question in rows
+            ],
+            "invented_numbers": [
+                invented_numbers(said, f"{evidence} {question}")
+                for said, evidence, question in rows
+            ],
+            "invented_names": [
+                invented_names(said, f"{evidence} {question}") for said, evidence, question in rows
+            ],
             "contradicted": [contradicted(said, evidence) for said, evidence, _ in rows],
-            "copied_run": [copied_run(said, evidence) for said, evidence, _ in rows]}
+            "copied_run": [copied_run(said, evidence) for said, evidence, _ in rows],
+        }
 
 
 class Form(evaluate.Metric):
@@ -46,13 +67,19 @@ class Form(evaluate.Metric):
     """
 
     def _info(self):
-        features = datasets.Features({name: datasets.Value("string") for name in ("predictions", "references")})
-        return evaluate.MetricInfo(description=self.__doc__, citation="Welleck et al. 2020", features=features)
+        features = datasets.Features(
+            {name: datasets.Value("string") for name in ("predictions", "references")}
+        )
+        return evaluate.MetricInfo(
+            description=self.__doc__, citation="Welleck et al. 2020", features=features
+        )
 
     def _compute(self, predictions, references):
         rows = list(zip(predictions, references, strict=True))
-        return {"length_ratio": [length_ratio(said, reference) for said, reference in rows],
-                "repetition": [repetition(said) for said, _ in rows]}
+        return {
+            "length_ratio": [length_ratio(said, reference) for said, reference in rows],
+            "repetition": [repetition(said) for said, _ in rows],
+        }
 
 
 def supported(said: str, evidence: str) -> float:
@@ -89,7 +116,11 @@ def contradicted(said: str, evidence: str) -> float:
     for number, unit in _measured(evidence):
         known.setdefault(unit, set()).add(number)
     told = _measured(said)
-    return sum(number not in known.get(unit, {number}) for number, unit in told) / len(told) if told else 0.0
+    return (
+        sum(number not in known.get(unit, {number}) for number, unit in told) / len(told)
+        if told
+        else 0.0
+    )
 
 
 def copied_run(said: str, evidence: str) -> float:
@@ -110,7 +141,7 @@ def length_ratio(said: str, reference: str) -> float:
 def repetition(said: str) -> float:
     """Returns the share of an answer's four-word sequences that it had said before (seq-rep-4, Welleck et al. 2020)."""
     words = said.lower().split()
-    grams = [tuple(words[place:place + GRAM]) for place in range(len(words) - GRAM + 1)]
+    grams = [tuple(words[place : place + GRAM]) for place in range(len(words) - GRAM + 1)]
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 

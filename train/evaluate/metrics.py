@@ -13,7 +13,9 @@ from sacrebleu import sentence_bleu, sentence_chrf
 from space.catalogue import normalise
 from space.evidence import CITATION, says_absent
 
-FEATURES = datasets.Features({"predictions": datasets.Value("string"), "references": datasets.Value("string")})
+FEATURES = datasets.Features(
+    {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
+)
 
 
 class UnicodeTokenizer(Tokenizer):
@@ -32,8 +34,14 @@ class Rouge(evaluate.Metric):
 
     def _compute(self, predictions, references):
         scorer = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=False)
-        scores = [scorer.score(reference, said) for said, reference in zip(predictions, references, strict=True)]
-        return {name: [score[name].fmeasure for score in scores] for name in ("rouge1", "rouge2", "rougeL")}
+        scores = [
+            scorer.score(reference, said)
+            for said, reference in zip(predictions, references, strict=True)
+        ]
+        return {
+            name: [score[name].fmeasure for score in scores]
+            for name in ("rouge1", "rouge2", "rougeL")
+        }
 
 
 class UnicodeRouge(evaluate.Metric):
@@ -44,19 +52,29 @@ class UnicodeRouge(evaluate.Metric):
 
     def _compute(self, predictions, references):
         scorer = RougeScorer(["rougeL"], tokenizer=UnicodeTokenizer())
-        return {"rougeL_unicode": [scorer.score(reference, said)["rougeL"].fmeasure
-                                   for said, reference in zip(predictions, references, strict=True)]}
+        return {
+            "rougeL_unicode": [
+                scorer.score(reference, said)["rougeL"].fmeasure
+                for said, reference in zip(predictions, references, strict=True)
+            ]
+        }
 
 
 class TokenF1(evaluate.Metric):
     """The F-measure of two answers' words as bags, accents and case aside (SQuAD, Rajpurkar et al. 2016, section 6)."""
 
     def _info(self):
-        return evaluate.MetricInfo(description=self.__doc__, citation="Rajpurkar et al. 2016", features=FEATURES)
+        return evaluate.MetricInfo(
+            description=self.__doc__, citation="Rajpurkar et al. 2016", features=FEATURES
+        )
 
     def _compute(self, predictions, references):
-        return {"token_f1": [token_f1(said, reference)
-                             for said, reference in zip(predictions, references, strict=True)]}
+        return {
+            "token_f1": [
+                token_f1(said, reference)
+                for said, reference in zip(predictions, references, strict=True)
+            ]
+        }
 
 
 def token_f1(said: str, reference: str) -> float:
@@ -70,22 +88,34 @@ class Bleu(evaluate.Metric):
     """BLEU of each answer by itself, 0 to 1 (Papineni et al. 2002): sacrebleu's sentence score and its own tokenizer."""
 
     def _info(self):
-        return evaluate.MetricInfo(description=self.__doc__, citation="Papineni et al. 2002; Post 2018", features=FEATURES)
+        return evaluate.MetricInfo(
+            description=self.__doc__, citation="Papineni et al. 2002; Post 2018", features=FEATURES
+        )
 
     def _compute(self, predictions, references):
-        return {"bleu": [sentence_bleu(said, [reference]).score / 100
-                         for said, reference in zip(predictions, references, strict=True)]}
+        return {
+            "bleu": [
+                sentence_bleu(said, [reference]).score / 100
+                for said, reference in zip(predictions, references, strict=True)
+            ]
+        }
 
 
 class ChrF(evaluate.Metric):
     """chrF of each answer by itself, 0 to 1 (Popovic 2015): character n-grams, so that an ending does not cost a word."""
 
     def _info(self):
-        return evaluate.MetricInfo(description=self.__doc__, citation="Popovic 2015; Post 2018", features=FEATURES)
+        return evaluate.MetricInfo(
+            description=self.__doc__, citation="Popovic 2015; Post 2018", features=FEATURES
+        )
 
     def _compute(self, predictions, references):
-        return {"chrf": [sentence_chrf(said, [reference]).score / 100
-                         for said, reference in zip(predictions, references, strict=True)]}
+        return {
+            "chrf": [
+                sentence_chrf(said, [reference]).score / 100
+                for said, reference in zip(predictions, references, strict=True)
+            ]
+        }
 
 
 class SourceRight(evaluate.Metric):
@@ -96,12 +126,18 @@ class SourceRight(evaluate.Metric):
     """
 
     def _info(self):
-        features = datasets.Features({"predictions": datasets.Value("string"), "references": datasets.Value("int32")})
+        features = datasets.Features(
+            {"predictions": datasets.Value("string"), "references": datasets.Value("int32")}
+        )
         return evaluate.MetricInfo(description=self.__doc__, citation="", features=features)
 
     def _compute(self, predictions, references):
-        return {"source_right": [float({int(position) for position in CITATION.findall(said)} == {right})
-                                 for said, right in zip(predictions, references, strict=True)]}
+        return {
+            "source_right": [
+                float({int(position) for position in CITATION.findall(said)} == {right})
+                for said, right in zip(predictions, references, strict=True)
+            ]
+        }
 
 
 class SaysAbsent(evaluate.Metric):
@@ -115,5 +151,9 @@ class SaysAbsent(evaluate.Metric):
         return evaluate.MetricInfo(description=self.__doc__, citation="", features=FEATURES)
 
     def _compute(self, predictions, references, absent):
-        return {"says_absent": [float(says_absent(said, title, absent))
-                                for said, title in zip(predictions, references, strict=True)]}
+        return {
+            "says_absent": [
+                float(says_absent(said, title, absent))
+                for said, title in zip(predictions, references, strict=True)
+            ]
+        }

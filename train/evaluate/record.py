@@ -8,24 +8,38 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from train.config import EvaluateConfig
+from train.run import Run
 
 EVALUATION = "evaluation.json"  # in the run
 VERSION = 1
 # What decides what an adapter says. Its card is not among them: evaluate itself writes it.
-SPEAKING = ("adapter_model.safetensors", "adapter_config.json", "prompt.json", "tokenizer.json", "tokenizer_config.json",
-            "chat_template.jinja")
+SPEAKING = (
+    "adapter_model.safetensors",
+    "adapter_config.json",
+    "prompt.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+)
 DIFFERENCE = ("mean", "low", "high", "wins", "ties", "losses", "needed")
 
 
-def record(run: Path, config: EvaluateConfig, lines: list[dict], checked: dict[str, int]) -> dict:
+def record(run: Run, config: EvaluateConfig, lines: list[dict], checked: dict[str, int]) -> dict:
     """Returns evaluation.json: {"version", "adapter": {file: digest}, "options", "items": digest of all, "checked"}.
 
     `lines` are those of samples.jsonl, `checked` what leaks.check() compared.
     """
-    asked = [[line["set"], line["uid"], line["question"], line["reference"], line["sources"]] for line in lines]
-    return {"version": VERSION, "adapter": digests(run / "adapter"),
-            "options": {"items": config.items, "shots": config.shots},
-            "items": "sha256:" + hashlib.sha256(json.dumps(asked).encode()).hexdigest(), "checked": checked}
+    asked = [
+        [line["set"], line["uid"], line["question"], line["reference"], line["sources"]]
+        for line in lines
+    ]
+    return {
+        "version": VERSION,
+        "adapter": digests(run.adapter),
+        "options": {"items": config.items, "shots": config.shots},
+        "items": "sha256:" + hashlib.sha256(json.dumps(asked).encode()).hexdigest(),
+        "checked": checked,
+    }
 
 
 def digests(adapter: Path) -> dict[str, str]:
@@ -38,12 +52,14 @@ def digests(adapter: Path) -> dict[str, str]:
     return found
 
 
-def faults(run: Path) -> Iterator[str]:
+def faults(run: Run) -> Iterator[str]:
     """Yields, in words, why the scores in a run are not its adapter's, or not what this version reads."""
     again = "run `python -m train evaluate` to score it again"
     try:
-        kept, metrics = (json.loads((run / name).read_text(encoding="utf-8"), parse_constant=no_number)
-                         for name in (EVALUATION, "metrics.json"))
+        kept, metrics = (
+            json.loads((run.folder / name).read_text(encoding="utf-8"), parse_constant=no_number)
+            for name in (EVALUATION, "metrics.json")
+        )
     except FileNotFoundError as error:
         yield f"{Path(error.filename).name} is missing: {again}"
         return
@@ -62,7 +78,7 @@ def faults(run: Path) -> Iterator[str]:
     lacks = lacking(metrics)
     if lacks:
         yield f"metrics.json is of an older version, without {', '.join(lacks)}: {again}"
-    now = digests(run / "adapter")
+    now = digests(run.adapter)
     changed = [f"adapter/{name}" for name in SPEAKING if kept["adapter"].get(name) != now.get(name)]
     if changed:
         yield f"{', '.join(changed)} {'was' if len(changed) == 1 else 'were'} changed after the adapter was scored: {again}"
@@ -71,8 +87,11 @@ def faults(run: Path) -> Iterator[str]:
 def _are_scores(metrics) -> bool:
     """Whether what metrics.json holds has sets, and those what they say of differences, in the shape of one of any version."""
     return isinstance(metrics, dict) and all(
-        isinstance(scores, dict) and isinstance(changes := scores.get("difference", {}), dict)
-        and all(isinstance(change, dict) for change in changes.values()) for scores in metrics.values())
+        isinstance(scores, dict)
+        and isinstance(changes := scores.get("difference", {}), dict)
+        and all(isinstance(change, dict) for change in changes.values())
+        for scores in metrics.values()
+    )
 
 
 def no_number(name: str) -> float:

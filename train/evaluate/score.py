@@ -19,10 +19,20 @@ from space.evidence import CITATION
 from space.model import Pair, completions, parts, text_of
 from train.config import EvaluateConfig
 from train.examples import Example, Examples, sentences, worked
+from train.run import Run
 
 FORMAT = 2  # of a scored line; one of another is scored again
-LINE = {"set": str, "uid": str, "said": str, "loss": float, "tokens": int, "ended": bool, "seconds": float, "prompt": str,
-        "fingerprint": str}
+LINE = {
+    "set": str,
+    "uid": str,
+    "said": str,
+    "loss": float,
+    "tokens": int,
+    "ended": bool,
+    "seconds": float,
+    "prompt": str,
+    "fingerprint": str,
+}
 MARGIN = 16  # tokens that an answer may go past the longest reference of its set
 
 
@@ -30,20 +40,26 @@ class EvaluationError(Exception):
     """Two columns cannot be compared; one line that says why."""
 
 
-def score_column(run: Path, pair: Pair, examples: Examples, config: EvaluateConfig, column: str) -> dict[tuple, dict]:
+def score_column(
+    run: Run, pair: Pair, examples: Examples, config: EvaluateConfig, column: str
+) -> dict[tuple, dict]:
     """Answers every item with one model and returns {(set, uid): {"said", "loss", ...}}.
 
     `column` is "base", "few_shot" (the base with worked examples) or "tuned". What was scored stays in
     run/scores/<column>.jsonl and is not scored again while the model, the prompt and the reference are the same; what a run
     beside this one has of the base is taken from there, with the seconds that it took then.
     """
-    path = run / "scores" / f"{column}.jsonl"
+    path = run.scores / f"{column}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     kept, jobs = _kept(path), []
     wanted: dict[tuple, dict] = {}
     model = pair.adapter_revision if column == "tuned" else pair.base.revision
     for name, items in examples.sets(config.items).items():
-        shown = [worked(examples, item, config.shots) for item in items] if column == "few_shot" else items
+        shown = (
+            [worked(examples, item, config.shots) for item in items]
+            if column == "few_shot"
+            else items
+        )
         rows = examples.encoded(shown)
         fitting = [(item, row) for item, row in zip(shown, rows, strict=True) if row]
         longest = max((len(parts(row)[1]) for _, row in fitting), default=0)
@@ -51,19 +67,40 @@ def score_column(run: Path, pair: Pair, examples: Examples, config: EvaluateConf
             mark = digest([FORMAT, model, pair.precision, longest, row["input_ids"]])
             wanted[name, item.uid] = old = kept.get((name, item.uid), {})
             if old.get("fingerprint") != mark:
-                jobs.append({"set": name, "uid": item.uid, "fingerprint": mark, "row": row, "longest": longest})
+                jobs.append(
+                    {
+                        "set": name,
+                        "uid": item.uid,
+                        "fingerprint": mark,
+                        "row": row,
+                        "longest": longest,
+                    }
+                )
     known = _beside(run, column) if jobs and column != "tuned" else {}
-    taken = [known[job["fingerprint"]] | {name: job[name] for name in ("set", "uid")}
-             for job in jobs if job["fingerprint"] in known]
-    todo = sorted((job for job in jobs if job["fingerprint"] not in known),
-                  key=lambda job: (job["longest"], job["row"]["length"]))
-    with path.open("a", encoding="utf-8") as file, tqdm(total=len(todo), desc=f"score {column}", unit="item") as bar:
+    taken = [
+        known[job["fingerprint"]] | {name: job[name] for name in ("set", "uid")}
+        for job in jobs
+        if job["fingerprint"] in known
+    ]
+    todo = sorted(
+        (job for job in jobs if job["fingerprint"] not in known),
+        key=lambda job: (job["longest"], job["row"]["length"]),
+    )
+    with (
+        path.open("a", encoding="utf-8") as file,
+        tqdm(total=len(todo), desc=f"score {column}", unit="item") as bar,
+    ):
         for line in taken:
             file.write(_text(line))
             wanted[line["set"], line["uid"]] = line
         while todo:
-            size = next((n for n, job in enumerate(todo) if job["set"] != todo[0]["set"]), len(todo))
-            batch, todo = todo[:min(size, config.score_batch)], todo[min(size, config.score_batch):]
+            size = next(
+                (n for n, job in enumerate(todo) if job["set"] != todo[0]["set"]), len(todo)
+            )
+            batch, todo = (
+                todo[: min(size, config.score_batch)],
+                todo[min(size, config.score_batch) :],
+            )
             for line in _score(pair, batch, column == "tuned"):
                 file.write(_text(line))
                 wanted[line["set"], line["uid"]] = line
@@ -86,16 +123,19 @@ def _kept(path: Path) -> dict[tuple, dict]:
             except ValueError:
                 continue  # the line that was being written when an earlier run was killed
             # One of another version, or of one that went on where a loss was no number, is scored again.
-            if isinstance(line, dict) and all(isinstance(line.get(name), kind) for name, kind in LINE.items()) and (
-                    math.isfinite(line["loss"]) and math.isfinite(line["seconds"])):
+            if (
+                isinstance(line, dict)
+                and all(isinstance(line.get(name), kind) for name, kind in LINE.items())
+                and (math.isfinite(line["loss"]) and math.isfinite(line["seconds"]))
+            ):
                 lines[line["set"], line["uid"]] = line
     return lines
 
 
-def _beside(run: Path, column: str) -> dict[str, dict]:
+def _beside(run: Run, column: str) -> dict[str, dict]:
     """Returns {fingerprint: line} of all that the runs beside this one have scored of a column."""
     lines: dict[str, dict] = {}
-    for path in sorted(run.resolve().parent.glob(f"*/scores/{column}.jsonl")):
+    for path in sorted(run.folder.resolve().parent.glob(f"*/scores/{column}.jsonl")):
         with contextlib.suppress(OSError):  # another's folder
             lines |= {line["fingerprint"]: line for line in _kept(path).values()}
     return lines
@@ -115,14 +155,29 @@ def _score(pair: Pair, batch: Sequence[dict], tuned: bool) -> list[dict]:
     losses = reference_losses(pair, rows, tuned)
     wrong = sum(not math.isfinite(loss) for loss in losses)
     if wrong:
-        who, mend = (("tuned model", "train it again with a lower --learning-rate") if tuned else
-                     ("base", "its weights are broken, or it needs another --precision"))
-        raise EvaluationError(f"the {who}'s loss is no number on {wrong} of {len(batch)} references of {batch[0]['set']}: such "
-                              f"scores mean nothing, and none is written; {mend}, in another --run")
-    return [{"set": job["set"], "uid": job["uid"], "said": text_of(pair, answer), "loss": round(loss, 6),
-             "tokens": len(answer), "ended": len(answer) < limit, "seconds": round(share, 4),
-             "prompt": digest(prompt), "fingerprint": job["fingerprint"]}
-            for job, prompt, answer, loss in zip(batch, prompts, answers, losses, strict=True)]
+        who, mend = (
+            ("tuned model", "train it again with a lower --learning-rate")
+            if tuned
+            else ("base", "its weights are broken, or it needs another --precision")
+        )
+        raise EvaluationError(
+            f"the {who}'s loss is no number on {wrong} of {len(batch)} references of {batch[0]['set']}: such "
+            f"scores mean nothing, and none is written; {mend}, in another --run"
+        )
+    return [
+        {
+            "set": job["set"],
+            "uid": job["uid"],
+            "said": text_of(pair, answer),
+            "loss": round(loss, 6),
+            "tokens": len(answer),
+            "ended": len(answer) < limit,
+            "seconds": round(share, 4),
+            "prompt": digest(prompt),
+            "fingerprint": job["fingerprint"],
+        }
+        for job, prompt, answer, loss in zip(batch, prompts, answers, losses, strict=True)
+    ]
 
 
 @torch.inference_mode()
@@ -155,7 +210,7 @@ def retrieved(examples: Examples, config: EvaluateConfig) -> dict[tuple, dict]:
 def first_record(examples: Examples, item: Example) -> str:
     """Returns the beginning of the first record that a question finds, as an answer may quote it."""
     if item.task == "summarize":
-        return " ".join(sentences(item.text)[:max(1, len(sentences(item.answer)))])
+        return " ".join(sentences(item.text)[: max(1, len(sentences(item.answer)))])
     found = relevant(examples.catalogue.search(item.text, 1))
     if not found:
         return examples.prompt_template.absent[language(item.text)].format(title=item.title)
@@ -163,7 +218,9 @@ def first_record(examples: Examples, item: Example) -> str:
     return examples.told(found[0]) + cite
 
 
-def samples(examples: Examples, config: EvaluateConfig, columns: dict[str, dict[tuple, dict]]) -> list[dict]:
+def samples(
+    examples: Examples, config: EvaluateConfig, columns: dict[str, dict[tuple, dict]]
+) -> list[dict]:
     """Returns the lines of samples.jsonl: every item that all columns have, with its answers and all they are measured by.
 
     "evidence" is what an answer may rest on. Raises EvaluationError where base and tuned were not asked the same.
@@ -176,13 +233,30 @@ def samples(examples: Examples, config: EvaluateConfig, columns: dict[str, dict[
             if not all(answers.values()):
                 continue
             if answers["base"]["prompt"] != answers["tuned"]["prompt"]:
-                raise EvaluationError(f"base and tuned were asked {item.text[:80]!r} in different words: score them again")
+                raise EvaluationError(
+                    f"base and tuned were asked {item.text[:80]!r} in different words: score them again"
+                )
             line = {"task": item.task, "set": name, "question": item.text, "reference": item.answer}
             line |= {column: answer["said"] for column, answer in answers.items()}
-            line |= {"sources": item.sources, "uid": item.uid, "title": item.title, "evidence": evidence(item, contents)}
-            line |= {f"{column}_cited": cited(answer["said"], item.sources) for column, answer in answers.items()}
-            lines.append(line | {f"{column}_{what}": answer[what] for column, answer in answers.items()
-                                 for what in ("loss", "tokens", "ended", "seconds") if what in answer})
+            line |= {
+                "sources": item.sources,
+                "uid": item.uid,
+                "title": item.title,
+                "evidence": evidence(item, contents),
+            }
+            line |= {
+                f"{column}_cited": cited(answer["said"], item.sources)
+                for column, answer in answers.items()
+            }
+            lines.append(
+                line
+                | {
+                    f"{column}_{what}": answer[what]
+                    for column, answer in answers.items()
+                    for what in ("loss", "tokens", "ended", "seconds")
+                    if what in answer
+                }
+            )
     return lines
 
 
@@ -197,4 +271,6 @@ def evidence(item: Example, records: Mapping[str, dict]) -> str:
 def cited(said: str, sources: Sequence[str]) -> list[str | None]:
     """Returns the uids that an answer cites, in its order; None for a position at which there is no record."""
     positions = [int(position) for position in CITATION.findall(said)]
-    return [sources[position - 1] if 1 <= position <= len(sources) else None for position in positions]
+    return [
+        sources[position - 1] if 1 <= position <= len(sources) else None for position in positions
+    ]

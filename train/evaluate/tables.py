@@ -13,18 +13,40 @@ import matplotlib.pyplot as plt
 
 from train.evaluate.statistics import shown
 
-COLUMNS = {"base": "base", "few_shot": "base, {shots} examples", "retrieved": "first record", "tuned": "tuned"}
+COLUMNS = {
+    "base": "base",
+    "few_shot": "base, {shots} examples",
+    "retrieved": "first record",
+    "tuned": "tuned",
+}
 # What the table shows; metrics.json has every metric.
-HEADLINE = ("rougeL", "rougeL_unicode", "token_f1", "loss", "supported", "invented_numbers", "invented_names", "source_right",
-            "says_absent")
+HEADLINE = (
+    "rougeL",
+    "rougeL_unicode",
+    "token_f1",
+    "loss",
+    "supported",
+    "invented_numbers",
+    "invented_names",
+    "source_right",
+    "says_absent",
+)
 INK = {"base": "#8a8178", "few_shot": "#c9b79c", "retrieved": "#6f8f9c", "tuned": "#b4532a"}
 
 
 def table_rows(metrics: dict, shots: int) -> list[list[str]]:
     """Returns the before/after table as rows of words, the heading first."""
     present = [name for name in COLUMNS if all(name in scores for scores in metrics.values())]
-    rows = [["set", "n", "metric", *(COLUMNS[name].format(shots=shots) for name in present), "difference [95%]",
-             "won-tied-lost"]]
+    rows = [
+        [
+            "set",
+            "n",
+            "metric",
+            *(COLUMNS[name].format(shots=shots) for name in present),
+            "difference [95%]",
+            "won-tied-lost",
+        ]
+    ]
     for name, scores in metrics.items():
         first = [name, str(scores["n"])]
         for metric, change in scores["difference"].items():
@@ -55,7 +77,11 @@ def _number(value: float | None) -> str:
 
 def tally(change: dict) -> str:
     """Returns the items won, tied and lost; nothing where neither more nor less is better."""
-    return f"{change['wins']}-{change['ties']}-{change['losses']}" if change["wins"] is not None else ""
+    return (
+        f"{change['wins']}-{change['ties']}-{change['losses']}"
+        if change["wins"] is not None
+        else ""
+    )
 
 
 def as_text(rows: Sequence[Sequence[str]]) -> str:
@@ -65,8 +91,10 @@ def as_text(rows: Sequence[Sequence[str]]) -> str:
     for place, row in enumerate(rows):
         if row[0] and place:
             lines.append("")
-        cells = [cell.rjust(width) if 2 < column < len(row) - 2 else cell.ljust(width)
-                 for column, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        cells = [
+            cell.rjust(width) if 2 < column < len(row) - 2 else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
 
@@ -74,7 +102,8 @@ def as_text(rows: Sequence[Sequence[str]]) -> str:
 def ways(config: Mapping) -> str:
     """Returns what a run's LoRA has that is not usual, to be said after its rank; an older config says nothing of it."""
     return (", rank-stabilized" if config.get("rank_stabilized") else "") + (
-        ", begun by EVA" if config.get("init") == "eva" else "")
+        ", begun by EVA" if config.get("init") == "eva" else ""
+    )
 
 
 def as_markdown(rows: Sequence[Sequence[str]]) -> str:
@@ -87,7 +116,11 @@ def plot_loss(history: Path, path: Path) -> None:
     """Draws the training loss by step."""
     entries = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
     figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
-    axes.plot([entry["step"] for entry in entries], [float(entry["loss"]) for entry in entries], color=INK["tuned"])
+    axes.plot(
+        [entry["step"] for entry in entries],
+        [float(entry["loss"]) for entry in entries],
+        color=INK["tuned"],
+    )
     axes.set(xlabel="optimizer step", ylabel="loss, nats per answer token", ylim=(0, None))
     _save(figure, axes, path)
 
@@ -99,16 +132,34 @@ def plot_before_after(metrics: dict, shots: int, path: Path) -> None:
     width = 0.8 / len(present)
     for place, column in enumerate(present):
         heights = [scores[column]["rougeL"] for scores in metrics.values()]
-        bars = axes.bar([x + place * width for x in range(len(metrics))], heights, width * 0.92, color=INK[column],
-                        label=COLUMNS[column].format(shots=shots))
+        bars = axes.bar(
+            [x + place * width for x in range(len(metrics))],
+            heights,
+            width * 0.92,
+            color=INK[column],
+            label=COLUMNS[column].format(shots=shots),
+        )
         axes.bar_label(bars, fmt="%.2f", fontsize=8)
         if column == "tuned":
             changes = [scores["difference"]["rougeL"] for scores in metrics.values()]
-            spread = [[0 if change["low"] is None else abs(change["mean"] - change[end]) for change in changes]
-                      for end in ("low", "high")]
-            axes.errorbar([x + place * width for x in range(len(metrics))], heights, spread, fmt="none", ecolor="#222")
-    axes.set_xticks([x + width * (len(present) - 1) / 2 for x in range(len(metrics))],
-                    [f"{name} (n={scores['n']})" for name, scores in metrics.items()])
+            spread = [
+                [
+                    0 if change["low"] is None else abs(change["mean"] - change[end])
+                    for change in changes
+                ]
+                for end in ("low", "high")
+            ]
+            axes.errorbar(
+                [x + place * width for x in range(len(metrics))],
+                heights,
+                spread,
+                fmt="none",
+                ecolor="#222",
+            )
+    axes.set_xticks(
+        [x + width * (len(present) - 1) / 2 for x in range(len(metrics))],
+        [f"{name} (n={scores['n']})" for name, scores in metrics.items()],
+    )
     axes.set(ylabel="ROUGE-L", ylim=(0, 1.12))
     axes.legend(loc="upper right", ncols=len(present), frameon=False)
     _save(figure, axes, path)

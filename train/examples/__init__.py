@@ -4,4 +4,4 @@ from train.examples.examples import Example, Examples
 from train.examples.few_shot import worked
 from train.examples.summaries import FEWEST, sentences
 
-__all__ = ["Example", "Examples", "FEWEST", "sentences", "worked"]
+__all__ = ["FEWEST", "Example", "Examples", "sentences", "worked"]

@@ -13,9 +13,16 @@ def fresh(unseen: Sequence[dict], trained: Iterable[dict]) -> list[dict]:
 
     Texts are a record's content and, where it has one, its summary.
     """
-    keys = {record["uid"]: {normalise(text) for text in texts(record).values()} for record in unseen}
+    keys = {
+        record["uid"]: {normalise(text) for text in texts(record).values()} for record in unseen
+    }
     wanted = set().union(*keys.values())
-    shared = {key for record in trained for text in texts(record).values() if (key := normalise(text)) in wanted}
+    shared = {
+        key
+        for record in trained
+        for text in texts(record).values()
+        if (key := normalise(text)) in wanted
+    }
     return [record for record in unseen if not keys[record["uid"]] & shared]
 
 
@@ -24,7 +31,9 @@ def texts(record: Mapping) -> dict[str, str]:
     return {field: record[field] for field in ("content", "summary") if record.get(field)}
 
 
-def check(sets: Mapping[str, Sequence], unseen: Iterable[dict], trained: Iterable[dict]) -> dict[str, int]:
+def check(
+    sets: Mapping[str, Sequence], unseen: Iterable[dict], trained: Iterable[dict]
+) -> dict[str, int]:
     """Returns {"items": n, "records": n}: how many items were compared with how many records, and nothing found.
 
     `sets` are those of Examples.sets(), all but `seen`, which is asked in training by definition; `unseen` has the
@@ -41,9 +50,13 @@ def check(sets: Mapping[str, Sequence], unseen: Iterable[dict], trained: Iterabl
         records += 1
         if record["title"] and normalise(record["title"]) in titles:
             leaked.append(("title", record["title"]))
-        leaked += [(field, text) for field, text in texts(record).items() if normalise(text) in told]
+        leaked += [
+            (field, text) for field, text in texts(record).items() if normalise(text) in told
+        ]
     if leaked:
         field, text = leaked[0]
-        raise ConfigError(f"nothing was scored: {len(leaked)} of the titles and contents to score were trained on, such as "
-                          f"the {field} {text[:80]!r}; prepare the catalogue again, in a new --run")
+        raise ConfigError(
+            f"nothing was scored: {len(leaked)} of the titles and contents to score were trained on, such as "
+            f"the {field} {text[:80]!r}; prepare the catalogue again, in a new --run"
+        )
     return {"items": len(items), "records": records}

@@ -24,15 +24,20 @@ def follow_up(maker, record: dict, other: dict, rng: random.Random):
     kind = rng.choice(("short", "other", "more" if rest else "short"))
     if kind == "other":
         asked, phrasing = other, rng.randrange(99)
-        second = maker.absent(other["title"], language(other["content"]), other["uid"], phrasing, rng) \
-            if rng.random() < maker.config.absent else maker.answer(other, phrasing, rng)
+        second = (
+            maker.absent(other["title"], language(other["content"]), other["uid"], phrasing, rng)
+            if rng.random() < maker.config.absent
+            else maker.answer(other, phrasing, rng)
+        )
     else:
         asked, said = record, main_sentence(content) if kind == "short" else rest
         cited = maker.prompt_template.citation.format(position=position + 1)
         second = replace(first, answer=lead(said, maker.tokenizer, maker.tokens) + cited)
     if second is None:
         return None
-    text = rng.choice(maker.prompt_template.follow_ups[language(asked["content"])][kind]).format(title=asked["title"])
+    text = rng.choice(maker.prompt_template.follow_ups[language(asked["content"])][kind]).format(
+        title=asked["title"]
+    )
     before = {"role": "user", "content": first.text}, {"role": "assistant", "content": first.answer}
     example = replace(second, text=text, history=before)
     return example if maker.fits(example) else None

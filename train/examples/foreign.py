@@ -5,12 +5,35 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-ONSETS = """b c d f g h j k l m n p r s t v w x y z b c d f g h j k l m n p r s t v w y z bl br ch cl cr dr fl fr gl gr kl kr ph
-pl pr qu sc sh sk sl sn sp st str sw th tr tw wh wr zh""".split() + [""] * 6
-VOWELS = ("a e i o u a e i o u y ai au ea ee ie oo ou".split(), "a e i o u a e i o u ã á é ê í ó ú ai ão ei eu io ou".split())
-CODAS = ("b ck d ff g k l ll m n n ng nt p r r rd rs s sh sk st t th tz x z".split() + [""] * 14,
-         "l m n r r s s z".split() + [""] * 12)
-JOINTS = ("of", "of the", "the", "and", "&", "for", "with", "-", "de", "da", "do", "e", "para", "com")
+ONSETS = (
+    """b c d f g h j k l m n p r s t v w x y z b c d f g h j k l m n p r s t v w y z bl br ch cl cr dr fl fr gl gr kl kr ph
+pl pr qu sc sh sk sl sn sp st str sw th tr tw wh wr zh""".split()
+    + [""] * 6
+)
+VOWELS = (
+    "a e i o u a e i o u y ai au ea ee ie oo ou".split(),
+    "a e i o u a e i o u ã á é ê í ó ú ai ão ei eu io ou".split(),
+)
+CODAS = (
+    "b ck d ff g k l ll m n n ng nt p r r rd rs s sh sk st t th tz x z".split() + [""] * 14,
+    "l m n r r s s z".split() + [""] * 12,
+)
+JOINTS = (
+    "of",
+    "of the",
+    "the",
+    "and",
+    "&",
+    "for",
+    "with",
+    "-",
+    "de",
+    "da",
+    "do",
+    "e",
+    "para",
+    "com",
+)
 CONSONANTS = "BCDFGHJKLMNPQRSTVWXYZ"
 
 
@@ -20,6 +43,7 @@ def foreign_title(rng: random.Random, allowed: Callable[[str], bool]) -> str:
     They sound English or Portuguese, whichever language is asked in: what the question's language is, its own words must say.
     Every word is `allowed`, but for those that join two others.
     """
+
     def drawn(make: Callable[[random.Random], str]) -> str:
         while not allowed(word := make(rng)):
             pass
@@ -39,10 +63,20 @@ def spoken(rng: random.Random) -> str:
     """Returns one to three syllables, written as names are: mostly with one capital letter."""
     vowels, codas = rng.choice(tuple(zip(VOWELS, CODAS, strict=True)))
     count = rng.choice((1, 2, 2, 2, 3, 3))
-    parts = ["".join((rng.choice(ONSETS), rng.choice(vowels), rng.choice(codas))) for _ in range(count)]
+    parts = [
+        "".join((rng.choice(ONSETS), rng.choice(vowels), rng.choice(codas))) for _ in range(count)
+    ]
     whole = "".join(parts)
-    return rng.choices((whole.capitalize(), whole, whole.upper(), "".join(part.capitalize() for part in parts),
-                        rng.choice("eiu") + whole.capitalize()), weights=(70, 10, 8, 7, 5))[0]
+    return rng.choices(
+        (
+            whole.capitalize(),
+            whole,
+            whole.upper(),
+            "".join(part.capitalize() for part in parts),
+            rng.choice("eiu") + whole.capitalize(),
+        ),
+        weights=(70, 10, 8, 7, 5),
+    )[0]
 
 
 def figure(rng: random.Random) -> str:

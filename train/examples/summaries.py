@@ -26,7 +26,7 @@ def principal(text: str) -> tuple[str, str] | None:
     parts = sentences(text)
     if len(parts) < FEWEST:
         return None
-    best = _ranked(parts)[:1 if len(parts) < 8 else 2]
+    best = _ranked(parts)[: 1 if len(parts) < 8 else 2]
     taken = " ".join(parts[index] for index in sorted(best))
     return " ".join(part for index, part in enumerate(parts) if index not in best), taken
 
@@ -45,7 +45,7 @@ def summed_up(maker, record: dict) -> tuple[str, str] | None:
     else:
         text, summary = record["content"], record["summary"]
         try:
-            text = text[:len(text) - maker.prompt("summarize", text).cut]
+            text = text[: len(text) - maker.prompt("summarize", text).cut]
         except InputError:
             return None
     return text, lead(summary, maker.tokenizer, maker.tokens)
@@ -73,9 +73,14 @@ def _ranked(parts: list[str]) -> list[int]:
 
 def lead(text: str, tokenizer, tokens: int) -> str:
     """Returns the first whole sentences of `text` that fit in `tokens` tokens; of a longer first one, its beginning."""
-    ends = [end for _, end in tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]]
+    ends = [
+        end
+        for _, end in tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)[
+            "offset_mapping"
+        ]
+    ]
     if len(ends) <= tokens:
         return text
     fits = ends[tokens - 1]
     whole = [match.start() for match in SENTENCE_END.finditer(text) if match.start() <= fits]
-    return text[:whole[-1]] if whole else text[:fits].rsplit(None, 1)[0]
+    return text[: whole[-1]] if whole else text[:fits].rsplit(None, 1)[0]

@@ -17,7 +17,9 @@ DRAWS = 50  # records looked at for one in the language whose turn it is
 FOREIGN = 0.5
 
 
-def made_up(records: Sequence[dict], titles: Set[str], split: str, seed: int) -> Iterator[tuple[str, str]]:
+def made_up(
+    records: Sequence[dict], titles: Set[str], split: str, seed: int
+) -> Iterator[tuple[str, str]]:
     """Yields (title, language) without end: FOREIGN of them of made-up words, the others of halves of two records' titles.
 
     None of them, normalised, is in `titles`, and none comes twice. `split` is "train" or "unseen": a made-up title, and
@@ -26,7 +28,10 @@ def made_up(records: Sequence[dict], titles: Set[str], split: str, seed: int) ->
     """
     rng, known = random.Random(f"{seed} {split}"), set(titles)
     spoken = [(record["title"], language(record["content"])) for record in records[:DONORS]]
-    alike = {tongue: [title for title, other in spoken if other == tongue] for tongue in {code for _, code in spoken}}
+    alike = {
+        tongue: [title for title, other in spoken if other == tongue]
+        for tongue in {code for _, code in spoken}
+    }
     for tongue in itertools.cycle(sorted(alike)):
         if rng.random() < FOREIGN:
             title = foreign_title(rng, lambda word: side(normalise(word)) == split)
@@ -41,7 +46,7 @@ def made_up(records: Sequence[dict], titles: Set[str], split: str, seed: int) ->
 def swapped(first: str, second: str) -> str:
     """Returns the first half of one title's words and the second half of the other's; of one word, that word."""
     ours, theirs = first.split(), second.split()
-    return " ".join([*ours[:(len(ours) + 1) // 2], *theirs[len(theirs) // 2:]])
+    return " ".join([*ours[: (len(ours) + 1) // 2], *theirs[len(theirs) // 2 :]])
 
 
 def side(key: str) -> str:
@@ -58,6 +63,8 @@ def absent_ones(maker, count: int, rng: random.Random) -> Iterator:
         if place % 3 == 2:
             drawn = rng.choices(maker.read, k=DRAWS)
             record = next((each for each in drawn if language(each["content"]) == tongue), drawn[0])
-            yield maker.absent(record["title"], language(record["content"]), record["uid"], rng.randrange(99), rng)
+            yield maker.absent(
+                record["title"], language(record["content"]), record["uid"], rng.randrange(99), rng
+            )
         else:
             yield maker.absent(title, tongue, "", rng.randrange(99), rng)

@@ -26,7 +26,12 @@ class Seal(TrainerCallback):
     """Marks each checkpoint as whole when it is, with the tokens seen and the seconds spent on the run so far."""
 
     def __init__(self, trainer: Trainer, of: str, before: dict) -> None:
-        self.trainer, self.of, self.before, self.begun = trainer, of, before["seconds"], time.monotonic()
+        self.trainer, self.of, self.before, self.begun = (
+            trainer,
+            of,
+            before["seconds"],
+            time.monotonic(),
+        )
         trainer.tokens_seen = before["tokens"]
 
     @property
@@ -37,7 +42,10 @@ class Seal(TrainerCallback):
     def on_save(self, args, state, control, **kwargs):
         """Writes the mark."""
         mark = {"of": self.of, "tokens": self.trainer.tokens_seen, "seconds": self.seconds}
-        write_atomic(Path(args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}", WHOLE), json.dumps(mark) + "\n")
+        write_atomic(
+            Path(args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}", WHOLE),
+            json.dumps(mark) + "\n",
+        )
 
 
 def newest(folder: Path, of: str) -> tuple[Path | None, dict]:
@@ -46,10 +54,16 @@ def newest(folder: Path, of: str) -> tuple[Path | None, dict]:
     (None, no tokens and no seconds) where there is none. Raises ConfigError where it belongs to something else.
     """
     last = last_whole(folder)
-    mark = json.loads((last / WHOLE).read_text(encoding="utf-8")) if last else {"tokens": 0, "seconds": 0.0}
+    mark = (
+        json.loads((last / WHOLE).read_text(encoding="utf-8"))
+        if last
+        else {"tokens": 0, "seconds": 0.0}
+    )
     if last and mark["of"] != of:
-        raise ConfigError(f"{folder.parent.name} was begun with another catalogue, base, prompt template or summaries than it has now: "
-                          f"choose another --run, or remove its {folder.name}/ to begin anew")
+        raise ConfigError(
+            f"{folder.parent.name} was begun with another catalogue, base, prompt template or summaries than it has now: "
+            f"choose another --run, or remove its {folder.name}/ to begin anew"
+        )
     for path in _found(folder):
         if path != last:
             shutil.rmtree(path)
@@ -58,7 +72,9 @@ def newest(folder: Path, of: str) -> tuple[Path | None, dict]:
 
 def last_whole(folder: Path) -> Path | None:
     """Returns the newest checkpoint in `folder` that has its mark; None where there is none."""
-    return max((path for path in _found(folder) if (path / WHOLE).is_file()), key=step, default=None)
+    return max(
+        (path for path in _found(folder) if (path / WHOLE).is_file()), key=step, default=None
+    )
 
 
 def _found(folder: Path) -> list[Path]:

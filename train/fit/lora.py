@@ -37,14 +37,24 @@ def add_lora(model, base: Base, config: FitConfig) -> PeftModel:
         model.set_attn_implementation("eager")
     # What the adapter says of its base must hold on other machines: an id or a name, never a path of this one.
     model.name_or_path = model.config._name_or_path = base.name
-    lora = LoraConfig(r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules="all-linear",
-                      use_rslora=config.rank_stabilized, task_type=family_of(model.config).task,
-                      revision=None if base.revision.startswith("sha256:") else base.revision)
+    lora = LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules="all-linear",
+        use_rslora=config.rank_stabilized,
+        task_type=family_of(model.config).task,
+        revision=None if base.revision.startswith("sha256:") else base.revision,
+    )
     adapted = get_peft_model(model, lora)
     # PEFT holds them as a set, whose order, and so the saved config, would be another one in every process.
-    adapted.peft_config["default"].target_modules = sorted(adapted.peft_config["default"].target_modules)
+    adapted.peft_config["default"].target_modules = sorted(
+        adapted.peft_config["default"].target_modules
+    )
     # The embeddings are the base's own; left to itself, PEFT asks the Hub about them at every checkpoint.
-    adapted.save_pretrained = functools.partial(adapted.save_pretrained, save_embedding_layers=False)
+    adapted.save_pretrained = functools.partial(
+        adapted.save_pretrained, save_embedding_layers=False
+    )
     for layer in adapted.modules():
         if isinstance(layer, LoraLayer):
             layer.forward = types.MethodType(lean_forward, layer)
@@ -54,7 +64,9 @@ def add_lora(model, base: Base, config: FitConfig) -> PeftModel:
 def check_init(settings: FitConfig, config) -> None:
     """Raises ConfigError where a base, by its transformers config, cannot begin as --init says."""
     if settings.init == "eva" and not isinstance(family_of(config), DecoderOnly):
-        raise ConfigError("--init eva is for decoder-only bases: an encoder reads other tokens than the answer's; leave it out")
+        raise ConfigError(
+            "--init eva is for decoder-only bases: an encoder reads other tokens than the answer's; leave it out"
+        )
 
 
 def eva(model: PeftModel, dataset: Dataset, tokenizer, config: FitConfig) -> None:
@@ -66,24 +78,33 @@ def eva(model: PeftModel, dataset: Dataset, tokenizer, config: FitConfig) -> Non
     narrowest = min(layer.in_features for layer in model.modules() if isinstance(layer, LoraLayer))
     batches = eva_batches(dataset, config)
     if config.rank > narrowest or not batches:
-        raise ConfigError(f"--init eva finds no {config.rank} directions in layers of {narrowest} inputs and answers of "
-                          f"{sum(map(_answer_tokens, dataset['labels']))} tokens: lower --rank, or leave --init out, "
-                          "in another --run")
+        raise ConfigError(
+            f"--init eva finds no {config.rank} directions in layers of {narrowest} inputs and answers of "
+            f"{sum(map(_answer_tokens, dataset['labels']))} tokens: lower --rank, or leave --init out, "
+            "in another --run"
+        )
     read = 0
 
     def forward(adapted: PeftModel, inputs: dict) -> None:
         nonlocal read
         read += 1
         if read > EVA_BATCHES:
-            raise ConfigError(f"--init eva found no directions that stay in {EVA_BATCHES} batches: leave it out, in another "
-                              "--run")
-        adapted.get_base_model().model(inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
+            raise ConfigError(
+                f"--init eva found no directions that stay in {EVA_BATCHES} batches: leave it out, in another "
+                "--run"
+            )
+        adapted.get_base_model().model(
+            inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
+        )
 
     # With rho 1 no layer gives its ranks to another: vLLM and others take one rank for all.
     wanted = LoraConfig(r=config.rank, init_lora_weights="eva", eva_config=EvaConfig(rho=1.0))
     collate = DataCollatorForSeq2Seq(tokenizer)
-    loader = DataLoader(dataset.select_columns(["input_ids", "labels"]), batch_sampler=batches,
-                        collate_fn=lambda rows: dict(collate(rows)))
+    loader = DataLoader(
+        dataset.select_columns(["input_ids", "labels"]),
+        batch_sampler=batches,
+        collate_fn=lambda rows: dict(collate(rows)),
+    )
     found = get_eva_state_dict(model, loader, wanted, forward_fn=forward)
     for name, layer in model.named_modules():
         if isinstance(layer, LoraLayer):
@@ -92,7 +113,9 @@ def eva(model: PeftModel, dataset: Dataset, tokenizer, config: FitConfig) -> Non
 
 def eva_batches(dataset: Dataset, config: FitConfig) -> list[list[int]]:
     """Returns places in `dataset`, at random but always the same, in batches of enough answer tokens; a rest is left out."""
-    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(config.seed)).tolist()
+    order = torch.randperm(
+        len(dataset), generator=torch.Generator().manual_seed(config.seed)
+    ).tolist()
     counts, batches, waiting = list(map(_answer_tokens, dataset["labels"])), [], []
     for place in order:
         waiting.append(place)

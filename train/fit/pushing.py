@@ -20,8 +20,15 @@ from train.fit.checkpoints import WHOLE
 from train.publish import CHECKPOINT, redacted, send
 
 # What going on needs. The rest of a checkpoint is what the Trainer was called with, paths of this machine included.
-FILES = ("adapter_config.json", "adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth",
-         "trainer_state.json", WHOLE)
+FILES = (
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "optimizer.pt",
+    "scheduler.pt",
+    "rng_state.pth",
+    "trainer_state.json",
+    WHOLE,
+)
 LAST_WAIT = 120.0  # seconds that the end of training waits for a push under way
 
 
@@ -44,7 +51,9 @@ class Push(TrainerCallback):
         held = checkpoint.with_name("sending")
         shutil.rmtree(held, ignore_errors=True)
         shutil.copytree(checkpoint, held, copy_function=os.link)
-        self.thread = threading.Thread(target=self._send, args=(held, state.global_step), daemon=True)
+        self.thread = threading.Thread(
+            target=self._send, args=(held, state.global_step), daemon=True
+        )
         self.thread.start()
 
     def on_train_end(self, args, state, control, **kwargs):
@@ -55,11 +64,18 @@ class Push(TrainerCallback):
     def _send(self, held: Path, step: int) -> None:
         try:
             files = {f"{CHECKPOINT}/{name}": held / name for name in FILES}
-            sent = send(files, self.config.to, message=f"Checkpoint after step {step}", private=self.config.private,
-                        progress=False)
+            sent = send(
+                files,
+                self.config.to,
+                message=f"Checkpoint after step {step}",
+                private=self.config.private,
+                progress=False,
+            )
             tqdm.write(f"fit: the checkpoint after step {step} is at {sent.url}")
         except Exception as error:  # whatever it is, training matters more
-            tqdm.write(f"fit: the checkpoint after step {step} was not sent ({error}); training goes on")
+            tqdm.write(
+                f"fit: the checkpoint after step {step} was not sent ({error}); training goes on"
+            )
         finally:
             shutil.rmtree(held, ignore_errors=True)
 
@@ -72,15 +88,21 @@ def bring_back(folder: Path, of: str, config: PushConfig) -> None:
     try:
         snapshot_download(config.to, allow_patterns=f"{CHECKPOINT}/*", local_dir=arriving)
         if (arriving / CHECKPOINT / WHOLE).is_file():
-            step = json.loads((arriving / CHECKPOINT / "trainer_state.json").read_text(encoding="utf-8"))["global_step"]
+            step = json.loads(
+                (arriving / CHECKPOINT / "trainer_state.json").read_text(encoding="utf-8")
+            )["global_step"]
             if json.loads((arriving / CHECKPOINT / WHOLE).read_text(encoding="utf-8"))["of"] == of:
                 os.replace(arriving / CHECKPOINT, folder / f"{PREFIX_CHECKPOINT_DIR}-{step}")
                 tqdm.write(f"fit: goes on after step {step}, with the checkpoint in {config.to}")
             else:
-                tqdm.write(f"fit: begins anew; the checkpoint in {config.to} is of another catalogue, base, prompt template or option")
+                tqdm.write(
+                    f"fit: begins anew; the checkpoint in {config.to} is of another catalogue, base, prompt template or option"
+                )
     except RepositoryNotFoundError:
         pass  # nothing was sent yet
     except (OSError, ValueError, KeyError, HTTPError) as error:
-        tqdm.write(f"fit: begins anew; no checkpoint came from {config.to} ({redacted(str(error))})")
+        tqdm.write(
+            f"fit: begins anew; no checkpoint came from {config.to} ({redacted(str(error))})"
+        )
     finally:
         shutil.rmtree(arriving, ignore_errors=True)

@@ -29,15 +29,31 @@ from train.fit import checkpoints, pushing, tracking
 from train.fit.lora import add_lora, eva
 from train.fit.trainer import AnswerTrainer, DivergedError, Progress, watched
 from train.prepare import pairs
-from train.run import write_atomic
+from train.run import Run
 
-LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "accelerate", "tokenizers", "gradio")
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "peft",
+    "bitsandbytes",
+    "datasets",
+    "accelerate",
+    "tokenizers",
+    "gradio",
+)
 # Options that came after the first checkpoints, which do not name them, with the values at which nothing is different.
 LATER = {"rank_stabilized": False, "init": "default"}
 NOWHERE, UNTRACKED = PushConfig(), TrackConfig()
 
 
-def fit(run: Path, model, base: Base, examples: Examples, push: PushConfig = NOWHERE, track: TrackConfig = UNTRACKED) -> None:
+def fit(
+    run: Run,
+    model,
+    base: Base,
+    examples: Examples,
+    push: PushConfig = NOWHERE,
+    track: TrackConfig = UNTRACKED,
+) -> None:
     """Trains an adapter on `model` (as load_base(training=True) gives it) and writes run/adapter, or goes on with it.
 
     With `push.push_every`, checkpoints go to the Hub meanwhile, and where there is none here the one there is gone on with.
@@ -46,13 +62,19 @@ def fit(run: Path, model, base: Base, examples: Examples, push: PushConfig = NOW
     gradient that is no number.
     """
     config = examples.config
-    keep_config(run, config)
-    told = {"base": asdict(base), "config": {**asdict(config), "base": base.name}, "data": data_digest(run)}
+    run.keep_fit_config(config)
+    told = {
+        "base": asdict(base),
+        "config": {**asdict(config), "base": base.name},
+        "data": run.data_digest(),
+    }
     same = {name: value for name, value in told["config"].items() if LATER.get(name, ...) != value}
-    of = checkpoints.identity(**told | {"config": same}, prompt_template=asdict(examples.prompt_template))
+    of = checkpoints.identity(
+        **told | {"config": same}, prompt_template=asdict(examples.prompt_template)
+    )
     if push.push_every:
-        pushing.bring_back(run / "checkpoints", of, push)
-    last, before = checkpoints.newest(run / "checkpoints", of)
+        pushing.bring_back(run.checkpoints, of, push)
+    last, before = checkpoints.newest(run.checkpoints, of)
     set_seed(config.seed)
     dataset, left_out = tokenize(examples)
     peft_model = add_lora(model, base, config)
@@ -63,63 +85,112 @@ def fit(run: Path, model, base: Base, examples: Examples, push: PushConfig = NOW
     trainer.add_callback(seal)
     if push.push_every:
         trainer.add_callback(pushing.Push(push))
-    with watched(trainer, config), tracking.training(trainer, run, config, track, checkpoints.step(last) if last else 0):
+    with (
+        watched(trainer, config),
+        tracking.training(trainer, run, config, track, checkpoints.step(last) if last else 0),
+    ):
         trainer.train(resume_from_checkpoint=last and str(last))
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
-    save_adapter(run, peft_model, examples, {
-        **told, "summaries": pairs.origin(run), "version": VERSION,
-        "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
-        "python": platform.python_version(), "seed": config.seed, "hardware": hardware(), "seconds": seal.seconds,
-        "memory": peak_memory(),
-        "steps": trainer.state.global_step, "tokens": trainer.tokens_seen, "examples": len(dataset), "left_out": left_out,
-        "train_loss": round(sum(losses) / len(losses), 4),
-        "adapter_parameters": sum(p.numel() for p in peft_model.parameters() if p.requires_grad)})
+    save_adapter(
+        run,
+        peft_model,
+        examples,
+        {
+            **told,
+            "summaries": pairs.origin(run),
+            "version": VERSION,
+            "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+            "python": platform.python_version(),
+            "seed": config.seed,
+            "hardware": hardware(),
+            "seconds": seal.seconds,
+            "memory": peak_memory(),
+            "steps": trainer.state.global_step,
+            "tokens": trainer.tokens_seen,
+            "examples": len(dataset),
+            "left_out": left_out,
+            "train_loss": round(sum(losses) / len(losses), 4),
+            "adapter_parameters": sum(
+                p.numel() for p in peft_model.parameters() if p.requires_grad
+            ),
+        },
+    )
 
 
 def tokenize(examples: Examples) -> tuple[Dataset, int]:
     """Returns (input_ids, labels, length of every example over all epochs, how many were left out as too long)."""
     distinct, order = examples.training()
     rows = examples.encoded(tqdm(distinct, desc="tokenize", unit="example", leave=False))
-    places = {index: place for place, index in enumerate(index for index, row in enumerate(rows) if row)}
+    places = {
+        index: place for place, index in enumerate(index for index, row in enumerate(rows) if row)
+    }
     kept = [places[index] for index in order if index in places]
     if not kept:
         raise ConfigError(f"no example fits in --max-length {examples.config.max_length}")
     return Dataset.from_list([row for row in rows if row]).select(kept), len(order) - len(kept)
 
 
-def build_trainer(run: Path, model: PeftModel, dataset: Dataset, tokenizer, config: FitConfig) -> AnswerTrainer:
+def build_trainer(
+    run: Run, model: PeftModel, dataset: Dataset, tokenizer, config: FitConfig
+) -> AnswerTrainer:
     """Returns the Trainer: batches of like length padded to their longest, AdamW, cosine."""
     per_step = config.batch_size * config.accumulate
     steps = min(config.max_steps or 10**9, -(-len(dataset) // per_step))
     arguments = TrainingArguments(
-        output_dir=str(run / "checkpoints"), max_steps=steps, per_device_train_batch_size=config.batch_size,
-        gradient_accumulation_steps=config.accumulate, learning_rate=config.learning_rate, lr_scheduler_type="cosine",
-        warmup_steps=round(steps * config.warmup), train_sampling_strategy="group_by_length", seed=config.seed,
-        save_steps=config.save_steps, save_total_limit=2, logging_steps=max(1, min(10, steps // 20)), disable_tqdm=True,
-        logging_nan_inf_filter=False, report_to="none", run_name=run.resolve().name, project=tracking.PROJECT,
-        trackio_static_space_id=False, use_cpu=not torch.cuda.is_available(), remove_unused_columns=True)
-    progress = Progress(run / "history.jsonl")
-    trainer = AnswerTrainer(model=model, args=arguments, train_dataset=dataset, callbacks=[progress],
-                            data_collator=family_of(model.config).collator(model, tokenizer))
+        output_dir=str(run.checkpoints),
+        max_steps=steps,
+        per_device_train_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.accumulate,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=round(steps * config.warmup),
+        train_sampling_strategy="group_by_length",
+        seed=config.seed,
+        save_steps=config.save_steps,
+        save_total_limit=2,
+        logging_steps=max(1, min(10, steps // 20)),
+        disable_tqdm=True,
+        logging_nan_inf_filter=False,
+        report_to="none",
+        run_name=run.folder.resolve().name,
+        project=tracking.PROJECT,
+        trackio_static_space_id=False,
+        use_cpu=not torch.cuda.is_available(),
+        remove_unused_columns=True,
+    )
+    progress = Progress(run.history)
+    trainer = AnswerTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=dataset,
+        callbacks=[progress],
+        data_collator=family_of(model.config).collator(model, tokenizer),
+    )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     progress.trainer = trainer
     return trainer
 
 
-def save_adapter(run: Path, model: PeftModel, examples: Examples, record: dict) -> None:
+def save_adapter(run: Run, model: PeftModel, examples: Examples, record: dict) -> None:
     """Writes run/adapter whole or not at all: weights in bf16, tokenizer, template, prompt.json, run.json.
 
     Raises DivergedError where a weight is no number.
     """
-    if not all(parameter.isfinite().all() for parameter in model.parameters() if parameter.requires_grad):
-        raise DivergedError(f"the weights after step {record['steps']} are not all numbers, and no adapter was written: train "
-                            "with a lower --learning-rate, in another --run")
-    unfinished, folder = run / "adapter.unfinished", run / "adapter"
+    if not all(
+        parameter.isfinite().all() for parameter in model.parameters() if parameter.requires_grad
+    ):
+        raise DivergedError(
+            f"the weights after step {record['steps']} are not all numbers, and no adapter was written: train "
+            "with a lower --learning-rate, in another --run"
+        )
+    unfinished, folder = run.folder / "adapter.unfinished", run.adapter
     shutil.rmtree(unfinished, ignore_errors=True)
     for parameter in model.parameters():
         if parameter.requires_grad:
-            parameter.data = parameter.data.to(torch.bfloat16)  # half the download; it is these weights that are scored
+            parameter.data = parameter.data.to(
+                torch.bfloat16
+            )  # half the download; it is these weights that are scored
     for how_it_was_loaded in ("is_local", "local_files_only"):
         examples.tokenizer.init_kwargs.pop(how_it_was_loaded, None)
     with one_kind_of_error(unfinished):
@@ -132,14 +203,15 @@ def save_adapter(run: Path, model: PeftModel, examples: Examples, record: dict) 
     unfinished.rename(folder)
 
 
-def is_done(run: Path) -> bool:
+def is_done(run: Run) -> bool:
     """Whether the run has its adapter; raises ConfigError where that one learned another catalogue than there is now."""
-    made = run / "adapter" / "run.json"
-    if not made.is_file():
+    if not run.has_adapter():
         return False
-    if json.loads(made.read_text(encoding="utf-8"))["data"] != data_digest(run):
-        raise ConfigError(f"{run.name} has an adapter of another catalogue or other summaries than it has now: choose another "
-                          "--run, or remove its adapter/ and checkpoints/ to train anew")
+    if run.adapter_record()["data"] != run.data_digest():
+        raise ConfigError(
+            f"{run.name} has an adapter of another catalogue or other summaries than it has now: choose another "
+            "--run, or remove its adapter/ and checkpoints/ to train anew"
+        )
     return True
 
 
@@ -154,45 +226,13 @@ def one_kind_of_error(folder: Path) -> Iterator[None]:
         raise
 
 
-def check_config(run: Path, config: FitConfig) -> None:
-    """Raises ConfigError where the run was begun with another config."""
-    if (run / "config.json").is_file():
-        before = asdict(stored_config(run))
-        changed = [f"--{name.replace('_', '-')} was {before[name]}, now {value}"
-                   for name, value in asdict(config).items() if before[name] != value]
-        if changed:
-            raise ConfigError(f"{run.name} was begun with other options ({'; '.join(changed)}): "
-                              "repeat them, or choose another --run")
-
-
-def keep_config(run: Path, config: FitConfig) -> None:
-    """Writes run/config.json, or raises ConfigError where another config is there already."""
-    check_config(run, config)
-    if (run / "config.json").is_file():
-        return
-    run.mkdir(parents=True, exist_ok=True)
-    write_atomic(run / "config.json", json.dumps(asdict(config), indent=1) + "\n")
-
-
-def stored_config(run: Path) -> FitConfig:
-    """Returns the config that the run was begun with. It stays here: it may hold a path of this machine."""
-    try:
-        return FitConfig(**json.loads((run / "config.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{run.name} has no readable config.json ({error}): run fit first") from error
-
-
-def data_digest(run: Path) -> dict:
-    """Returns the source's name and digest, how it was prepared and how many records were kept, and a digest of its pairs."""
-    report = json.loads((run / "catalogue" / "report.json").read_text(encoding="utf-8"))
-    return {name: report[name] for name in ("source", "options", "read", "kept", "splits")} | pairs.digest(run)
-
-
 def peak_memory() -> int:
     """Returns the most bytes that were held at once: of the GPU's memory, or of this process's on a CPU."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
 
 
 def hardware() -> str:

@@ -52,7 +52,9 @@ class AnswerTrainer(Trainer):
 
     def _finite(self, what: str, value: torch.Tensor) -> torch.Tensor:
         if not math.isfinite(value):
-            raise DivergedError(f"the {what} is {float(value)} at step {self.state.global_step + 1} of {self.state.max_steps}")
+            raise DivergedError(
+                f"the {what} is {float(value)} at step {self.state.global_step + 1} of {self.state.max_steps}"
+            )
         return value
 
 
@@ -63,12 +65,18 @@ def watched(trainer: AnswerTrainer, config: FitConfig) -> Iterator[None]:
         yield
     except DivergedError as error:
         last = checkpoints.last_whole(Path(trainer.args.output_dir))
-        kept = f"the checkpoint of step {checkpoints.step(last)} is kept" if last else "there is no checkpoint from before"
+        kept = (
+            f"the checkpoint of step {checkpoints.step(last)} is kept"
+            if last
+            else "there is no checkpoint from before"
+        )
         steadier = f"a lower --learning-rate (it was {config.learning_rate:g}) or a longer --warmup (it was {config.warmup:g})"
         if config.precision == "nf4":
             steadier += ", or --precision bf16"
-        raise DivergedError(f"{error}: training stopped there and no adapter was written; {kept}. Try {steadier}, "
-                            "in another --run") from error
+        raise DivergedError(
+            f"{error}: training stopped there and no adapter was written; {kept}. Try {steadier}, "
+            "in another --run"
+        ) from error
     finally:
         if trainer.bar:
             trainer.bar.close()
@@ -83,7 +91,13 @@ class Progress(TrainerCallback):
     def on_train_begin(self, args, state, control, **kwargs):
         """Starts the bar where training goes on."""
         self.begun, self.tokens = time.monotonic(), self.trainer.tokens_seen
-        self.trainer.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="fit", unit="step", mininterval=0.5)
+        self.trainer.bar = tqdm(
+            total=state.max_steps,
+            initial=state.global_step,
+            desc="fit",
+            unit="step",
+            mininterval=0.5,
+        )
 
     def on_step_end(self, args, state, control, **kwargs):
         """Moves the bar."""
@@ -97,5 +111,7 @@ class Progress(TrainerCallback):
         rate = (self.trainer.tokens_seen - self.tokens) / (time.monotonic() - self.begun)
         state.log_history[-1]["tokens_per_second"] = logs["tokens_per_second"] = round(rate, 1)
         self.trainer.bar.set_postfix_str(f"loss {float(logs['loss']):.3f}, {rate:,.0f} tokens/s")
-        lines = [json.dumps(entry, sort_keys=True) for entry in state.log_history if "loss" in entry]
+        lines = [
+            json.dumps(entry, sort_keys=True) for entry in state.log_history if "loss" in entry
+        ]
         write_atomic(self.history, "\n".join(lines) + "\n")

@@ -3,6 +3,16 @@
 from train.prepare.blocks import Tally
 from train.prepare.catalogue import load_records, prepare
 from train.prepare.cleaning import DROPS, LONGEST_PHRASE, REPEATS, RULES, clean
-from train.prepare.pairs import keep, saved_report
+from train.prepare.pairs import keep
 
-__all__ = ["DROPS", "LONGEST_PHRASE", "REPEATS", "RULES", "Tally", "clean", "keep", "load_records", "prepare", "saved_report"]
+__all__ = [
+    "DROPS",
+    "LONGEST_PHRASE",
+    "REPEATS",
+    "RULES",
+    "Tally",
+    "clean",
+    "keep",
+    "load_records",
+    "prepare",
+]

@@ -21,8 +21,16 @@ EXAMPLES, BEGINNING = 3, 120  # examples a reason, characters of each
 OPENING = 16  # words; records whose contents begin with the same ones are near duplicates
 BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]")
 # What is known of a record when its text is on the disk; numbers are xxh3 hashes, the same on every machine.
-KEYS = {"title_key": pl.UInt64, "content_key": pl.UInt64, "stem_key": pl.UInt64, "opening_key": pl.UInt64,
-        "uid_key": pl.UInt64, "line": pl.UInt64, "characters": pl.UInt32, "title_characters": pl.UInt32}
+KEYS = {
+    "title_key": pl.UInt64,
+    "content_key": pl.UInt64,
+    "stem_key": pl.UInt64,
+    "opening_key": pl.UInt64,
+    "uid_key": pl.UInt64,
+    "line": pl.UInt64,
+    "characters": pl.UInt32,
+    "title_characters": pl.UInt32,
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,9 @@ class Tally:
         """Counts one line."""
         self.dropped[reason] += 1
         if len(self.examples[reason]) < EXAMPLES:
-            self.examples[reason].append({"file": file, "line": line, "text": text.strip()[:BEGINNING]})
+            self.examples[reason].append(
+                {"file": file, "line": line, "text": text.strip()[:BEGINNING]}
+            )
 
     def add(self, other: Tally) -> None:
         """Takes in the tally of a later block."""
@@ -76,7 +86,9 @@ def cleaned(block: Block, columns: Columns, file: Path) -> tuple[Tally, Path]:
         frame = frame.with_columns(_repaired(frame[name], tally))
     unfinished = file.with_suffix(".unfinished")
     _judged(frame, block, tally).write_ipc(unfinished, compression="uncompressed")
-    file.with_suffix(".json").write_text(json.dumps(vars(tally) | {"name": block.part.name}), encoding="utf-8")
+    file.with_suffix(".json").write_text(
+        json.dumps(vars(tally) | {"name": block.part.name}), encoding="utf-8"
+    )
     unfinished.replace(file)
     return tally, file
 
@@ -86,8 +98,13 @@ def stored(file: Path) -> Tally | None:
     if not file.is_file():
         return None
     kept = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
-    return Tally(kept["read"], Counter(kept["dropped"]), defaultdict(list, kept["examples"]), Counter(kept["repaired"]),
-                 defaultdict(list, kept["repairs"]))
+    return Tally(
+        kept["read"],
+        Counter(kept["dropped"]),
+        defaultdict(list, kept["examples"]),
+        Counter(kept["repaired"]),
+        defaultdict(list, kept["repairs"]),
+    )
 
 
 def _records(block: Block, columns: Columns, tally: Tally) -> pl.DataFrame:
@@ -104,19 +121,27 @@ def _records(block: Block, columns: Columns, tally: Tally) -> pl.DataFrame:
         title, content = item.get(columns.title), item.get(columns.content)
         titles.append(title if type(title) is str else text_of(title))
         contents.append(content if type(content) is str else text_of(content))
-    return pl.DataFrame({"line": pl.Series(lines, dtype=pl.UInt64), "uid": _strings(uids),
-                         "title": _strings(titles), "content": _strings(contents)})
+    return pl.DataFrame(
+        {
+            "line": pl.Series(lines, dtype=pl.UInt64),
+            "uid": _strings(uids),
+            "title": _strings(titles),
+            "content": _strings(contents),
+        }
+    )
 
 
 def _strings(texts: list[str]) -> pl.Series:
     try:
         return pl.Series(texts, dtype=pl.String)
     except UnicodeEncodeError:  # a lone surrogate, which JSON can spell and UTF-8 cannot
-        return pl.Series([text.encode("utf-8", "ignore").decode() for text in texts], dtype=pl.String)
+        return pl.Series(
+            [text.encode("utf-8", "ignore").decode() for text in texts], dtype=pl.String
+        )
 
 
 def _shown(text: bytes) -> str:
-    return text[:4 * BEGINNING].decode("utf-8", "replace").strip()
+    return text[: 4 * BEGINNING].decode("utf-8", "replace").strip()
 
 
 def _repaired(texts: pl.Series, tally: Tally) -> pl.Series:
@@ -125,7 +150,7 @@ def _repaired(texts: pl.Series, tally: Tally) -> pl.Series:
         after = rule.apply(texts)
         changed = (texts != after).arg_true()
         tally.repaired[rule.name] += len(changed)
-        for place in changed[:EXAMPLES - len(tally.repairs[rule.name])]:
+        for place in changed[: EXAMPLES - len(tally.repairs[rule.name])]:
             tally.repairs[rule.name].append(_difference(texts[place], after[place]))
         texts = after
     return texts
@@ -134,8 +159,12 @@ def _repaired(texts: pl.Series, tally: Tally) -> pl.Series:
 def _difference(before: str, after: str) -> dict:
     """The two texts around the first place where they differ."""
     pairs = enumerate(zip(before, after, strict=False))
-    start = max(0, next((at for at, (old, new) in pairs if old != new), min(len(before), len(after))) - BEGINNING // 4)
-    return {"before": before[start:start + BEGINNING], "after": after[start:start + BEGINNING]}
+    start = max(
+        0,
+        next((at for at, (old, new) in pairs if old != new), min(len(before), len(after)))
+        - BEGINNING // 4,
+    )
+    return {"before": before[start : start + BEGINNING], "after": after[start : start + BEGINNING]}
 
 
 def _judged(frame: pl.DataFrame, block: Block, tally: Tally) -> pl.DataFrame:
@@ -145,17 +174,29 @@ def _judged(frame: pl.DataFrame, block: Block, tally: Tally) -> pl.DataFrame:
     for place, (title, content, body) in enumerate(zip(titles, contents, bodies, strict=True)):
         reason = fault(title, content, body)
         if reason:
-            tally.drop(reason, block.part.name, lines[place], _shown(block.lines[lines[place] - block.line]))
+            tally.drop(
+                reason,
+                block.part.name,
+                lines[place],
+                _shown(block.lines[lines[place] - block.line]),
+            )
         else:
             good.append(place)
     frame, bodies = frame[good], [bodies[place] for place in good]
     same = [normalise(titles[place]) for place in good]
     stems = [_stem(titles[place]) or key for place, key in zip(good, same, strict=True)]
-    made = {"title_key": hashes(map(str.encode, same)), "stem_key": hashes(map(str.encode, stems)),
-            "content_key": hashes(bodies), "opening_key": hashes(map(_opening, bodies)),
-            "uid_key": hashes(map(str.encode, frame["uid"].to_list())),
-            "characters": frame["content"].str.len_chars(), "title_characters": frame["title"].str.len_chars()}
-    return frame.with_columns([pl.Series(name, values, dtype=KEYS[name]) for name, values in made.items()])
+    made = {
+        "title_key": hashes(map(str.encode, same)),
+        "stem_key": hashes(map(str.encode, stems)),
+        "content_key": hashes(bodies),
+        "opening_key": hashes(map(_opening, bodies)),
+        "uid_key": hashes(map(str.encode, frame["uid"].to_list())),
+        "characters": frame["content"].str.len_chars(),
+        "title_characters": frame["title"].str.len_chars(),
+    }
+    return frame.with_columns(
+        [pl.Series(name, values, dtype=KEYS[name]) for name, values in made.items()]
+    )
 
 
 def _stem(title: str) -> str:
@@ -170,4 +211,6 @@ def _opening(body: bytes) -> bytes:
 
 def hashes(texts: Iterable[bytes]) -> np.ndarray:
     """Returns a 64-bit number for each text, 0 for an empty one."""
-    return np.fromiter((xxhash.xxh3_64_intdigest(text) if text else 0 for text in texts), dtype=np.uint64)
+    return np.fromiter(
+        (xxhash.xxh3_64_intdigest(text) if text else 0 for text in texts), dtype=np.uint64
+    )

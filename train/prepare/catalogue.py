@@ -22,24 +22,27 @@ from train.prepare.duplicates import SIDES, choose, judge, made_uids, near_dupli
 from train.prepare.fetching import fetch, hub_dataset
 from train.prepare.reading import Block, Part, SourceError, blocks, identity, source_parts
 from train.prepare.shards import count_dropped, stored_records, write_lines, write_records
+from train.run import Run
 
 WORKERS = 2  # processes that clean; more would only wait for the one that reads and indexes
 ALONE = 32 * 2**20  # bytes of a source for which starting them takes longer than the work
 
 
-def prepare(source: str, run: Path, config: PrepareConfig | None = None, progress: bool = True) -> dict:
+def prepare(
+    source: str, run: Run, config: PrepareConfig | None = None, progress: bool = True
+) -> dict:
     """Writes the catalogue/ folder of `run` and returns its report; where that is done already, only returns it.
 
     Killed and called again it goes on with the blocks that were cleaned. Raises SourceError where the source has no
     usable record or a file cannot be read or written; an older catalogue stays.
     """
     config = config or PrepareConfig()
-    folder, building = run / "catalogue", run / "catalogue.building"
+    folder, building = run.catalogue, run.folder / "catalogue.building"
     try:
-        parts = source_parts(fetch(source, run / "source", progress))
+        parts = source_parts(fetch(source, run.source, progress))
         dataset = {"dataset": name} if (name := hub_dataset(source)) else {}
         wanted = {"source": identity(source, parts) | dataset, "options": config.options()}
-        saved = _saved_report(folder)
+        saved = run.catalogue_report()
         if wanted.items() <= saved.items():
             if config.jsonl and not (folder / "prompts.jsonl").is_file():
                 write_lines(folder)
@@ -49,27 +52,26 @@ def prepare(source: str, run: Path, config: PrepareConfig | None = None, progres
         return report
     except (OSError, pl.exceptions.PolarsError) as error:
         shutil.rmtree(building, ignore_errors=True)
-        place, reason = getattr(error, "filename", None) or run, getattr(error, "strerror", None) or error
-        raise SourceError(f"{place}: {reason}; {source!r} must be readable and the run folder {str(run)!r} writable, "
-                             "with room on its disk") from error
+        place, reason = (
+            getattr(error, "filename", None) or run.folder,
+            getattr(error, "strerror", None) or error,
+        )
+        raise SourceError(
+            f"{place}: {reason}; {source!r} must be readable and the run folder {str(run.folder)!r} writable, "
+            "with room on its disk"
+        ) from error
     except Exception:
         shutil.rmtree(building, ignore_errors=True)
         raise
 
 
-def load_records(run: Path) -> list[dict]:
+def load_records(run: Run) -> list[dict]:
     """Returns the kept records (uid, title, content, split) in order; raises SourceError where there are none."""
-    folder = run / "catalogue"
-    if not _saved_report(folder):
-        raise SourceError(f"{str(run)!r} has no catalogue yet: run `python -m train prepare SOURCE --run {run}`")
-    return list(stored_records(folder))
-
-
-def _saved_report(folder: Path) -> dict:
-    try:
-        return json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    if not run.catalogue_report():
+        raise SourceError(
+            f"{str(run.folder)!r} has no catalogue yet: run `python -m train prepare SOURCE --run {run.folder}`"
+        )
+    return list(stored_records(run.catalogue))
 
 
 def _begin(building: Path, wanted: dict) -> Path:
@@ -86,10 +88,14 @@ def _begin(building: Path, wanted: dict) -> Path:
     return building
 
 
-def _build(parts: list[Part], folder: Path, wanted: dict, config: PrepareConfig, progress: bool) -> dict:
+def _build(
+    parts: list[Part], folder: Path, wanted: dict, config: PrepareConfig, progress: bool
+) -> dict:
     """Writes all of a catalogue folder and returns its report."""
     columns = Columns(config.title_column, config.content_column, config.uid_column)
-    tally, files, keys = clean_all(parts, folder / "blocks", wanted["source"]["bytes"], columns, progress)
+    tally, files, keys = clean_all(
+        parts, folder / "blocks", wanted["source"]["bytes"], columns, progress
+    )
     verdicts = judge(keys)
     choose(keys, verdicts, config.limit)
     count_dropped(files, verdicts, tally)
@@ -102,19 +108,35 @@ def _build(parts: list[Part], folder: Path, wanted: dict, config: PrepareConfig,
     own = made_uids(kept["uid_key"])
     told: list[str] = []
     with tqdm(total=tally.kept, unit=" records", desc="indexing", disable=not progress) as bar:
-        build_index(write_records(files, folder / "records", stay, split, own, told, bar), folder / "index")
+        build_index(
+            write_records(files, folder / "records", stay, split, own, told, bar), folder / "index"
+        )
     shutil.rmtree(folder / "blocks")
     report = {
-        "read": tally.read, "kept": tally.kept, "dropped": dict(tally.dropped.most_common()), "examples": dict(tally.examples),
-        "repaired": {name: {"texts": count, "examples": tally.repairs[name]} for name, count in tally.repaired.items()},
-        **wanted, "splits": {side: int((split == place).sum()) for place, side in enumerate(SIDES)},
-        "near_duplicates": int((np.bincount(near)[near] > 1).sum()), "languages": account.languages(told),
-        "characters": {"title": account.lengths(kept["title_characters"]), "content": account.lengths(kept["characters"])},
-        "uids_made": int(own.sum())}
+        "read": tally.read,
+        "kept": tally.kept,
+        "dropped": dict(tally.dropped.most_common()),
+        "examples": dict(tally.examples),
+        "repaired": {
+            name: {"texts": count, "examples": tally.repairs[name]}
+            for name, count in tally.repaired.items()
+        },
+        **wanted,
+        "splits": {side: int((split == place).sum()) for place, side in enumerate(SIDES)},
+        "near_duplicates": int((np.bincount(near)[near] > 1).sum()),
+        "languages": account.languages(told),
+        "characters": {
+            "title": account.lengths(kept["title_characters"]),
+            "content": account.lengths(kept["characters"]),
+        },
+        "uids_made": int(own.sum()),
+    }
     if config.jsonl:
         write_lines(folder)
     (folder / "report.md").write_text(account.page(report), encoding="utf-8")
-    (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "report.json").write_text(
+        json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     return report
 
 
@@ -123,9 +145,11 @@ def _no_record(source: str, tally: Tally) -> str:
         return f"{source!r} is empty: give a file with a JSON object with a title and a content on each line"
     reason, count = tally.dropped.most_common(1)[0]
     example = tally.examples[reason][0]
-    return (f"{source!r} has no usable record: {count:,} of its {tally.read:,} lines are dropped as {reason}, such as "
-            f"line {example['line']} ({example['text']!r}); give a JSON object with a title and a content on each line, or "
-            "name the columns with --title-column and --content-column")
+    return (
+        f"{source!r} has no usable record: {count:,} of its {tally.read:,} lines are dropped as {reason}, such as "
+        f"line {example['line']} ({example['text']!r}); give a JSON object with a title and a content on each line, or "
+        "name the columns with --title-column and --content-column"
+    )
 
 
 # --- every block, in parallel ----------------------------------------------------------------------------------------
@@ -135,7 +159,9 @@ def clean_all(parts: list[Part], folder: Path, size: int, columns: Columns, prog
     """Returns (the tally, the blocks' files in `folder`, their numbers by name), all in the source's order."""
     tally, files, held_back = Tally(), [], []
     with tqdm(total=size, unit="B", unit_scale=True, desc="reading", disable=not progress) as bar:
-        for unseen, (part_tally, file) in _in_order(blocks(parts, bar), folder, columns, size > ALONE):
+        for unseen, (part_tally, file) in _in_order(
+            blocks(parts, bar), folder, columns, size > ALONE
+        ):
             tally.add(part_tally)
             files.append(file)
             held_back.append(unseen)
@@ -146,8 +172,9 @@ def clean_all(parts: list[Part], folder: Path, size: int, columns: Columns, prog
     return tally, files, keys
 
 
-def _in_order(found: Iterator[Block], folder: Path, columns: Columns,
-              parallel: bool) -> Iterator[tuple[bool, tuple[Tally, Path]]]:
+def _in_order(
+    found: Iterator[Block], folder: Path, columns: Columns, parallel: bool
+) -> Iterator[tuple[bool, tuple[Tally, Path]]]:
     """Yields (whether it is held back, its tally and file) of every block; a few are in work at a time."""
     if not parallel:
         for number, block in enumerate(found):
@@ -156,9 +183,16 @@ def _in_order(found: Iterator[Block], folder: Path, columns: Columns,
     waiting: list[tuple[bool, Future]] = []
     # A process of its own that never held our threads: what a fork would copy of them is broken.
     # One thread of polars in each: with one a core in every process they wait for one another, half as long as they work.
-    with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn"), os.putenv, ("POLARS_MAX_THREADS", "1")) as pool:
+    with ProcessPoolExecutor(
+        WORKERS, multiprocessing.get_context("spawn"), os.putenv, ("POLARS_MAX_THREADS", "1")
+    ) as pool:
         for number, block in enumerate(found):
-            waiting.append((block.part.unseen, pool.submit(_one, block, columns, folder / f"{number:06}.arrow")))
+            waiting.append(
+                (
+                    block.part.unseen,
+                    pool.submit(_one, block, columns, folder / f"{number:06}.arrow"),
+                )
+            )
             if len(waiting) > 2 * WORKERS:
                 unseen, done = waiting.pop(0)
                 yield unseen, done.result()

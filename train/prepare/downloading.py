@@ -16,12 +16,20 @@ from tqdm import tqdm
 
 from train.prepare.reading import KINDS, SourceError
 
-TRIES, PAUSE, TIMEOUT = 4, 2.0, 60  # tries that bring nothing new, seconds before the second, seconds of silence
+TRIES, PAUSE, TIMEOUT = (
+    4,
+    2.0,
+    60,
+)  # tries that bring nothing new, seconds before the second, seconds of silence
 PROGRESS = 2**20  # bytes that make a try worth while: after them the tries are counted anew
 PIECE = 2**20  # bytes
 PASSING = (408, 425, 429, 500, 502, 503, 504)  # what a server may be over with soon
-REMEDIES = {401: "it asks for a login: download it by hand and give the file", 404: "check the address",
-            403: "it is not open to everyone: download it by hand and give the file", 410: "it is gone: find where it moved"}
+REMEDIES = {
+    401: "it asks for a login: download it by hand and give the file",
+    404: "check the address",
+    403: "it is not open to everyone: download it by hand and give the file",
+    410: "it is gone: find where it moved",
+}
 STATE = "download.state"
 
 
@@ -31,12 +39,18 @@ class Again(Exception):
 
 def shown(url: str) -> str:
     """Returns a URL without what may be secret in it: a password, and the query."""
-    return re.sub(r"(?<=://)[^/?#]*@", "", re.split("[?#]", url, maxsplit=1)[0]) if "://" in url else url
+    return (
+        re.sub(r"(?<=://)[^/?#]*@", "", re.split("[?#]", url, maxsplit=1)[0])
+        if "://" in url
+        else url
+    )
 
 
 def finished(place: Path) -> Path | None:
     """Returns the file that was downloaded into the folder `place`, if it is whole."""
-    return next((file for file in sorted(place.glob("*")) if file.name.lower().endswith(KINDS)), None)
+    return next(
+        (file for file in sorted(place.glob("*")) if file.name.lower().endswith(KINDS)), None
+    )
 
 
 def refuse_page(file: Path, what: str) -> None:
@@ -49,8 +63,10 @@ def refuse_page(file: Path, what: str) -> None:
 
 
 def page(what: str) -> str:
-    return (f"{what} is a web page, not a data file: open it in a browser, it may ask for a login, and give the address of the "
-            "file itself")
+    return (
+        f"{what} is a web page, not a data file: open it in a browser, it may ask for a login, and give the address of the "
+        "file itself"
+    )
 
 
 def download(url: str, place: Path, progress: bool) -> Path:
@@ -72,8 +88,10 @@ def download(url: str, place: Path, progress: bool) -> Path:
             hopeless = isinstance(error, ValueError)  # an address that nobody can ask
         tries = tries + 1 if _received(place) < before + PROGRESS else 0
         if tries >= TRIES or hopeless:
-            raise SourceError(f"{shown(url)} cannot be downloaded ({reason}): check the address and your connection; the "
-                                 f"same command goes on after the {_received(place):,} bytes that are here")
+            raise SourceError(
+                f"{shown(url)} cannot be downloaded ({reason}): check the address and your connection; the "
+                f"same command goes on after the {_received(place):,} bytes that are here"
+            )
         time.sleep(PAUSE * tries)
 
 
@@ -123,8 +141,12 @@ def _received(place: Path) -> int:
 def _goes_on(response: requests.Response, state: dict, have: int) -> bool:
     """Tells whether a partial answer is the rest of what is here."""
     rest = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
-    return (rest is not None and int(rest[1]) == have and rest[2] in ("*", str(state["bytes"]))
-            and _validator(response) in (None, state["validator"]))
+    return (
+        rest is not None
+        and int(rest[1]) == have
+        and rest[2] in ("*", str(state["bytes"]))
+        and _validator(response) in (None, state["validator"])
+    )
 
 
 def _validator(response: requests.Response) -> str | None:
@@ -137,9 +159,15 @@ def _check(url: str, response: requests.Response, have: int) -> None:
     if status in PASSING:
         raise Again(f"HTTP {status} {response.reason}")
     if status != 200 and not (status == 206 and have):
-        raise SourceError(f"{shown(url)} answers HTTP {status} {response.reason}: "
-                             f"{REMEDIES.get(status, 'open it in a browser and see what it says')}")
-    if response.headers.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml")):
+        raise SourceError(
+            f"{shown(url)} answers HTTP {status} {response.reason}: "
+            f"{REMEDIES.get(status, 'open it in a browser and see what it says')}"
+        )
+    if (
+        response.headers.get("Content-Type", "")
+        .lower()
+        .startswith(("text/html", "application/xhtml"))
+    ):
         raise SourceError(page(shown(url)))
 
 
@@ -147,20 +175,43 @@ def _new_state(url: str, response: requests.Response) -> dict:
     """What is known of a download before its first byte; raises SourceError for a kind that cannot be read."""
     headers = response.headers
     given = re.search(r'filename="?([^";]+)', headers.get("Content-Disposition", ""))
-    named = [urlsplit(url).path, *([given[1].strip()] if given else []), urlsplit(response.url).path]
-    names = [re.sub(r"[\x00-\x1f]", "", unquote(name).replace("\\", "/").rpartition("/")[2]) for name in named]
+    named = [
+        urlsplit(url).path,
+        *([given[1].strip()] if given else []),
+        urlsplit(response.url).path,
+    ]
+    names = [
+        re.sub(r"[\x00-\x1f]", "", unquote(name).replace("\\", "/").rpartition("/")[2])
+        for name in named
+    ]
     name = next((name for name in names if name.lower().endswith(KINDS)), None)
     if name is None:
-        raise SourceError(f"{shown(url)} is {names[0][:100]!r}, not of a kind that can be read ({', '.join(KINDS)}): "
-                             "download it by hand and unpack or convert it")
+        raise SourceError(
+            f"{shown(url)} is {names[0][:100]!r}, not of a kind that can be read ({', '.join(KINDS)}): "
+            "download it by hand and unpack or convert it"
+        )
     length = headers.get("Content-Length", "")
-    return {"name": name, "validator": _validator(response), "bytes": int(length) if length.isdigit() else None,
-            "md5": headers.get("Content-MD5"), "sha256": headers.get("x-amz-checksum-sha256")}
+    return {
+        "name": name,
+        "validator": _validator(response),
+        "bytes": int(length) if length.isdigit() else None,
+        "md5": headers.get("Content-MD5"),
+        "sha256": headers.get("x-amz-checksum-sha256"),
+    }
 
 
-def _receive(response: requests.Response, part: Path, have: int, state: dict, progress: bool) -> None:
+def _receive(
+    response: requests.Response, part: Path, have: int, state: dict, progress: bool
+) -> None:
     """Adds the answer's bytes to the part; raises Again where they break off."""
-    bar = tqdm(total=state["bytes"], initial=have, unit="B", unit_scale=True, desc=state["name"], disable=not progress)
+    bar = tqdm(
+        total=state["bytes"],
+        initial=have,
+        unit="B",
+        unit_scale=True,
+        desc=state["name"],
+        disable=not progress,
+    )
     with part.open("ab" if have else "wb") as file, bar:
         while True:
             try:

@@ -24,8 +24,12 @@ def judge(keys: Mapping[str, np.ndarray]) -> np.ndarray:
     verdicts = np.where(shared[contents], REASONS.index("boilerplate"), 0).astype(np.uint8)
     title_seen, content_seen = bytearray(titles.max(initial=-1) + 1), bytearray(len(shared))
     rest = np.flatnonzero(verdicts == 0)
-    for places in np.array_split(rest, len(rest) // 100_000 + 1):  # as Python's numbers they take eight times the room
-        for place, title, content in zip(places.tolist(), titles[places].tolist(), contents[places].tolist(), strict=True):
+    for places in np.array_split(
+        rest, len(rest) // 100_000 + 1
+    ):  # as Python's numbers they take eight times the room
+        for place, title, content in zip(
+            places.tolist(), titles[places].tolist(), contents[places].tolist(), strict=True
+        ):
             if title_seen[title]:
                 verdicts[place] = 1
             elif content_seen[content]:
@@ -47,8 +51,10 @@ def choose(keys: Mapping[str, np.ndarray], verdicts: np.ndarray, limit: int | No
     lots = mixed(keys["title_key"], "sample")
     strata = np.array_split(by_length, min(STRATA, limit))
     ends = np.cumsum([len(stratum) for stratum in strata]) * limit // len(stay)
-    chosen = [stratum[np.argsort(lots[stratum], kind="stable")[:share]]
-              for stratum, share in zip(strata, np.diff(ends, prepend=0), strict=True)]
+    chosen = [
+        stratum[np.argsort(lots[stratum], kind="stable")[:share]]
+        for stratum, share in zip(strata, np.diff(ends, prepend=0), strict=True)
+    ]
     verdicts[stay] = REASONS.index("not_sampled")
     verdicts[np.concatenate(chosen)] = 0
 
@@ -62,7 +68,9 @@ def near_duplicates(keys: Mapping[str, np.ndarray]) -> np.ndarray:
     return groups([keys["stem_key"], keys["opening_key"]])
 
 
-def sides(titles: np.ndarray, labels: np.ndarray, unseen_share: float, held_back: np.ndarray) -> np.ndarray:
+def sides(
+    titles: np.ndarray, labels: np.ndarray, unseen_share: float, held_back: np.ndarray
+) -> np.ndarray:
     """Returns an index into SIDES for each record: near duplicates are always on the same one.
 
     `titles` are the titles' numbers, `labels` those of near_duplicates(). `held_back` marks the source's own unseen set: where
@@ -75,7 +83,9 @@ def sides(titles: np.ndarray, labels: np.ndarray, unseen_share: float, held_back
     # The smallest title's hash speaks for its group, so that the order of the source does not matter.
     voices = np.full(labels.max(initial=-1) + 1, np.iinfo(np.uint64).max, np.uint64)
     np.minimum.at(voices, labels, titles)
-    return (mixed(voices, "split")[labels] < np.uint64(min(unseen_share * 2**64, 2**64 - 1))).astype(np.uint8)
+    return (
+        mixed(voices, "split")[labels] < np.uint64(min(unseen_share * 2**64, 2**64 - 1))
+    ).astype(np.uint8)
 
 
 def groups(columns: Sequence[np.ndarray]) -> np.ndarray:
@@ -95,7 +105,9 @@ def groups(columns: Sequence[np.ndarray]) -> np.ndarray:
             least = np.full(dense.max() + 1, count)
             np.minimum.at(least, dense, labels[members])
             labels[members] = least[dense]
-        labels = labels[labels]  # a label's own label: chains of near duplicates are short after this
+        labels = labels[
+            labels
+        ]  # a label's own label: chains of near duplicates are short after this
         if np.array_equal(labels, before):
             return labels
 
@@ -110,7 +122,7 @@ def made_uids(numbers: np.ndarray) -> np.ndarray:
 def mixed(numbers: np.ndarray, purpose: str) -> np.ndarray:
     """Returns another 64-bit number for each; those of two purposes have nothing in common (splitmix64's finalizer)."""
     word = numbers + np.uint64(int.from_bytes(purpose.encode().ljust(8, b"\0")[:8], "big"))
-    for shift, factor in ((30, 0xbf58476d1ce4e5b9), (27, 0x94d049bb133111eb)):
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         word = (word ^ (word >> np.uint64(shift))) * np.uint64(factor)
     return word ^ (word >> np.uint64(31))
 

@@ -52,15 +52,21 @@ def fetch(source: str, cache: Path, progress: bool = True) -> Path:
             config, split = (first, second) if second else (None, first)
             return _from_hub(name, config, split, place, progress)
     except OSError as error:
-        raise SourceError(f"{error.filename or place}: {error.strerror or error}; a download needs a folder that can be "
-                             "written, with room on its disk") from None
-    raise SourceError(f"there is no file or folder {shown(source)!r}, and it is no http(s) URL, gdrive:ID or Hub dataset's "
-                         "user/name: check its spelling")
+        raise SourceError(
+            f"{error.filename or place}: {error.strerror or error}; a download needs a folder that can be "
+            "written, with room on its disk"
+        ) from None
+    raise SourceError(
+        f"there is no file or folder {shown(source)!r}, and it is no http(s) URL, gdrive:ID or Hub dataset's "
+        "user/name: check its spelling"
+    )
 
 
 def hub_dataset(source: str) -> str | None:
     """Returns the user/name of a source that is a data set on the Hub, None for any other."""
-    hub = None if os.path.exists(source) or source.lower().endswith(KINDS) else HUB.fullmatch(source)
+    hub = (
+        None if os.path.exists(source) or source.lower().endswith(KINDS) else HUB.fullmatch(source)
+    )
     return hub and hub[1]
 
 
@@ -71,8 +77,10 @@ def _from_drive(source: str, place: Path, progress: bool) -> Path:
 
     found = DRIVE_ID.search(source)
     if not found:
-        raise SourceError(f"{shown(source)} names no file on Google Drive: give gdrive:ID, with the ID that stands after "
-                             "/d/ or id= in the file's own address")
+        raise SourceError(
+            f"{shown(source)} names no file on Google Drive: give gdrive:ID, with the ID that stands after "
+            "/d/ or id= in the file's own address"
+        )
     name, done = f"gdrive:{found[1]}", finished(place)
     if done:
         return done
@@ -85,21 +93,41 @@ def _from_drive(source: str, place: Path, progress: bool) -> Path:
 
         try:
             # Cookies would be left in the user's home, and a public file needs none.
-            file = Path(gdown.download(url=DRIVE.format(found[1]), output=f"{place}{os.sep}", quiet=True, use_cookies=False,
-                                       resume=True, progress=moved, timeout=TIMEOUT, retries=TRIES))
-        except (gdown.exceptions.FileURLRetrievalError, gdown.exceptions.DownloadError, requests.RequestException) as error:
-            raise SourceError(f"{name} cannot be downloaded from Google Drive ({type(error).__name__}): too many may have "
-                                 f"asked for it today, or it is not shared; open https://drive.google.com/file/d/{found[1]} in "
-                                 "a browser, download it there and give the file") from None
+            file = Path(
+                gdown.download(
+                    url=DRIVE.format(found[1]),
+                    output=f"{place}{os.sep}",
+                    quiet=True,
+                    use_cookies=False,
+                    resume=True,
+                    progress=moved,
+                    timeout=TIMEOUT,
+                    retries=TRIES,
+                )
+            )
+        except (
+            gdown.exceptions.FileURLRetrievalError,
+            gdown.exceptions.DownloadError,
+            requests.RequestException,
+        ) as error:
+            raise SourceError(
+                f"{name} cannot be downloaded from Google Drive ({type(error).__name__}): too many may have "
+                f"asked for it today, or it is not shared; open https://drive.google.com/file/d/{found[1]} in "
+                "a browser, download it there and give the file"
+            ) from None
     refuse_page(file, name)
     if not file.name.lower().endswith(KINDS):
         file.unlink()
-        raise SourceError(f"{name} is {file.name!r}, not of a kind that can be read ({', '.join(KINDS)}): download it by "
-                             "hand and unpack or convert it")
+        raise SourceError(
+            f"{name} is {file.name!r}, not of a kind that can be read ({', '.join(KINDS)}): download it by "
+            "hand and unpack or convert it"
+        )
     return file
 
 
-def _from_hub(name: str, config: str | None, split: str | None, place: Path, progress: bool) -> Path:
+def _from_hub(
+    name: str, config: str | None, split: str | None, place: Path, progress: bool
+) -> Path:
     """Returns the folder with a Hub dataset's rows as JSON lines, complete or not there."""
     if place.is_dir():
         return place
@@ -107,12 +135,18 @@ def _from_hub(name: str, config: str | None, split: str | None, place: Path, pro
     shutil.rmtree(building, ignore_errors=True)
     try:
         building.mkdir(parents=True)
-        rows = iter(tqdm(_hub_rows(name, config, split), unit=" rows", desc=name, disable=not progress))
+        rows = iter(
+            tqdm(_hub_rows(name, config, split), unit=" rows", desc=name, disable=not progress)
+        )
         for number, first in enumerate(rows):
             with (building / f"{split or 'rows'}-{number:05}.jsonl").open("wb") as file:
-                file.writelines(map(_line, itertools.chain([first], itertools.islice(rows, ROWS - 1))))
+                file.writelines(
+                    map(_line, itertools.chain([first], itertools.islice(rows, ROWS - 1)))
+                )
         if not any(building.iterdir()):
-            raise SourceError(f"the Hub dataset {name!r} has no rows: give another split, as {name}:train")
+            raise SourceError(
+                f"the Hub dataset {name!r} has no rows: give another split, as {name}:train"
+            )
         return building.rename(place)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -126,14 +160,22 @@ def _hub_rows(name: str, config: str | None, split: str | None) -> Iterator[dict
         data, split = _loaded(datasets.load_dataset, name, config, split)
         if split is None:
             if "train" not in data and len(data) > 1:
-                raise ValueError(f"name one of its splits, as {name}:{next(iter(data))}, of {', '.join(data)}")
+                raise ValueError(
+                    f"name one of its splits, as {name}:{next(iter(data))}, of {', '.join(data)}"
+                )
             data = data["train"] if "train" in data else next(iter(data.values()))
         yield from data
     except Exception as error:  # the library raises whatever its readers and its network raise
-        reason = re.sub(r"hf_\w+", "hf_...", str(error).partition("\n")[0][:300]) if type(error) is ValueError else ""
-        raise SourceError(f"there is no file or folder {name!r}, and the Hub gives no such dataset ({type(error).__name__}"
-                             f"{reason and f': {reason}'}): check its name; for one that is gated or private, ask for access "
-                             "on its page and log in with `hf auth login`") from None
+        reason = (
+            re.sub(r"hf_\w+", "hf_...", str(error).partition("\n")[0][:300])
+            if type(error) is ValueError
+            else ""
+        )
+        raise SourceError(
+            f"there is no file or folder {name!r}, and the Hub gives no such dataset ({type(error).__name__}"
+            f"{reason and f': {reason}'}): check its name; for one that is gated or private, ask for access "
+            "on its page and log in with `hf auth login`"
+        ) from None
 
 
 def _loaded(load: Callable, name: str, config: str | None, split: str | None):
@@ -142,6 +184,7 @@ def _loaded(load: Callable, name: str, config: str | None, split: str | None):
     A lone name after the colon is a split, or else a config. One that only a script of its own can read is read as the Parquet
     files that the Hub made of it; its script is never run.
     """
+
     def attempt(config: str | None, split: str | None):
         try:
             return load(name, config, split=split, streaming=True)

@@ -15,10 +15,31 @@ import orjson
 from tqdm import tqdm
 
 from train.prepare.tables import parquet_rows, separated_rows
-from train.prepare.unpacking import BOM, BROKEN, HEAD, LONGEST_LINE, OVERSIZED, Part, SourceError, line_blocks
+from train.prepare.unpacking import (
+    BOM,
+    BROKEN,
+    HEAD,
+    LONGEST_LINE,
+    OVERSIZED,
+    Part,
+    SourceError,
+    line_blocks,
+)
 
-__all__ = ["BROKEN", "HEAD", "KINDS", "LONGEST_LINE", "OVERSIZED", "Block", "SourceError", "Part", "blocks",
-           "identity", "parse", "source_parts"]
+__all__ = [
+    "BROKEN",
+    "HEAD",
+    "KINDS",
+    "LONGEST_LINE",
+    "OVERSIZED",
+    "Block",
+    "Part",
+    "SourceError",
+    "blocks",
+    "identity",
+    "parse",
+    "source_parts",
+]
 
 LINES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 TABLES = (".csv", ".csv.gz", ".tsv")
@@ -43,20 +64,37 @@ def source_parts(path: Path) -> list[Part]:
     """
     kinds = ", ".join(KINDS)
     if not os.path.exists(path):
-        raise SourceError(f"there is no file or folder {str(path)!r}: check its spelling, or give a URL or a Hub dataset's "
-                             "user/name")
+        raise SourceError(
+            f"there is no file or folder {str(path)!r}: check its spelling, or give a URL or a Hub dataset's "
+            "user/name"
+        )
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if _is_catalogue(file.name) and file.is_file())
+        files = sorted(
+            file for file in path.iterdir() if _is_catalogue(file.name) and file.is_file()
+        )
         if not files:
-            raise SourceError(f"the folder {str(path)!r} has no catalogue file: put one that ends in {kinds} into it")
+            raise SourceError(
+                f"the folder {str(path)!r} has no catalogue file: put one that ends in {kinds} into it"
+            )
     elif not path.name.lower().endswith(KINDS) or not path.is_file():
-        raise SourceError(f"{str(path)!r} is not of a kind that can be read ({kinds}): unpack or convert it first")
+        raise SourceError(
+            f"{str(path)!r} is not of a kind that can be read ({kinds}): unpack or convert it first"
+        )
     else:
         files = [path]
-    found = [part for file in files for part in (_members(file) if file.name.lower().endswith(".zip") else [
-        Part(file, None, file.name, file.stat().st_size, _begins(file.name, "tst"))])]
+    found = [
+        part
+        for file in files
+        for part in (
+            _members(file)
+            if file.name.lower().endswith(".zip")
+            else [Part(file, None, file.name, file.stat().st_size, _begins(file.name, "tst"))]
+        )
+    ]
     if any(_begins(part.name, "trn") for part in found):
-        found = [part for part in found if not _begins(part.name, "lbl")]  # the labels' own texts are no catalogue
+        found = [
+            part for part in found if not _begins(part.name, "lbl")
+        ]  # the labels' own texts are no catalogue
     return sorted(found, key=lambda part: part.unseen)
 
 
@@ -65,7 +103,9 @@ def _begins(name: str, beginning: str) -> bool:
 
 
 def _is_catalogue(name: str) -> bool:
-    return name.lower().endswith(KINDS) and not name.startswith(".")  # "._trn.json" is a Mac's note about trn.json
+    return name.lower().endswith(KINDS) and not name.startswith(
+        "."
+    )  # "._trn.json" is a Mac's note about trn.json
 
 
 def _members(path: Path) -> list[Part]:
@@ -76,8 +116,12 @@ def _members(path: Path) -> list[Part]:
                 return _checked(path, archive)
         except SourceError:
             raise
-        except Exception as error:  # zipfile raises whatever the numbers in a damaged file make it trip over
-            raise SourceError(f"{path.name} is no zip file or is damaged ({error}): copy or download it again") from error
+        except (
+            Exception
+        ) as error:  # zipfile raises whatever the numbers in a damaged file make it trip over
+            raise SourceError(
+                f"{path.name} is no zip file or is damaged ({error}): copy or download it again"
+            ) from error
 
 
 def _checked(path: Path, archive: zipfile.ZipFile) -> list[Part]:
@@ -85,19 +129,27 @@ def _checked(path: Path, archive: zipfile.ZipFile) -> list[Part]:
     for name, info in sorted({info.filename: info for info in archive.infolist()}.items()):
         inner = PurePosixPath(name.replace("\\", "/"))
         if inner.is_absolute() or ".." in inner.parts or re.match(r"[A-Za-z]:", name):
-            raise SourceError(f"{path.name} has a member {name[:100]!r} that points outside of it: do not trust this file, "
-                                 "get it from where it was first published")
+            raise SourceError(
+                f"{path.name} has a member {name[:100]!r} that points outside of it: do not trust this file, "
+                "get it from where it was first published"
+            )
         if info.is_dir() or not _is_catalogue(inner.name) or inner.suffix.lower() == ".zip":
             continue
         if info.flag_bits & ENCRYPTED:
-            raise SourceError(f"{path.name} is encrypted: unpack it with its password and give the folder")
+            raise SourceError(
+                f"{path.name} is encrypted: unpack it with its password and give the folder"
+            )
         if info.compress_type not in PACKINGS:
-            raise SourceError(f"{path.name} is packed by a rare method ({info.compress_type}): unpack it, give the folder")
+            raise SourceError(
+                f"{path.name} is packed by a rare method ({info.compress_type}): unpack it, give the folder"
+            )
         archive.open(info).close()  # raises where the directory points to nothing
         parts.append(Part(path, name, inner.name, info.compress_size, _begins(inner.name, "tst")))
     if not parts:
         kinds = ", ".join(kind for kind in KINDS if kind != ".zip")
-        raise SourceError(f"{path.name} has no catalogue file in it: one ends in {kinds}; unpack a zip that is in a zip")
+        raise SourceError(
+            f"{path.name} has no catalogue file in it: one ends in {kinds}; unpack a zip that is in a zip"
+        )
     return parts
 
 
@@ -110,7 +162,9 @@ def blocks(parts: Iterable[Part], bar: tqdm | None = None, size: int = BLOCK) ->
     for part in parts:
         kind = part.name.lower()
         if kind.endswith(LINES):
-            yield from (Block(part, number, lines) for number, lines in line_blocks(part, bar, size))
+            yield from (
+                Block(part, number, lines) for number, lines in line_blocks(part, bar, size)
+            )
         elif kind.endswith(TABLES):
             yield from _gathered(part, separated_rows(part, bar, size), size)
         else:
@@ -140,7 +194,9 @@ def parse(line: bytes) -> dict | str:
     if not isinstance(item, dict):
         return "broken"
     # orjson makes a float of an integer that has more than 64 bits, and a uid may be one.
-    for value in item.values():  # every line comes here: any() and its generator would take twice the time
+    for (
+        value
+    ) in item.values():  # every line comes here: any() and its generator would take twice the time
         if type(value) is float and abs(value) >= 2**63:
             return _parse_anew(line)
     return item
@@ -165,6 +221,12 @@ def identity(source: str, parts: list[Part]) -> dict:
     for path in dict.fromkeys(part.path for part in parts):  # a zip's parts share its digest
         with path.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
-    address = source.partition("?")[0].partition("#")[0] if "://" in source else source  # a query may hold a token
-    return {"name": Path(address).absolute().name, "files": [part.name for part in parts],
-            "bytes": sum(part.bytes for part in parts), "sha256": digest.hexdigest()}
+    address = (
+        source.partition("?")[0].partition("#")[0] if "://" in source else source
+    )  # a query may hold a token
+    return {
+        "name": Path(address).absolute().name,
+        "files": [part.name for part in parts],
+        "bytes": sum(part.bytes for part in parts),
+        "sha256": digest.hexdigest(),
+    }

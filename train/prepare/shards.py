@@ -19,8 +19,15 @@ PART = 100_000  # records a Parquet file
 LANGUAGES_OF = 10_000  # records whose language is told, at most
 
 
-def write_records(files: list[Path], folder: Path, stay: np.ndarray, split: np.ndarray, own: np.ndarray, told: list[str],
-                  bar: tqdm) -> Iterator[tuple[str, str, str]]:
+def write_records(
+    files: list[Path],
+    folder: Path,
+    stay: np.ndarray,
+    split: np.ndarray,
+    own: np.ndarray,
+    told: list[str],
+    bar: tqdm,
+) -> Iterator[tuple[str, str, str]]:
     """Writes the records that stay to `folder`, PART a shard, and yields each one's uid, title and content as it goes.
 
     `stay` speaks of the blocks' records, `split` and `own` (it gets a uid of ours) of those that stay. `told` gets the
@@ -32,11 +39,11 @@ def write_records(files: list[Path], folder: Path, stay: np.ndarray, split: np.n
     with ThreadPoolExecutor(1) as writer:
         for file in files:
             frame = pl.read_ipc(file, columns=["uid", "title", "content"])
-            mask, start = stay[start:start + len(frame)], start + len(frame)
+            mask, start = stay[start : start + len(frame)], start + len(frame)
             frame = frame.filter(pl.Series(mask))
             place, kept = slice(kept, kept + len(frame)), kept + len(frame)
             frame = _record_columns(frame, split[place], own[place])
-            told += frame["content"].to_list()[-place.start % every::every]
+            told += frame["content"].to_list()[-place.start % every :: every]
             waiting.append(frame)
             while sum(map(len, waiting)) >= PART or (file == files[-1] and any(map(len, waiting))):
                 whole = pl.concat(waiting)
@@ -44,7 +51,12 @@ def write_records(files: list[Path], folder: Path, stay: np.ndarray, split: np.n
                     shards[-1].result()
                 path, waiting = folder / f"part-{len(shards):05}.parquet", [whole[PART:]]
                 shards.append(writer.submit(whole[:PART].write_parquet, path, compression_level=1))
-            yield from zip(frame["uid"].to_list(), frame["title"].to_list(), frame["content"].to_list(), strict=True)
+            yield from zip(
+                frame["uid"].to_list(),
+                frame["title"].to_list(),
+                frame["content"].to_list(),
+                strict=True,
+            )
             bar.update(len(frame))
     if shards:
         shards[-1].result()
@@ -63,7 +75,7 @@ def _record_columns(frame: pl.DataFrame, split: np.ndarray, own: np.ndarray) -> 
 
 def made_uid(title: str, content: str) -> str:
     """Returns the uid of a record without one of its own: 16 hexadecimal digits."""
-    number, = hashes([f"{title}\0{content}".encode()])
+    (number,) = hashes([f"{title}\0{content}".encode()])
     return f"{int(number):016x}"
 
 
@@ -79,11 +91,17 @@ def write_lines(folder: Path) -> None:
 
     prompt_template = PromptTemplate()
     unfinished = [folder / "records.jsonl.unfinished", folder / "prompts.jsonl.unfinished"]
-    with unfinished[0].open("w", encoding="utf-8") as records, unfinished[1].open("w", encoding="utf-8") as prompts:
+    with (
+        unfinished[0].open("w", encoding="utf-8") as records,
+        unfinished[1].open("w", encoding="utf-8") as prompts,
+    ):
         for place, record in enumerate(stored_records(folder)):
             asked = prompt_template.questions[language(record["content"])]
             question = asked[place % len(asked)].format(title=record["title"])
-            chat = [*messages(prompt_template, "describe", question), {"role": "assistant", "content": record["content"]}]
+            chat = [
+                *messages(prompt_template, "describe", question),
+                {"role": "assistant", "content": record["content"]},
+            ]
             records.write(json.dumps(record, ensure_ascii=False) + "\n")
             prompt = {"messages": chat, "uid": record["uid"], "split": record["split"]}
             prompts.write(json.dumps(prompt, ensure_ascii=False) + "\n")

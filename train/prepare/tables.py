@@ -12,9 +12,22 @@ from typing import BinaryIO
 import orjson
 from tqdm import tqdm
 
-from train.prepare.unpacking import BROKEN, DAMAGE, HEAD, OVERSIZED, Part, SourceError, line_blocks, shortened, unpacked
+from train.prepare.unpacking import (
+    BROKEN,
+    DAMAGE,
+    HEAD,
+    OVERSIZED,
+    Part,
+    SourceError,
+    line_blocks,
+    shortened,
+    unpacked,
+)
 
-SPAN, WEIGHT = 1000, 2**20  # the most lines and bytes of a row; beyond, its quote is taken for a torn one
+SPAN, WEIGHT = (
+    1000,
+    2**20,
+)  # the most lines and bytes of a row; beyond, its quote is taken for a torn one
 LEAST_SPAN = 8
 BATCH = 256  # Parquet rows at a time
 csv.field_size_limit(WEIGHT * 32)  # the module's own limit is 128 KB, and its answer a broken row
@@ -35,7 +48,8 @@ class Lines:
             self.held.append(line)
             self.weight += len(line)
             if len(self.held) > 1 and (
-                    len(self.held) > self.span or self.weight > WEIGHT or line.startswith(OVERSIZED)):
+                len(self.held) > self.span or self.weight > WEIGHT or line.startswith(OVERSIZED)
+            ):
                 raise csv.Error("a torn quote")
             yield "\n" if line.startswith(OVERSIZED) else line.decode("utf-8", "replace") + "\n"
 
@@ -73,7 +87,11 @@ def separated_rows(part: Part, bar: tqdm | None, size: int) -> Iterator[tuple[in
     if first is None:
         return
     lines.again.append(first)
-    delimiter = "\t" if part.name.lower().endswith(".tsv") else max(",;\t", key=first.decode("utf-8", "replace").count)
+    delimiter = (
+        "\t"
+        if part.name.lower().endswith(".tsv")
+        else max(",;\t", key=first.decode("utf-8", "replace").count)
+    )
     rows = lines.rows(delimiter)
     columns = _columns(next(rows)[1], part)
     for number, fields, held in rows:
@@ -97,7 +115,9 @@ def _columns(names: list[str] | None, part: Part) -> list[str]:
         twice = next(name for name in names if names.count(name) > 1)
         problem = f"its first line names {twice[:60]!r} twice"
     if problem:
-        raise SourceError(f"{part.name}: {problem}; give each column a name of its own there, such as title,content")
+        raise SourceError(
+            f"{part.name}: {problem}; give each column a name of its own there, such as title,content"
+        )
     return names
 
 
@@ -118,9 +138,16 @@ def parquet_rows(part: Part, bar: tqdm | None) -> Iterator[tuple[int, bytes]]:
                     now = part.bytes * number // table.metadata.num_rows
                     bar.update(now - moved)
                     moved = now
-    except (pa.ArrowException, OSError, ValueError, *DAMAGE) as error:  # a damaged name is a ValueError
-        raise SourceError(f"{part.name} is no Parquet file or is damaged after {number:,} rows: copy or download it "
-                             "again") from error
+    except (
+        pa.ArrowException,
+        OSError,
+        ValueError,
+        *DAMAGE,
+    ) as error:  # a damaged name is a ValueError
+        raise SourceError(
+            f"{part.name} is no Parquet file or is damaged after {number:,} rows: copy or download it "
+            "again"
+        ) from error
     if bar is not None:
         bar.update(part.bytes - moved)
 
@@ -143,5 +170,9 @@ def _row(batch) -> bytes:
     """Returns the only row of a batch as JSON, or marked where it holds what JSON cannot say."""
     try:
         return shortened(orjson.dumps(batch.to_pylist()[0], default=str))
-    except (ValueError, TypeError, OverflowError) as error:  # text that is no UTF-8, a date beyond the year 9999
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+    ) as error:  # text that is no UTF-8, a date beyond the year 9999
         return BROKEN + str(error).encode("utf-8", "replace")[:HEAD]

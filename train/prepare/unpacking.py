@@ -13,13 +13,20 @@ from tqdm import tqdm
 
 READ, PIECE = 2**18, 2**20  # bytes at a time: of a packed file, and unpacked
 LONGEST_LINE, HEAD = 16 * 2**20, 2**12  # bytes; of a longer line only its head is kept
-INFLATION, INFLATED = 200, 8 * 2**30  # a part that grows beyond both, the factor and the bytes, is a bomb
+INFLATION, INFLATED = (
+    200,
+    8 * 2**30,
+)  # a part that grows beyond both, the factor and the bytes, is a bomb
 # No JSON begins with these, and str.strip() takes them away where a line's beginning is shown.
 OVERSIZED, BROKEN = b"\x1c\x1d\x1e\x1f", b"\x1c\x1d\x1f\x1e"
 DAMAGE = (EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError)
 BOM = b"\xef\xbb\xbf"
-NO_TEXT = {b"\xff\xfe": "UTF-16: save it as UTF-8", b"\xfe\xff": "UTF-16: save it as UTF-8",
-           b"\x1f\x8b": "a gzip file: add .gz to its name", b"PK\x03\x04": "a zip file: let its name end in .zip"}
+NO_TEXT = {
+    b"\xff\xfe": "UTF-16: save it as UTF-8",
+    b"\xfe\xff": "UTF-16: save it as UTF-8",
+    b"\x1f\x8b": "a gzip file: add .gz to its name",
+    b"PK\x03\x04": "a zip file: let its name end in .zip",
+}
 
 
 class SourceError(Exception):
@@ -42,7 +49,9 @@ def inflated(chunks: Iterable[bytes], most: int = PIECE) -> Iterator[bytes]:
     for chunk in chunks:
         while chunk:
             if decoder is None or decoder.eof:
-                chunk = chunk.lstrip(b"\0") if decoder else chunk  # some writers pad a file with zeros
+                chunk = (
+                    chunk.lstrip(b"\0") if decoder else chunk
+                )  # some writers pad a file with zeros
                 if not chunk:
                     break
                 decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
@@ -61,8 +70,10 @@ def limited(pieces: Iterable[bytes], part: Part) -> Iterator[bytes]:
     for piece in pieces:
         total += len(piece)
         if total > INFLATED and total > INFLATION * part.bytes:
-            raise SourceError(f"{part.name} holds {part.bytes:,} bytes and unpacks to more than {total:,}, no catalogue "
-                                 "does: unpack it by hand and look into it")
+            raise SourceError(
+                f"{part.name} holds {part.bytes:,} bytes and unpacks to more than {total:,}, no catalogue "
+                "does: unpack it by hand and look into it"
+            )
         yield piece
 
 
@@ -120,7 +131,12 @@ def split(text: bytes) -> list[bytes]:
 
 def whole_lines(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
     """Yields text of at least `size` bytes that ends where a line ends; of a line that is too long only its marked head."""
-    pending, weight, tail, skipping = [], 0, 0, False  # tail: bytes of the line that has not ended yet
+    pending, weight, tail, skipping = (
+        [],
+        0,
+        0,
+        False,
+    )  # tail: bytes of the line that has not ended yet
     for piece in pieces:
         if skipping:
             end = piece.find(b"\n")
@@ -134,17 +150,19 @@ def whole_lines(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
         if tail > LONGEST_LINE:
             text = b"".join(pending)
             whole, skipping = len(text) - tail, True
-            pending = [text[:whole], OVERSIZED + text[whole:whole + HEAD]]
+            pending = [text[:whole], OVERSIZED + text[whole : whole + HEAD]]
             tail = len(pending[1])
             weight = whole + tail
         if weight >= size and weight > tail:
             text = b"".join(pending)
-            pending, whole, weight = [text[weight - tail:]], weight - tail, tail
+            pending, whole, weight = [text[weight - tail :]], weight - tail, tail
             yield text[:whole]
     yield b"".join(pending)
 
 
-def line_blocks(part: Part, bar: tqdm | None = None, size: int = 2**23) -> Iterator[tuple[int, list[bytes]]]:
+def line_blocks(
+    part: Part, bar: tqdm | None = None, size: int = 2**23
+) -> Iterator[tuple[int, list[bytes]]]:
     """Yields the number of a first line, from 1, and the lines from there on, about `size` bytes at a time.
 
     Raises SourceError where the part is damaged or is no UTF-8 text.
@@ -164,5 +182,7 @@ def line_blocks(part: Part, bar: tqdm | None = None, size: int = 2**23) -> Itera
                 yield number, lines
             number += len(lines)
     except DAMAGE as error:
-        raise SourceError(f"{part.name} is truncated or damaged after {seen:,} lines ({error or 'it ends in the middle'}): "
-                             "copy or download it again") from error
+        raise SourceError(
+            f"{part.name} is truncated or damaged after {seen:,} lines ({error or 'it ends in the middle'}): "
+            "copy or download it again"
+        ) from error

@@ -7,4 +7,14 @@ from train.publish.origin import base_file, base_licence
 from train.publish.rent import rent
 from train.publish.upload import publish
 
-__all__ = ["CHECKPOINT", "base_file", "base_licence", "deploy", "fill_card", "publish", "redacted", "rent", "send"]
+__all__ = [
+    "CHECKPOINT",
+    "base_file",
+    "base_licence",
+    "deploy",
+    "fill_card",
+    "publish",
+    "redacted",
+    "rent",
+    "send",
+]

@@ -16,12 +16,22 @@ from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 from space.evidence import FILES
 from train.config import ConfigError, DeployConfig
 from train.publish.hub import LIBRARY, HubError, IsPublic, send, words
-from train.publish.upload import PUBLISHED, Parcel, listing
+from train.publish.upload import Parcel, listing
+from train.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = "space"  # the folder of a Space's repository in which a file that is not sent has no business
+OURS = (
+    "space"  # the folder of a Space's repository in which a file that is not sent has no business
+)
 SUFFIXES = (".py", ".css", ".js", ".json")
-VARIABLES = ("BASE_MODEL", "BASE_REVISION", "ADAPTER", "ADAPTER_REVISION", "CATALOGUE", "CATALOGUE_REVISION")
+VARIABLES = (
+    "BASE_MODEL",
+    "BASE_REVISION",
+    "ADAPTER",
+    "ADAPTER_REVISION",
+    "CATALOGUE",
+    "CATALOGUE_REVISION",
+)
 PICTURE = re.compile(r"!\[[^]]*\]\([^)]*\)\n+")
 
 
@@ -46,8 +56,14 @@ def deploy(config: DeployConfig) -> None:
     """
     api = HfApi(library_name=LIBRARY)
     served = pinned(api, config)
-    parcel = Parcel("space", config.to, "space", config.private, space_files(served.variables),
-                    "leave --private out")
+    parcel = Parcel(
+        "space",
+        config.to,
+        "space",
+        config.private,
+        space_files(served.variables),
+        "leave --private out",
+    )
     print(listing(parcel) if config.dry_run else f"deploy: {parcel}", flush=True)
     for name, value in served.variables.items():
         print(f"  {name}={value}", flush=True)
@@ -55,12 +71,25 @@ def deploy(config: DeployConfig) -> None:
         return
     with told(config.to):
         prepare_space(api, config, served)
-    sent = send(parcel.files, config.to, "space", message="Deploy the Space", private=config.private, owned=[OURS])
-    print(f"deploy: {config.to} {'is at' if sent.new else 'has all of it already, at'} {sent.commit[:7]}: "
-          f"https://huggingface.co/spaces/{config.to}", flush=True)
+    sent = send(
+        parcel.files,
+        config.to,
+        "space",
+        message="Deploy the Space",
+        private=config.private,
+        owned=[OURS],
+    )
+    print(
+        f"deploy: {config.to} {'is at' if sent.new else 'has all of it already, at'} {sent.commit[:7]}: "
+        f"https://huggingface.co/spaces/{config.to}",
+        flush=True,
+    )
     if served.closed:
-        print(f"deploy: {', '.join(served.closed)}: in https://huggingface.co/spaces/{config.to}/settings, save a token that "
-              "may read it as a secret named HF_TOKEN, or the page will say that it is missing", flush=True)
+        print(
+            f"deploy: {', '.join(served.closed)}: in https://huggingface.co/spaces/{config.to}/settings, save a token that "
+            "may read it as a secret named HF_TOKEN, or the page will say that it is missing",
+            flush=True,
+        )
 
 
 @contextlib.contextmanager
@@ -77,9 +106,12 @@ def told(repo: str) -> Iterator[None]:
 
 def pinned(api: HfApi, config: DeployConfig) -> Served:
     """Returns what the Space serves, each at the commit that it has now; a published run's, at those that it was sent to."""
-    served, repos = Served(), {"adapter": (config.adapter, None), "catalogue": (config.catalogue, None)}
+    served, repos = (
+        Served(),
+        {"adapter": (config.adapter, None), "catalogue": (config.catalogue, None)},
+    )
     if config.run:
-        repos |= published(Path(config.run))
+        repos |= published(Run(Path(config.run)))
     adapter, commit = repos["adapter"]
     if not adapter:
         return served
@@ -88,10 +120,14 @@ def pinned(api: HfApi, config: DeployConfig) -> Served:
         served.pin("ADAPTER", "adapter", info)
         base, revision = base_of(api, adapter, info.sha)
     if base is None:
-        raise ConfigError(f"adapter {adapter} was made for a base in a folder, which a Space cannot pull: train on a base "
-                          "that is on the Hub")
+        raise ConfigError(
+            f"adapter {adapter} was made for a base in a folder, which a Space cannot pull: train on a base "
+            "that is on the Hub"
+        )
     if config.base and config.base != base:
-        raise ConfigError(f"--base is {config.base}, but adapter {adapter} was made for {base}: leave --base out")
+        raise ConfigError(
+            f"--base is {config.base}, but adapter {adapter} was made for {base}: leave --base out"
+        )
     with told(base):
         served.pin("BASE_MODEL", "base", api.model_info(base, revision=revision))
     catalogue, commit = repos["catalogue"]
@@ -101,17 +137,20 @@ def pinned(api: HfApi, config: DeployConfig) -> Served:
     return served
 
 
-def published(run: Path) -> dict[str, tuple[str, str]]:
+def published(run: Run) -> dict[str, tuple[str, str]]:
     """Returns {"adapter" or "catalogue": (repository, commit)} of a run, as publish left it."""
     try:
-        record = json.loads((run / PUBLISHED).read_text(encoding="utf-8"))
+        record = json.loads((run.published).read_text(encoding="utf-8"))
     except OSError:
-        raise ConfigError(f"{run} is not published: run `python -m train publish --run {run} --to user/name` first") from None
+        raise ConfigError(
+            f"{run.folder} is not published: run `python -m train publish --run {run.folder} --to user/name` first"
+        ) from None
     return {name: (sent["repo"], sent["commit"]) for name, sent in record.items()}
 
 
 def base_of(api: HfApi, adapter: str, commit: str) -> tuple[str | None, str | None]:
     """Returns (the base's id, its commit) that an adapter was made for: None for a folder, and for a commit not named."""
+
     def read(name: str) -> dict:
         path = hf_hub_download(adapter, name, revision=commit, endpoint=api.endpoint)
         return json.loads(Path(path).read_text(encoding="utf-8"))
@@ -121,7 +160,9 @@ def base_of(api: HfApi, adapter: str, commit: str) -> tuple[str | None, str | No
     except EntryNotFoundError:  # not made here
         config = read("adapter_config.json")
         return config["base_model_name_or_path"], config.get("revision")
-    return (None, None) if base["revision"].startswith("sha256:") else (base["name"], base["revision"])
+    return (
+        (None, None) if base["revision"].startswith("sha256:") else (base["name"], base["revision"])
+    )
 
 
 # --- what goes there -------------------------------------------------------------------------------------------------
@@ -129,8 +170,11 @@ def base_of(api: HfApi, adapter: str, commit: str) -> tuple[str | None, str | No
 
 def runtime_files() -> list[Path]:
     """Returns what space/ needs to run, without its sample."""
-    return [path for path in sorted((ROOT / "space").rglob("*"))
-            if path.suffix in SUFFIXES and not path.is_relative_to(ROOT / "space" / "sample")]
+    return [
+        path
+        for path in sorted((ROOT / "space").rglob("*"))
+        if path.suffix in SUFFIXES and not path.is_relative_to(ROOT / "space" / "sample")
+    ]
 
 
 def space_files(variables: dict[str, str]) -> dict[str, Path | bytes]:
@@ -139,9 +183,15 @@ def space_files(variables: dict[str, str]) -> dict[str, Path | bytes]:
     paths += runtime_files()
     if not variables:
         sample = ROOT / "space" / "sample"
-        paths += [path for name in (*FILES, "catalogue/report.json") if (path := sample / name).is_file()]
-        paths += [path for part in ("base", "adapter", "catalogue/index") for path in sorted((sample / part).glob("*"))
-                  if path.name != "README.md" or part == "adapter"]  # the adapter's card: the page quotes its limits
+        paths += [
+            path for name in (*FILES, "catalogue/report.json") if (path := sample / name).is_file()
+        ]
+        paths += [
+            path
+            for part in ("base", "adapter", "catalogue/index")
+            for path in sorted((sample / part).glob("*"))
+            if path.name != "README.md" or part == "adapter"
+        ]  # the adapter's card: the page quotes its limits
     files: dict[str, Path | bytes] = {path.relative_to(ROOT).as_posix(): path for path in paths}
     return {"README.md": readme(variables).encode(), **files}
 
@@ -152,8 +202,11 @@ def readme(variables: dict[str, str]) -> str:
     lead = PICTURE.sub("", body.partition("\n## ")[0])
     models = [variables[name] for name in ("BASE_MODEL", "ADAPTER") if name in variables]
     datasets = [variables["CATALOGUE"]] if "CATALOGUE" in variables else []
-    links = "".join(f"{kind}:\n" + "".join(f"- {repo}\n" for repo in repos)
-                    for kind, repos in (("models", models), ("datasets", datasets)) if repos)
+    links = "".join(
+        f"{kind}:\n" + "".join(f"- {repo}\n" for repo in repos)
+        for kind, repos in (("models", models), ("datasets", datasets))
+        if repos
+    )
     return f"---\n{front}{links}---\n{lead.rstrip()}\n"
 
 
@@ -165,14 +218,24 @@ def prepare_space(api: HfApi, config: DeployConfig, served: Served) -> None:
     try:
         info = api.repo_info(config.to, repo_type="space")
     except RepositoryNotFoundError:
-        api.create_repo(config.to, repo_type="space", space_sdk="gradio", private=config.private or None,
-                        space_hardware=config.hardware or None)
+        api.create_repo(
+            config.to,
+            repo_type="space",
+            space_sdk="gradio",
+            private=config.private or None,
+            space_hardware=config.hardware or None,
+        )
         info = api.repo_info(config.to, repo_type="space")
     else:
-        if config.hardware and api.get_space_runtime(config.to).requested_hardware != config.hardware:
+        if (
+            config.hardware
+            and api.get_space_runtime(config.to).requested_hardware != config.hardware
+        ):
             api.request_space_hardware(config.to, config.hardware)
     if config.private and not info.private:
-        raise IsPublic(f"{config.to} on the Hub is public: make it private in its settings, or leave --private out")
+        raise IsPublic(
+            f"{config.to} on the Hub is public: make it private in its settings, or leave --private out"
+        )
     before = {name: variable.value for name, variable in api.get_space_variables(config.to).items()}
     for name in VARIABLES:
         if name in served.variables and before.get(name) != served.variables[name]:

@@ -11,8 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_session, set_client_factory
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationDelete,
+    HfApi,
+    get_session,
+    set_client_factory,
+)
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
 from huggingface_hub.utils import (
     are_progress_bars_disabled,
     disable_progress_bars,
@@ -23,7 +34,11 @@ from huggingface_hub.utils import (
 
 from space.settings import VERSION
 
-TRIES, PAUSE, LONGEST_PAUSE = 6, 1.0, 300.0  # seconds before the second try, twice as many before each after it; the most
+TRIES, PAUSE, LONGEST_PAUSE = (
+    6,
+    1.0,
+    300.0,
+)  # seconds before the second try, twice as many before each after it; the most
 CHECKPOINT = "checkpoint"  # the folder of a model's repository that holds the newest checkpoint while it is trained
 LIBRARY = "shelftalk"  # who asks, as the Hub is told
 SILENCE = 60.0  # seconds without a byte after which a connection is given up
@@ -92,8 +107,16 @@ class Sent:
     new: bool
 
 
-def send(files: Mapping[str, Path | bytes], repo: str, kind: str = "model", *, message: str, private: bool = False,
-         progress: bool = True, owned: Sequence[str] = ()) -> Sent:
+def send(
+    files: Mapping[str, Path | bytes],
+    repo: str,
+    kind: str = "model",
+    *,
+    message: str,
+    private: bool = False,
+    progress: bool = True,
+    owned: Sequence[str] = (),
+) -> Sent:
     """Makes {path in the repository: file} one commit on top of what the repository holds, and makes the repository first.
 
     `kind` is "model", "dataset" or "space" (Gradio). Other files there stay, but for those in the folders `owned`, in which
@@ -108,31 +131,52 @@ def send(files: Mapping[str, Path | bytes], repo: str, kind: str = "model", *, m
             again = passing(error)
             if again is None:
                 raise HubError(f"{repo} on the Hub: {words(error, repo)}") from error
-        pause = PAUSE * 2**(attempt - 1) if again.wait is None else again.wait
+        pause = PAUSE * 2 ** (attempt - 1) if again.wait is None else again.wait
         if attempt == TRIES or pause > LONGEST_PAUSE:
             asked = f", it asks to wait {again.wait:,.0f} s" if again.wait else ""
             raise HubError(f"{repo} on the Hub: {again}{asked}; tried {attempt} times") from again
         time.sleep(pause)
 
 
-def _try(files: Mapping[str, Path | bytes], repo: str, kind: str, message: str, private: bool, progress: bool,
-         owned: Sequence[str], before: list[str]) -> Sent:
+def _try(
+    files: Mapping[str, Path | bytes],
+    repo: str,
+    kind: str,
+    message: str,
+    private: bool,
+    progress: bool,
+    owned: Sequence[str],
+    before: list[str],
+) -> Sent:
     """Sends once. `before` keeps the commit at the first try: a later try may find what an earlier one brought there."""
     api = HfApi(library_name=LIBRARY, library_version=VERSION)
     try:
         info = api.repo_info(repo, repo_type=kind)
     except RepositoryNotFoundError:
-        api.create_repo(repo, repo_type=kind, private=private or None, space_sdk="gradio" if kind == "space" else None)
+        api.create_repo(
+            repo,
+            repo_type=kind,
+            private=private or None,
+            space_sdk="gradio" if kind == "space" else None,
+        )
         info = api.repo_info(repo, repo_type=kind)
     if private and not info.private:
-        raise IsPublic(f"{repo} on the Hub is public, and this was to stay private: make it private in its settings")
+        raise IsPublic(
+            f"{repo} on the Hub is public, and this was to stay private: make it private in its settings"
+        )
     before.append(info.sha)
     there = [file.rfilename for file in info.siblings or ()]
     operations = [CommitOperationAdd(path, content) for path, content in files.items()]
-    operations += [CommitOperationDelete(path) for path in there if path.partition("/")[0] in owned and path not in files]
+    operations += [
+        CommitOperationDelete(path)
+        for path in there
+        if path.partition("/")[0] in owned and path not in files
+    ]
     with quiet(progress):
         # On its parent alone: a commit that came between would mix its files with ours.
-        made = api.create_commit(repo, operations, commit_message=message, repo_type=kind, parent_commit=info.sha)
+        made = api.create_commit(
+            repo, operations, commit_message=message, repo_type=kind, parent_commit=info.sha
+        )
     return Sent(repo, made.oid, made.commit_url, made.oid != before[0])
 
 
@@ -154,8 +198,17 @@ def quiet(progress: bool) -> Iterator[None]:
 
 def busy(response: httpx2.Response) -> Again:
     """Returns what an answer that may pass is called, and how long it asks to wait."""
-    limit, header = parse_ratelimit_headers(response.headers), response.headers.get("Retry-After", "")
-    wait = float(header) if header.isdigit() else limit.reset_in_seconds if limit and not limit.remaining else None
+    limit, header = (
+        parse_ratelimit_headers(response.headers),
+        response.headers.get("Retry-After", ""),
+    )
+    wait = (
+        float(header)
+        if header.isdigit()
+        else limit.reset_in_seconds
+        if limit and not limit.remaining
+        else None
+    )
     return Again(f"HTTP {response.status_code} {response.reason_phrase}", wait)
 
 
@@ -165,7 +218,9 @@ def passing(error: Exception) -> Again | None:
     if isinstance(cause, Again):
         return cause
     # The library's faster way to send large files is not Python, and says no more than this.
-    lost = isinstance(cause, (RuntimeError, ConnectionError, TimeoutError)) and not isinstance(cause, OfflineModeIsEnabled)
+    lost = isinstance(cause, (RuntimeError, ConnectionError, TimeoutError)) and not isinstance(
+        cause, OfflineModeIsEnabled
+    )
     return Again(f"the upload broke, {redacted(str(cause))}") if lost else None
 
 

@@ -30,8 +30,10 @@ class Licence:
     def words(self, base: Base) -> str:
         """Returns what a card says of it, and what it asks of whoever passes on what was made from the base."""
         if self.id == UNKNOWN:
-            return ("The licence of the base is not known here: its own card could not be read, or names none. It holds for "
-                    "what is made from the base, so look it up before you pass this adapter on.")
+            return (
+                "The licence of the base is not known here: its own card could not be read, or names none. It holds for "
+                "what is made from the base, so look it up before you pass this adapter on."
+            )
         text = self.link or (f"https://huggingface.co/{base.name}" if base.on_hub else None)
         named = f"`{self.name or self.id}`" + (f" ([text]({text}))" if text else "")
         said = f"The licence of the base is {named}. It is carried on: this adapter is made from that base."
@@ -41,10 +43,12 @@ class Licence:
         """The notices that section 1.b of Meta's community licences asks for."""
         model = "Meta Llama 3" if self.id == "llama3" else "Llama " + self.id.removeprefix("llama")
         mark = "Meta Llama 3" if self.id == "llama3" else "Llama"
-        return (f"**Built with {mark}.** {model} is licensed under the {model} Community License, Copyright © Meta "
-                "Platforms, Inc. All Rights Reserved. Whoever passes this adapter on also passes on a copy of that agreement "
-                f"and this notice, under a name that begins with \"{mark.removeprefix('Meta ')}\", and keeps to Meta's "
-                "acceptable use policy.")
+        return (
+            f"**Built with {mark}.** {model} is licensed under the {model} Community License, Copyright © Meta "
+            "Platforms, Inc. All Rights Reserved. Whoever passes this adapter on also passes on a copy of that agreement "
+            f'and this notice, under a name that begins with "{mark.removeprefix("Meta ")}", and keeps to Meta\'s '
+            "acceptable use policy."
+        )
 
 
 def base_file(base: Base, source: str, name: str) -> Path | None:
@@ -71,5 +75,13 @@ def base_licence(base: Base, source: str) -> Licence:
         told = (metadata_load(card) if card else None) or {}
     except (ValueError, YAMLError):
         return Licence()
-    return Licence(*(str(told[field]) if told.get(field) else default for field, default in (
-        ("license", UNKNOWN), ("license_name", None), ("license_link", None))))
+    return Licence(
+        *(
+            str(told[field]) if told.get(field) else default
+            for field, default in (
+                ("license", UNKNOWN),
+                ("license_name", None),
+                ("license_link", None),
+            )
+        )
+    )

@@ -12,9 +12,8 @@ from train.config import ConfigError, PublishConfig
 from train.publish.card import for_repository
 from train.publish.hub import CHECKPOINT, HubError, IsPublic, Sent, send
 from train.publish.inspection import problems
-from train.run import write_atomic
+from train.run import Run, write_atomic
 
-PUBLISHED = "published.json"  # in the run: which commit of which repository holds it
 DATA_CARD = """---
 pretty_name: "{name}"
 tags:
@@ -63,97 +62,162 @@ class Parcel:
     @property
     def sizes(self) -> dict[str, int]:
         """Bytes, by path."""
-        return {path: len(file) if isinstance(file, bytes) else file.stat().st_size for path, file in self.files.items()}
+        return {
+            path: len(file) if isinstance(file, bytes) else file.stat().st_size
+            for path, file in self.files.items()
+        }
 
     def __str__(self) -> str:
         seen = "private" if self.private else "public"
         return f"{self.kind} {self.repo} ({seen} if it is new): {len(self.files)} files, {megabytes(sum(self.sizes.values()))}"
 
 
-def publish(run: Path, config: PublishConfig) -> None:
+def publish(run: Run, config: PublishConfig) -> None:
     """Sends a run's adapter, and its catalogue, and writes run/published.json; with `dry_run` only says what would go.
 
     Raises ConfigError, naming every problem, where the run is not ready, and PublishError where the Hub does not take it;
     the run is left as it is.
     """
-    here = {str(path.relative_to(run)): path for path in (*adapter_files(run).values(), *(
-        catalogue_files(run).values() if config.catalogue_repo else ()))}
+    here = {
+        str(path.relative_to(run.folder)): path
+        for path in (
+            *adapter_files(run).values(),
+            *(catalogue_files(run).values() if config.catalogue_repo else ()),
+        )
+    }
     wrong = problems(run, here, bool(config.catalogue_repo))
     if wrong:
-        raise ConfigError(f"{run} is not ready to be published: {'; '.join(wrong)}")
+        raise ConfigError(f"{run.folder} is not ready to be published: {'; '.join(wrong)}")
     parcels = pack(run, config)
     if config.dry_run:
         return print("\n".join(map(listing, parcels)), flush=True)
-    base = json.loads((run / "adapter" / "run.json").read_text("utf-8"))["base"]
+    base = run.adapter_record()["base"]
     if base["revision"].startswith("sha256:"):
-        print(f"publish: the base {base['name']} is a folder and not on the Hub: the adapter is of use to those who have it")
+        print(
+            f"publish: the base {base['name']} is a folder and not on the Hub: the adapter is of use to those who have it"
+        )
     published = {}
     for parcel in parcels:
         print(f"publish: {parcel}", flush=True)
         try:
-            sent = send(parcel.files, parcel.repo, parcel.kind, message=f"{parcel.name.capitalize()} of {run.resolve().name}",
-                        private=parcel.private, progress=sys.stderr.isatty(),
-                        owned=[CHECKPOINT] if parcel.kind == "model" else [])
+            sent = send(
+                parcel.files,
+                parcel.repo,
+                parcel.kind,
+                message=f"{parcel.name.capitalize()} of {run.folder.resolve().name}",
+                private=parcel.private,
+                progress=sys.stderr.isatty(),
+                owned=[CHECKPOINT] if parcel.kind == "model" else [],
+            )
             published[parcel.name] = {"repo": sent.repo, "commit": sent.commit, "url": sent.url}
-            write_atomic(run / PUBLISHED, json.dumps(published, indent=1) + "\n")
+            write_atomic(run.published, json.dumps(published, indent=1) + "\n")
         except IsPublic as error:
             raise PublishError(f"{error}, or {parcel.opened_by}") from error
         except (HubError, OSError) as error:
-            raise PublishError(f"{error}; the run is whole in {run}, try again with: {command(run, config)}") from error
+            raise PublishError(
+                f"{error}; the run is whole in {run.folder}, try again with: {command(run, config)}"
+            ) from error
         print(told(sent), flush=True)
 
 
-def pack(run: Path, config: PublishConfig) -> list[Parcel]:
+def pack(run: Run, config: PublishConfig) -> list[Parcel]:
     """Returns what goes where."""
-    shown = config.catalogue_repo if config.private or config.public_catalogue else ""  # a link that its readers may follow
-    told = for_repository((run / "adapter" / "README.md").read_text("utf-8"), config.to, shown or None).encode()
-    parcels = [Parcel("adapter", config.to, "model", config.private, adapter_files(run) | {"README.md": told},
-                      "leave --private out")]
+    shown = (
+        config.catalogue_repo if config.private or config.public_catalogue else ""
+    )  # a link that its readers may follow
+    told = for_repository(run.card.read_text("utf-8"), config.to, shown or None).encode()
+    parcels = [
+        Parcel(
+            "adapter",
+            config.to,
+            "model",
+            config.private,
+            adapter_files(run) | {"README.md": told},
+            "leave --private out",
+        )
+    ]
     repo = config.catalogue_repo
     if repo:
         card = data_card(run, config.to, repo).encode()
-        parcels.append(Parcel("catalogue", repo, "dataset", not config.public_catalogue,
-                              {"README.md": card, **catalogue_files(run)}, "say --public-catalogue"))
+        parcels.append(
+            Parcel(
+                "catalogue",
+                repo,
+                "dataset",
+                not config.public_catalogue,
+                {"README.md": card, **catalogue_files(run)},
+                "say --public-catalogue",
+            )
+        )
     return parcels
 
 
-def adapter_files(run: Path) -> dict[str, Path]:
+def adapter_files(run: Run) -> dict[str, Path]:
     """Returns the model repository's files: the adapter at its root, and beside it what it was scored by."""
-    files = {path.name: path for path in sorted((run / "adapter").glob("*"))}
-    beside = [run / name for name in ("metrics.json", "samples.jsonl", "history.jsonl")]
-    plots = sorted((run / "plots").glob("*.png"))
-    return files | {str(path.relative_to(run)): path for path in (*beside, *plots) if path.is_file()}
+    files = {path.name: path for path in sorted((run.adapter).glob("*"))}
+    beside = [run.folder / name for name in ("metrics.json", "samples.jsonl", "history.jsonl")]
+    plots = sorted((run.plots).glob("*.png"))
+    return files | {
+        str(path.relative_to(run.folder)): path for path in (*beside, *plots) if path.is_file()
+    }
 
 
-def catalogue_files(run: Path) -> dict[str, Path]:
+def catalogue_files(run: Run) -> dict[str, Path]:
     """Returns the data set's files: the records, their search index and the report."""
-    folder = run / "catalogue"
-    found = [*sorted(folder.glob("records/*.parquet")), *sorted(folder.glob("index/*")),
-             *(folder / name for name in ("report.json", "report.md"))]
+    folder = run.catalogue
+    found = [
+        *sorted(folder.glob("records/*.parquet")),
+        *sorted(folder.glob("index/*")),
+        *(folder / name for name in ("report.json", "report.md")),
+    ]
     return {str(path.relative_to(folder)): path for path in found if path.is_file()}
 
 
-def data_card(run: Path, adapter: str, repo: str) -> str:
+def data_card(run: Run, adapter: str, repo: str) -> str:
     """Returns the data set's card; with it the Hub shows the records, and `datasets` loads them."""
-    report = json.loads((run / "catalogue" / "report.json").read_text("utf-8"))
-    return DATA_CARD.format(name=repo.split("/")[1], adapter=adapter, repo=repo, kept=f"{report['kept']:,}",
-                            read=f"{report['read']:,}", source=report["source"]["name"], sha256=report["source"]["sha256"])
+    report = run.catalogue_report()
+    return DATA_CARD.format(
+        name=repo.split("/")[1],
+        adapter=adapter,
+        repo=repo,
+        kept=f"{report['kept']:,}",
+        read=f"{report['read']:,}",
+        source=report["source"]["name"],
+        sha256=report["source"]["sha256"],
+    )
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
 
 
-def command(run: Path, config: PublishConfig) -> str:
+def command(run: Run, config: PublishConfig) -> str:
     """Returns the command that publishes this run in this way."""
-    options = [(f"--{name.replace('_', '-')}", value) for name, value in asdict(config).items() if value]
-    return shlex.join(["python", "-m", "train", "publish", "--run", str(run),
-                       *(part for name, value in options for part in ([name] if value is True else [name, value]))])
+    options = [
+        (f"--{name.replace('_', '-')}", value) for name, value in asdict(config).items() if value
+    ]
+    return shlex.join(
+        [
+            "python",
+            "-m",
+            "train",
+            "publish",
+            "--run",
+            str(run.folder),
+            *(
+                part
+                for name, value in options
+                for part in ([name] if value is True else [name, value])
+            ),
+        ]
+    )
 
 
 def listing(parcel: Parcel) -> str:
     """Returns a parcel and its files, with their sizes in bytes."""
     width = max(map(len, parcel.files))
-    return "\n".join([str(parcel), *(f"  {path:{width}}  {size:>13,}" for path, size in parcel.sizes.items())])
+    return "\n".join(
+        [str(parcel), *(f"  {path:{width}}  {size:>13,}" for path, size in parcel.sizes.items())]
+    )
 
 
 def told(sent: Sent) -> str:

@@ -16,8 +16,10 @@ HALF = "\ufffd"  # a token that is a part of a character
 def waiting() -> str:
     """Returns the section while the models read."""
     place = html("queued", place=Html('<b class="place"></b>'))
-    return (f'<section class="changed" aria-busy="true"><p class="hint" role="status">{html("changed_waiting")} '
-            f'<span class="queued" hidden>{place}</span></p></section>')
+    return (
+        f'<section class="changed" aria-busy="true"><p class="hint" role="status">{html("changed_waiting")} '
+        f'<span class="queued" hidden>{place}</span></p></section>'
+    )
 
 
 def picture(tokens: Sequence[Mapping], name: str, question: str = "") -> str:
@@ -30,22 +32,35 @@ def picture(tokens: Sequence[Mapping], name: str, question: str = "") -> str:
     most = _most(tokens)
     about = f'<p class="about" dir="auto">{escape(question)}</p>' if question else ""
     text = "".join(_token(token, name, place == most) for place, token in enumerate(tokens))
-    return (f'<section class="changed" aria-busy="false"><h2>{html("changed_title")}</h2>'
-            f'{about}'
-            f'<p class="gist" role="status">{sentence(tokens)}</p><div class="reading">'
-            f'<fieldset class="tokens" dir="auto"><legend>{html("changed_choose")}</legend>{text}</fieldset>'
-            f'{_key()}</div></section>')
+    return (
+        f'<section class="changed" aria-busy="false"><h2>{html("changed_title")}</h2>'
+        f"{about}"
+        f'<p class="gist" role="status">{sentence(tokens)}</p><div class="reading">'
+        f'<fieldset class="tokens" dir="auto"><legend>{html("changed_choose")}</legend>{text}</fieldset>'
+        f"{_key()}</div></section>"
+    )
 
 
 def sentence(tokens: Sequence[Mapping]) -> str:
     """Returns what the picture shows, in one sentence of HTML."""
-    up, down = sum(_raised(token) > SAME for token in tokens), sum(_raised(token) < -SAME for token in tokens)
+    up, down = (
+        sum(_raised(token) > SAME for token in tokens),
+        sum(_raised(token) < -SAME for token in tokens),
+    )
     if not up and not down:
-        return html("changed_nothing" if len(tokens) > 1 else "changed_nothing_of_one", count=len(tokens))
+        return html(
+            "changed_nothing" if len(tokens) > 1 else "changed_nothing_of_one", count=len(tokens)
+        )
     token = tokens[_most(tokens)]
-    return html("changed_up" if not down else "changed_both" if up else "changed_down", up=up, down=down, count=len(tokens),
-                token=Html(f"<b><bdi>{_named(token['token'])}</bdi></b>"),
-                before=chance(token["base_logprob"]), after=chance(token["tuned_logprob"]))
+    return html(
+        "changed_up" if not down else "changed_both" if up else "changed_down",
+        up=up,
+        down=down,
+        count=len(tokens),
+        token=Html(f"<b><bdi>{_named(token['token'])}</bdi></b>"),
+        before=chance(token["base_logprob"]),
+        after=chance(token["tuned_logprob"]),
+    )
 
 
 def chance(logprob: float) -> Html:
@@ -57,7 +72,13 @@ def chance(logprob: float) -> Html:
         return html("under", percent=decimal("0.001%"))
     if percent >= 99.5:
         return html("number", number=decimal(f"{percent:.1f}%"))
-    digits = f"{percent:.0f}%" if percent >= 9.95 else f"{percent:.2g}%" if percent >= 0.1 else f"{percent:.1g}%"
+    digits = (
+        f"{percent:.0f}%"
+        if percent >= 9.95
+        else f"{percent:.2g}%"
+        if percent >= 0.1
+        else f"{percent:.1g}%"
+    )
     return html("number", number=decimal(digits))
 
 
@@ -80,9 +101,14 @@ def _raised(token: Mapping) -> float:
 def _most(tokens: Sequence[Mapping]) -> int:
     """Returns the place of the token that changed most: one that became likelier, if any did; with the strongest tint; and of
     several, the one whose probability moved farthest."""
+
     def change(place: int) -> tuple[bool, float, float]:
         token, by = tokens[place], _raised(tokens[place])
-        return by > SAME, min(abs(by), FULL), abs(math.exp(token["tuned_logprob"]) - math.exp(token["base_logprob"]))
+        return (
+            by > SAME,
+            min(abs(by), FULL),
+            abs(math.exp(token["tuned_logprob"]) - math.exp(token["base_logprob"])),
+        )
 
     return max(range(len(tokens)), key=change)
 
@@ -95,21 +121,42 @@ def _look(by: float) -> str:
 
 
 def _token(token: Mapping, name: str, chosen: bool) -> str:
-    by, before, after = _raised(token), chance(token["base_logprob"]), chance(token["tuned_logprob"])
-    others = [(_named(other["token"]), chance(other["logprob"]), math.exp(other["logprob"]), other["token"] == token["token"])
-              for other in token["alternatives"]]
-    spoken = html("token_spoken", token=_named(token["token"]), before=before, after=after, times=times(by),
-                  others=Html(", ".join(f"{word} {likely}" for word, likely, _, _ in others)))
-    bars = "".join(_bar(f"<bdi>{word}</bdi>", likely, share, "said" if said else "")
-                   for word, likely, share, said in others)
+    by, before, after = (
+        _raised(token),
+        chance(token["base_logprob"]),
+        chance(token["tuned_logprob"]),
+    )
+    others = [
+        (
+            _named(other["token"]),
+            chance(other["logprob"]),
+            math.exp(other["logprob"]),
+            other["token"] == token["token"],
+        )
+        for other in token["alternatives"]
+    ]
+    spoken = html(
+        "token_spoken",
+        token=_named(token["token"]),
+        before=before,
+        after=after,
+        times=times(by),
+        others=Html(", ".join(f"{word} {likely}" for word, likely, _, _ in others)),
+    )
+    bars = "".join(
+        _bar(f"<bdi>{word}</bdi>", likely, share, "said" if said else "")
+        for word, likely, share, said in others
+    )
     shown = escape(token["token"]).replace("\n", '<i class="break">↵</i>\n')
-    return (f'<label {_look(by)}><input type="radio" name="{name}"{" checked" if chosen else ""}>'
-            f'<span class="spoken">{spoken}</span><span aria-hidden="true">{shown}</span>'
-            f'<span class="detail" aria-hidden="true"><span class="what"><bdi>{_named(token["token"])}</bdi>'
-            f'<small>{times(by)}</small></span>'
-            f'{_bar(html("before"), before, math.exp(token["base_logprob"]), "before")}'
-            f'{_bar(html("after"), after, math.exp(token["tuned_logprob"]), "after")}'
-            f'<span class="rather">{html("rather")}</span>{bars}</span></label>')
+    return (
+        f'<label {_look(by)}><input type="radio" name="{name}"{" checked" if chosen else ""}>'
+        f'<span class="spoken">{spoken}</span><span aria-hidden="true">{shown}</span>'
+        f'<span class="detail" aria-hidden="true"><span class="what"><bdi>{_named(token["token"])}</bdi>'
+        f"<small>{times(by)}</small></span>"
+        f"{_bar(html('before'), before, math.exp(token['base_logprob']), 'before')}"
+        f"{_bar(html('after'), after, math.exp(token['tuned_logprob']), 'after')}"
+        f'<span class="rather">{html("rather")}</span>{bars}</span></label>'
+    )
 
 
 def _bar(word: str, likely: str, share: float, kind: str) -> str:
@@ -124,7 +171,17 @@ def _named(text: str) -> Html:
 
 
 def _key() -> str:
-    samples = "".join(f'<span {_look(by)}>{label}</span>' for by, label in (
-        (-FULL, "÷1000"), (-FULL / 3, "÷10"), (0, html("key_same")), (FULL / 3, "×10"), (FULL, "×1000")))
-    return (f'<div class="key"><p class="scale"><span>{html("key_less")}</span>{samples}<span>{html("key_more")}</span></p>'
-            f'<p class="hint">{html("key")}</p></div>')
+    samples = "".join(
+        f"<span {_look(by)}>{label}</span>"
+        for by, label in (
+            (-FULL, "÷1000"),
+            (-FULL / 3, "÷10"),
+            (0, html("key_same")),
+            (FULL / 3, "×10"),
+            (FULL, "×1000"),
+        )
+    )
+    return (
+        f'<div class="key"><p class="scale"><span>{html("key_less")}</span>{samples}<span>{html("key_more")}</span></p>'
+        f'<p class="hint">{html("key")}</p></div>'
+    )

@@ -10,24 +10,37 @@ from space.page.html import cards
 from space.texts import decimal, html
 
 
-def turn(info: Mapping, turn: Mapping, place: int, *, writing: bool = False, last: bool = False) -> str:
+def turn(
+    info: Mapping, turn: Mapping, place: int, *, writing: bool = False, last: bool = False
+) -> str:
     """Returns one turn: its question as a heading, the two cards, and below them what is to know and to do.
 
     `place` counts the turns from 0. The `last` one can be asked again or edited; its records stand outside, see shelf().
     """
-    shown = cards.pair(info, turn["base"], turn["tuned"], len(turn["sources"]),
-                       feet=[_foot(turn["figures"][column], bool(turn[column]) and not writing) for column in COLUMNS])
+    shown = cards.pair(
+        info,
+        turn["base"],
+        turn["tuned"],
+        len(turn["sources"]),
+        feet=[
+            _foot(turn["figures"][column], bool(turn[column]) and not writing) for column in COLUMNS
+        ],
+    )
     below = _note(turn["figures"]) + (_acts(turn, place, last) if not writing else "")
-    return (f'<section class="turn" data-turn="{place}" data-asked="{escape(turn["question"])}">'
-            f'<h2 class="asked" dir="auto">{escape(turn["question"])}</h2>{shown if writing else cards.settled(shown)}'
-            f'<div class="below">{below}</div>{"" if last else shelf(turn)}</section>')
+    return (
+        f'<section class="turn" data-turn="{place}" data-asked="{escape(turn["question"])}">'
+        f'<h2 class="asked" dir="auto">{escape(turn["question"])}</h2>{shown if writing else cards.settled(shown)}'
+        f'<div class="below">{below}</div>{"" if last else shelf(turn)}</section>'
+    )
 
 
 def waiting(info: Mapping, question: str, place: int) -> str:
     """Returns a turn that was asked a moment ago."""
     feet = [_foot({"tokens": 0, "seconds": 0.0}, False)] * 2
-    return (f'<section class="turn" data-turn="{place}" data-asked="{escape(question)}"><h2 class="asked" dir="auto">'
-            f'{escape(question)}</h2>{cards.pair(info, "", "", feet=feet)}<div class="below"></div></section>')
+    return (
+        f'<section class="turn" data-turn="{place}" data-asked="{escape(question)}"><h2 class="asked" dir="auto">'
+        f'{escape(question)}</h2>{cards.pair(info, "", "", feet=feet)}<div class="below"></div></section>'
+    )
 
 
 def past(info: Mapping, talk: Sequence[Mapping]) -> str:
@@ -43,9 +56,14 @@ def shelf(turn: Mapping | None) -> str:
     if not sources:
         return f'<p class="shelf hint">{html("records_none")}</p>'
     kept = f'<span class="kept">{html("chat_kept")}</span>' if turn["figures"]["kept"] else ""
-    names = "".join(_name(number, record["title"], number in positions) for number, record in enumerate(sources, start=1))
-    return (f'<details class="shelf"><summary><span class="what">{html("records")}{kept}</span><span class="names">{names}'
-            f'</span></summary>{cards.record_list(sources, positions)}</details>')
+    names = "".join(
+        _name(number, record["title"], number in positions)
+        for number, record in enumerate(sources, start=1)
+    )
+    return (
+        f'<details class="shelf"><summary><span class="what">{html("records")}{kept}</span><span class="names">{names}'
+        f"</span></summary>{cards.record_list(sources, positions)}</details>"
+    )
 
 
 def editing() -> str:
@@ -54,14 +72,18 @@ def editing() -> str:
 
 
 def _name(number: int, title: str, cited: bool) -> str:
-    spoken = f' <small>{html("cited")}</small>' if cited else ""
+    spoken = f" <small>{html('cited')}</small>" if cited else ""
     return f'<span class="name{" cited" if cited else ""}"><b>[{number}]</b> {escape(title)}{spoken}</span>'
 
 
 def _foot(figures: Mapping, copies: bool) -> str:
     tokens, seconds = figures["tokens"], figures["seconds"]
     speed = decimal(f"{tokens / seconds:.1f}") if seconds else decimal("0")
-    said = html("chat_figures", tokens=tokens, speed=speed, seconds=decimal(f"{seconds:.1f}")) if tokens else ""
+    said = (
+        html("chat_figures", tokens=tokens, speed=speed, seconds=decimal(f"{seconds:.1f}"))
+        if tokens
+        else ""
+    )
     return f'<span class="figures">{said}</span>{_button("copy", "chat_copy", "chat_copied") if copies else ""}'
 
 
@@ -70,9 +92,16 @@ def _note(figures: Mapping) -> str:
     notes = []
     if figures["seed"] is not None:
         key = "chat_drawn_again" if figures.get("again") else "chat_drawn"
-        notes.append(html(key, temperature=decimal(f'{figures["temperature"]:g}'), seed=str(figures["seed"])))
+        notes.append(
+            html(key, temperature=decimal(f"{figures['temperature']:g}"), seed=str(figures["seed"]))
+        )
     if figures["left_out"]:
-        notes.append(html("chat_left_out_one" if figures["left_out"] == 1 else "chat_left_out", count=figures["left_out"]))
+        notes.append(
+            html(
+                "chat_left_out_one" if figures["left_out"] == 1 else "chat_left_out",
+                count=figures["left_out"],
+            )
+        )
     return "".join(f'<p class="hint">{note}</p>' for note in notes)
 
 
@@ -80,7 +109,11 @@ def _acts(turn: Mapping, place: int, last: bool) -> str:
     """Returns the buttons of a turn that is written. Those with `data-event` are answered by the page's events, by that name;
     page.js does what the others say."""
     whole = [_button("select", "changed", place=place)] if turn["tuned"] else []
-    ends = [_button("retry", "chat_again", place=place), _button("edit", "chat_edit", place=place)] if last else []
+    ends = (
+        [_button("retry", "chat_again", place=place), _button("edit", "chat_edit", place=place)]
+        if last
+        else []
+    )
     return f'<div class="acts">{"".join(whole + ends)}{_button("link", "chat_link", "chat_copied")}</div>'
 
 
@@ -88,5 +121,7 @@ def _button(act: str, key: str, done: str = "", place: int | None = None) -> str
     said = f'<span class="said">{html(key)}</span>'
     if place is not None:
         return f'<button type="button" class="quiet" data-event="{act}" data-turn="{place}">{said}</button>'
-    return (f'<button type="button" class="quiet" data-take="{act}">{said}'
-            f'<span class="did" role="status"><span>{html(done)}</span></span></button>')
+    return (
+        f'<button type="button" class="quiet" data-take="{act}">{said}'
+        f'<span class="did" role="status"><span>{html(done)}</span></span></button>'
+    )

@@ -17,11 +17,18 @@ OUTCOMES = {"any": "any_outcome", "wins": "won", "ties": "tied", "losses": "lost
 ORDERS = {"asked": "order_asked", "gains": "order_gains", "losses": "order_losses"}
 
 
-def chosen(samples: Sequence[Sample], name: str, outcome: str, order: str, search: str) -> list[Sample]:
+def chosen(
+    samples: Sequence[Sample], name: str, outcome: str, order: str, search: str
+) -> list[Sample]:
     """Returns the samples of a set ("all": of every one) with an outcome that hold the words, in an order."""
     wanted = search[:SEARCH].casefold().split()
-    found = [sample for sample in samples if name in ("all", sample.set) and outcome in ("any", outcome_of(sample))
-             and _holds(sample, wanted)]
+    found = [
+        sample
+        for sample in samples
+        if name in ("all", sample.set)
+        and outcome in ("any", outcome_of(sample))
+        and _holds(sample, wanted)
+    ]
     if order != "asked":
         found.sort(key=lambda sample: sample.change, reverse=order == "gains")
     return found
@@ -49,31 +56,40 @@ def leaf(evidence: Evidence, found: Sequence[Sample], page: int) -> Html:
     if not evidence.samples:
         return Html(f'<p class="hint none">{html("samples_none")}</p>')
     start = page * PAGE
-    shown = found[start:start + PAGE]
+    shown = found[start : start + PAGE]
     if shown:
         where = html("samples_shown", first=start + 1, last=start + len(shown), count=len(found))
     else:
         where = html("samples_not_found")
-    more = f' {html("samples_more", count=len(evidence.samples))}' if evidence.more else ""
+    more = f" {html('samples_more', count=len(evidence.samples))}" if evidence.more else ""
     cards = "".join(map(_card, shown))
-    return Html(f'<p class="found" role="status">{where}{more}</p><div class="samples">{cards}</div>')
+    return Html(
+        f'<p class="found" role="status">{where}{more}</p><div class="samples">{cards}</div>'
+    )
 
 
 def _card(sample: Sample) -> str:
     outcome = outcome_of(sample)
     change = html("number", number=signed(sample.change))
-    sources = f'<p class="facts">{html("sample_sources")} {escape(", ".join(sample.sources))}</p>' if sample.sources else ""
+    sources = (
+        f'<p class="facts">{html("sample_sources")} {escape(", ".join(sample.sources))}</p>'
+        if sample.sources
+        else ""
+    )
     asked = "sample_text" if sample.set == "summary" else "sample_question"
     return (
         f'<article class="sample {outcome}"><header><small>{html(SETS[sample.set][0])} · {html("sample", number=sample.number)}'
         f'</small><b class="outcome">{html(OUTCOMES[outcome])} <span class="change">{change}</span></b></header>'
         f'<div class="asked"><h3>{html(asked)}</h3>{_long(sample.question)}</div><div class="three">'
-        f'{_said("reference", "sample_reference", sample.reference)}{_said("base", "column_base", sample.base, sample.before)}'
-        f'{_said("tuned", "column_tuned", sample.tuned, sample.after)}</div>{sources}</article>')
+        f"{_said('reference', 'sample_reference', sample.reference)}{_said('base', 'column_base', sample.base, sample.before)}"
+        f"{_said('tuned', 'column_tuned', sample.tuned, sample.after)}</div>{sources}</article>"
+    )
 
 
 def _said(kind: str, key: str, text: str, score: float | None = None) -> str:
-    number = "" if score is None else f' <small>{html("number", number=decimal(f"{score:.2f}"))}</small>'
+    number = (
+        "" if score is None else f" <small>{html('number', number=decimal(f'{score:.2f}'))}</small>"
+    )
     return f'<section class="{kind}"><h4>{html(key)}{number}</h4>{_long(text)}</section>'
 
 

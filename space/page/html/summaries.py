@@ -38,14 +38,16 @@ def figures(summary: str, text: str) -> str:
 
 def _lengths(text: str) -> Html:
     words = len(text.split())
-    return html("text_lengths" if words != 1 else "text_length_of_one", words=words, characters=len(text))
+    return html(
+        "text_lengths" if words != 1 else "text_length_of_one", words=words, characters=len(text)
+    )
 
 
 def _summary(summary: str, rests: Sequence[Sentence], numbers: dict[int, int]) -> str:
     """Returns a summary, each sentence with the numbers of those that it rests on; what is not in the text is called that."""
     parts, end = [], 0
     for sentence in rests:
-        words, none = _sentence(summary[sentence.start:sentence.end], sentence), ""
+        words, none = _sentence(summary[sentence.start : sentence.end], sentence), ""
         if sentence.lacks:
             none = html("rests_without", numbers=", ".join(sentence.lacks))
         elif sentence.says and not sentence.rests_on:
@@ -53,7 +55,7 @@ def _summary(summary: str, rests: Sequence[Sentence], numbers: dict[int, int]) -
         links = "".join(_link(numbers[place]) for place in sentence.rests_on)
         chip = f'<span class="none">{none}</span>' if none else ""
         shown = f' <span class="rests">{links}{chip}</span>' if links or chip else ""
-        parts += [escape(summary[end:sentence.start]), words, shown]
+        parts += [escape(summary[end : sentence.start]), words, shown]
         end = sentence.end
     return "".join([*parts, escape(summary[end:])])
 
@@ -63,17 +65,30 @@ def _sentence(words: str, sentence: Sentence) -> str:
     if sentence.says and not sentence.rests_on:
         return f'<span class="unfounded">{escape(words)}</span>'
     pieces = re.split(f"({NUMBER.pattern})", words)
-    return "".join(f'<span class="unfounded">{piece}</span>' if piece in sentence.lacks else escape(piece) for piece in pieces)
+    return "".join(
+        f'<span class="unfounded">{piece}</span>' if piece in sentence.lacks else escape(piece)
+        for piece in pieces
+    )
 
 
 def _link(number: int) -> str:
-    return (f'<a href="#source-{number}"><span class="spoken">{html("rests_on", number=number)}</span><span aria-hidden="true">'
-            f'{number}</span></a>')
+    return (
+        f'<a href="#source-{number}"><span class="spoken">{html("rests_on", number=number)}</span><span aria-hidden="true">'
+        f"{number}</span></a>"
+    )
 
 
-def _section(text: str, read: int, numbers: dict[int, int], rests: Sequence[Sequence[Sentence]]) -> str:
-    by = {place: [side for side, said in zip(SIDES, rests, strict=True) if any(place in one.rests_on for one in said)]
-          for place in numbers}
+def _section(
+    text: str, read: int, numbers: dict[int, int], rests: Sequence[Sequence[Sentence]]
+) -> str:
+    by = {
+        place: [
+            side
+            for side, said in zip(SIDES, rests, strict=True)
+            if any(place in one.rests_on for one in said)
+        ]
+        for place in numbers
+    }
     parts, end = [], 0
     for place, (start, stop) in enumerate(sentences(text[:read])):
         if place in numbers:
@@ -81,18 +96,30 @@ def _section(text: str, read: int, numbers: dict[int, int], rests: Sequence[Sequ
             end = stop
     parts.append(escape(text[end:read]))
     if read < len(text):
-        parts.append(f'<span class="stopped">{html("source_stopped")}</span><span class="unread">{escape(text[read:])}</span>')
-    gist = "source_nothing" if not numbers else "source_gist" if len(numbers) > 1 else "source_gist_of_one"
-    return (f'<section class="source">{_head()}<p class="figures">{_lengths(text)}</p><p class="hint" role="status">'
-            f'{html(gist, count=len(numbers))}</p>'
-            f'<div class="text" dir="auto" tabindex="0" role="region" aria-labelledby="source-title">{"".join(parts)}</div>'
-            f'{_key()}</section>')
+        parts.append(
+            f'<span class="stopped">{html("source_stopped")}</span><span class="unread">{escape(text[read:])}</span>'
+        )
+    gist = (
+        "source_nothing"
+        if not numbers
+        else "source_gist"
+        if len(numbers) > 1
+        else "source_gist_of_one"
+    )
+    return (
+        f'<section class="source">{_head()}<p class="figures">{_lengths(text)}</p><p class="hint" role="status">'
+        f"{html(gist, count=len(numbers))}</p>"
+        f'<div class="text" dir="auto" tabindex="0" role="region" aria-labelledby="source-title">{"".join(parts)}</div>'
+        f"{_key()}</section>"
+    )
 
 
 def _mark(sentence: str, number: int, sides: Sequence[str]) -> str:
     names = Html(", ".join(html(side) for side in sides))
-    return (f'<mark id="source-{number}" class="{" ".join(sides)}" tabindex="-1"><b>{number}</b>'
-            f'<span class="spoken"> {names}: </span>{escape(sentence)}</mark>')
+    return (
+        f'<mark id="source-{number}" class="{" ".join(sides)}" tabindex="-1"><b>{number}</b>'
+        f'<span class="spoken"> {names}: </span>{escape(sentence)}</mark>'
+    )
 
 
 def _head() -> str:
@@ -100,6 +127,12 @@ def _head() -> str:
 
 
 def _key() -> str:
-    samples = "".join(f'<mark class="{" ".join(sides)}">{html(name)}</mark>' for sides, name in (
-        (("base",), "source_by_base"), (("tuned",), "source_by_tuned"), (SIDES, "source_by_both")))
+    samples = "".join(
+        f'<mark class="{" ".join(sides)}">{html(name)}</mark>'
+        for sides, name in (
+            (("base",), "source_by_base"),
+            (("tuned",), "source_by_tuned"),
+            (SIDES, "source_by_both"),
+        )
+    )
     return f'<div class="key"><p class="samples">{samples}</p><p class="hint">{html("source_note")}</p></div>'

@@ -49,7 +49,9 @@ class Chat:
     markdown: gr.Button
     json: gr.Button
     clear: gr.Button
-    talk: gr.State  # the turns, the one that is being written among them; see space/model/conversation.py
+    talk: (
+        gr.State
+    )  # the turns, the one that is being written among them; see space/model/conversation.py
     asked: gr.State  # the question on its way: {key, question, place, again}
 
     @property
@@ -67,6 +69,7 @@ class Chat:
 
 def wire_talk(chat: Chat, engine, options: list, has_examples: bool) -> None:
     """Connects everything that is asked; `options` are use_sources, max_new_tokens, temperature and seed."""
+
     def begin(words, talk, live, changes, editing):
         if cards.is_writing(live + changes) or not words.strip():
             raise refusal("busy" if words.strip() else "empty", html)
@@ -79,32 +82,92 @@ def wire_talk(chat: Chat, engine, options: list, has_examples: bool) -> None:
 
     def settle(asked, talk, words):
         # A question that never came to its models goes back to where it was written, there to be edited if it was.
-        lost = asked and not asked["again"] and not (talk and talk[-1].get("key") == asked["key"]) and not words
-        return (*chat.drawn(talk), turns.editing() if lost and asked["place"] < len(talk) else gr.skip(),
-                asked["question"] if lost else gr.skip(), gr.Dataset(visible=has_examples and not talk), *_states(talk=talk))
+        lost = (
+            asked
+            and not asked["again"]
+            and not (talk and talk[-1].get("key") == asked["key"])
+            and not words
+        )
+        return (
+            *chat.drawn(talk),
+            turns.editing() if lost and asked["place"] < len(talk) else gr.skip(),
+            asked["question"] if lost else gr.skip(),
+            gr.Dataset(visible=has_examples and not talk),
+            *_states(talk=talk),
+        )
 
     read, drawn = [chat.talk, chat.live, chat.changes], [chat.past, chat.live, chat.shelf]
-    taken = gr.on([chat.ask.click, chat.box.submit], None, chat.box, [chat.carried, chat.box], js=TAKE, **QUIET)
-    picked = chat.examples.click(lambda sample: sample[0], chat.examples, chat.carried, queue=False, **QUIET)
+    taken = gr.on(
+        [chat.ask.click, chat.box.submit],
+        None,
+        chat.box,
+        [chat.carried, chat.box],
+        js=TAKE,
+        **QUIET,
+    )
+    picked = chat.examples.click(
+        lambda sample: sample[0], chat.examples, chat.carried, queue=False, **QUIET
+    )
     begun = [*drawn, chat.changes, chat.note, chat.asked, chat.examples, *chat.buttons]
-    starts = [event.then(begin, [chat.carried, *read, chat.note], begun, concurrency_limit=None, **QUIET)
-              for event in (taken, picked)]
+    starts = [
+        event.then(begin, [chat.carried, *read, chat.note], begun, concurrency_limit=None, **QUIET)
+        for event in (taken, picked)
+    ]
     for start in starts:
-        start.failure(lambda words, carried: words or carried, [chat.box, chat.carried], chat.box, queue=False, **QUIET)
+        start.failure(
+            lambda words, carried: words or carried,
+            [chat.box, chat.carried],
+            chat.box,
+            queue=False,
+            **QUIET,
+        )
     starts.append(chat.live.retry(retry, read, begun, concurrency_limit=None, **QUIET))
-    runs = [start.success(_stream(chat, engine), [chat.asked, chat.talk, *options], [chat.live, chat.talk, chat.shelf],
-                          **MODEL, **WAITS, show_progress_on=chat.live) for start in starts]
+    runs = [
+        start.success(
+            _stream(chat, engine),
+            [chat.asked, chat.talk, *options],
+            [chat.live, chat.talk, chat.shelf],
+            **MODEL,
+            **WAITS,
+            show_progress_on=chat.live,
+        )
+        for start in starts
+    ]
     for run in runs:
         # `then` comes after an end or a stop, whose own handler a late word could overtake; not after an error.
         for after in (run.then, run.failure):
-            after(settle, [chat.asked, chat.talk, chat.box], [*drawn, chat.note, chat.box, chat.examples, *chat.buttons],
-                  queue=False, **QUIET)
+            after(
+                settle,
+                [chat.asked, chat.talk, chat.box],
+                [*drawn, chat.note, chat.box, chat.examples, *chat.buttons],
+                queue=False,
+                **QUIET,
+            )
     chat.stop.click(None, cancels=runs)
-    chat.live.edit(lambda talk: (_last(talk)["question"], turns.editing()), chat.talk, [chat.box, chat.note], queue=False,
-                   **QUIET)
+    chat.live.edit(
+        lambda talk: (_last(talk)["question"], turns.editing()),
+        chat.talk,
+        [chat.box, chat.note],
+        queue=False,
+        **QUIET,
+    )
     chat.note.undo(lambda: ("", ""), None, [chat.box, chat.note], queue=False, **QUIET)
-    chat.clear.click(lambda: (*chat.drawn([]), "", "", None, gr.Dataset(visible=has_examples), *_states(), "", []), None,
-                     [*begun, chat.box, chat.talk], queue=False, **QUIET)
+    chat.clear.click(
+        lambda: (
+            *chat.drawn([]),
+            "",
+            "",
+            None,
+            gr.Dataset(visible=has_examples),
+            *_states(),
+            "",
+            [],
+        ),
+        None,
+        [*begun, chat.box, chat.talk],
+        queue=False,
+        **QUIET,
+    )
 
 
 def _last(talk: list[dict]) -> dict:
@@ -116,9 +179,22 @@ def _last(talk: list[dict]) -> dict:
 
 def _begun(chat: Chat, question: str, talk: list[dict], before: list[dict], again: bool) -> tuple:
     """Returns what is drawn the moment that a question is asked; the turns `before` it stay."""
-    asked = {"key": secrets.token_hex(8), "question": question, "place": len(before), "again": again}
-    return (turns.past(chat.info, before), turns.waiting(chat.info, question, len(before)), "", "", "", asked,
-            gr.Dataset(visible=False), *_states(busy=True))
+    asked = {
+        "key": secrets.token_hex(8),
+        "question": question,
+        "place": len(before),
+        "again": again,
+    }
+    return (
+        turns.past(chat.info, before),
+        turns.waiting(chat.info, question, len(before)),
+        "",
+        "",
+        "",
+        asked,
+        gr.Dataset(visible=False),
+        *_states(busy=True),
+    )
 
 
 def _stream(chat: Chat, engine) -> Callable:
@@ -126,22 +202,31 @@ def _stream(chat: Chat, engine) -> Callable:
     converse = converse_in(engine, html)
 
     def stream(asked, talk, use_sources, max_new_tokens, temperature, seed):
-        before, marks, again = talk[:asked["place"]], None, asked["again"] and not temperature
+        before, marks, again = talk[: asked["place"]], None, asked["again"] and not temperature
         if asked["again"]:
             temperature, seed = temperature or AGAIN, None
-        with closing(converse(asked["question"], before, use_sources, max_new_tokens, temperature, seed)) as steps:
+        with closing(
+            converse(asked["question"], before, use_sources, max_new_tokens, temperature, seed)
+        ) as steps:
             for step in steps:
-                written = turn(asked["question"], step, use_sources, int(max_new_tokens)) | {"key": asked["key"]}
+                written = turn(asked["question"], step, use_sources, int(max_new_tokens)) | {
+                    "key": asked["key"]
+                }
                 written["figures"] = {**step.figures, "again": again}
                 # Drawn only when they change, so that records that were opened stay open.
                 seen, marks = marks, cards.cited(step.tuned, len(step.sources))
-                yield (turns.turn(chat.info, written, len(before), writing=True, last=True), [*before, written],
-                       gr.skip() if seen == marks else turns.shelf(written))
+                yield (
+                    turns.turn(chat.info, written, len(before), writing=True, last=True),
+                    [*before, written],
+                    gr.skip() if seen == marks else turns.shelf(written),
+                )
+
     return stream
 
 
 def wire_changes(chat: Chat, explain: Callable) -> None:
     """Connects the question what changed, which each turn of the conversation has."""
+
     def begin(talk, live, changes, event: gr.EventData):
         if cards.is_writing(live + changes):
             raise refusal("busy", html)
@@ -151,19 +236,41 @@ def wire_changes(chat: Chat, explain: Callable) -> None:
     def draw(talk, place):
         this = talk[place]
         with refusals(html):
-            tokens = explain(this["question"], this["tuned"], this["use_sources"], this["max_new_tokens"], talk[:place])
+            tokens = explain(
+                this["question"],
+                this["tuned"],
+                this["use_sources"],
+                this["max_new_tokens"],
+                talk[:place],
+            )
         return changed.picture(tokens, "of-an-answer", this["question"])
 
     def settle(talk, changes):
         return "" if cards.is_writing(changes) else gr.skip(), *_states(talk=talk)
 
     place = gr.State()
-    starts = [turns.select(begin, [chat.talk, chat.live, chat.changes], [chat.changes, place, *chat.buttons],
-                           concurrency_limit=None, **QUIET) for turns in (chat.past, chat.live)]
-    runs = [start.success(draw, [chat.talk, place], chat.changes, **MODEL, **WAITS) for start in starts]
+    starts = [
+        turns.select(
+            begin,
+            [chat.talk, chat.live, chat.changes],
+            [chat.changes, place, *chat.buttons],
+            concurrency_limit=None,
+            **QUIET,
+        )
+        for turns in (chat.past, chat.live)
+    ]
+    runs = [
+        start.success(draw, [chat.talk, place], chat.changes, **MODEL, **WAITS) for start in starts
+    ]
     for run in runs:
         for after in (run.then, run.failure):
-            after(settle, [chat.talk, chat.changes], [chat.changes, *chat.buttons], queue=False, **QUIET)
+            after(
+                settle,
+                [chat.talk, chat.changes],
+                [chat.changes, *chat.buttons],
+                queue=False,
+                **QUIET,
+            )
     chat.stop.click(None, cancels=runs)
 
 
@@ -171,9 +278,14 @@ def wire_export(chat: Chat) -> None:
     """Connects the two ways to keep a conversation: it is sent to the browser, which makes the file."""
     file = gr.Textbox(visible="hidden", elem_classes="carried")
     for button, write, kind, name in (
-            (chat.markdown, lambda talk, language: as_markdown(talk, chat.info, _written(language)), "text/markdown",
-             "shelftalk.md"),
-            (chat.json, lambda talk, _: as_json(talk, chat.info), "application/json", "shelftalk.json")):
+        (
+            chat.markdown,
+            lambda talk, language: as_markdown(talk, chat.info, _written(language)),
+            "text/markdown",
+            "shelftalk.md",
+        ),
+        (chat.json, lambda talk, _: as_json(talk, chat.info), "application/json", "shelftalk.json"),
+    ):
         made = button.click(write, [chat.talk, file], file, js=LANGUAGE, queue=False, **QUIET)
         made.success(None, file, file, js=SAVE % (kind, name), **QUIET)
 
@@ -185,4 +297,6 @@ def _written(language: str) -> str:
 
 def _states(busy: bool = False, talk: list | None = None) -> tuple[gr.Button, ...]:
     """Returns which buttons can be pressed: Chat.buttons, in its order."""
-    return tuple(gr.Button(interactive=on) for on in (not busy, busy, *[not busy and bool(talk)] * 3))
+    return tuple(
+        gr.Button(interactive=on) for on in (not busy, busy, *[not busy and bool(talk)] * 3)
+    )

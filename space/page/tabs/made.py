@@ -12,12 +12,23 @@ from space.settings import Settings
 from space.texts import Html, decimal, html
 
 SHORT = 160  # characters of a value
-DROPS = {"blank": "drop_blank", "broken": "drop_broken", "oversized": "drop_oversized", "no_title": "drop_no_title",
-         "no_content": "drop_no_content", "junk": "drop_junk", "too_short": "drop_too_short",
-         "duplicate_title": "drop_duplicate_title", "boilerplate": "drop_boilerplate",
-         "duplicate_content": "drop_duplicate_content", "not_sampled": "drop_not_sampled"}
-LIMITS = re.compile(r"^#{1,6} [^\n]*\b(?:limits|limitations|limitações|limites)\b[^\n]*\n(.*?)(?=^#{1,6} |\Z)",
-                    re.I | re.M | re.S)
+DROPS = {
+    "blank": "drop_blank",
+    "broken": "drop_broken",
+    "oversized": "drop_oversized",
+    "no_title": "drop_no_title",
+    "no_content": "drop_no_content",
+    "junk": "drop_junk",
+    "too_short": "drop_too_short",
+    "duplicate_title": "drop_duplicate_title",
+    "boilerplate": "drop_boilerplate",
+    "duplicate_content": "drop_duplicate_content",
+    "not_sampled": "drop_not_sampled",
+}
+LIMITS = re.compile(
+    r"^#{1,6} [^\n]*\b(?:limits|limitations|limitações|limites)\b[^\n]*\n(.*?)(?=^#{1,6} |\Z)",
+    re.I | re.M | re.S,
+)
 LICENCE = re.compile(r"\A---\n(?:(?!---\n).*\n)*?license: *([\w.\- ]{1,40})\n")
 Terms = Iterator[tuple[str, Html]]  # (the key of what it is, HTML)
 
@@ -30,23 +41,43 @@ def made(evidence: Evidence, info: Mapping) -> Html:
     """Returns how the adapter was made, as far as its own files say; without run.json they say that they do not know."""
     run = evidence.run
     known = bool(run.get("config") or run.get("data"))
-    parts = [("made_data", _data(run, evidence.report)), ("made_base", _base(run, info)),
-             ("made_recipe", _recipe(run, evidence.lora)), ("made_run", _training(run)), ("made_software", _software(run))]
-    groups = "".join(f"<section><h3>{html(title)}</h3><dl>{body}</dl></section>" for title, terms in parts
-                     if (body := "".join(f"<dt>{html(term)}</dt><dd>{said}</dd>" for term, said in terms)))
+    parts = [
+        ("made_data", _data(run, evidence.report)),
+        ("made_base", _base(run, info)),
+        ("made_recipe", _recipe(run, evidence.lora)),
+        ("made_run", _training(run)),
+        ("made_software", _software(run)),
+    ]
+    groups = "".join(
+        f"<section><h3>{html(title)}</h3><dl>{body}</dl></section>"
+        for title, terms in parts
+        if (body := "".join(f"<dt>{html(term)}</dt><dd>{said}</dd>" for term, said in terms))
+    )
     unknown = "" if known else f'<p class="hint none">{html("made_unknown")}</p>'
     lead = f'<p class="gist">{_lead(run)}</p>' if known else ""
-    return Html(f'<section class="made"><h2>{html("made_title")}</h2>{unknown}{lead}<div class="groups">{groups}</div>'
-                f"{_limits(evidence.card)}</section>")
+    return Html(
+        f'<section class="made"><h2>{html("made_title")}</h2>{unknown}{lead}<div class="groups">{groups}</div>'
+        f"{_limits(evidence.card)}</section>"
+    )
 
 
 def _lead(run: Mapping) -> Html:
     """Returns the journey in a sentence, where all its numbers are there."""
-    steps, seconds, kept = whole(run.get("steps")), number(run.get("seconds")), whole(inside(run, "data", "kept"))
+    steps, seconds, kept = (
+        whole(run.get("steps")),
+        number(run.get("seconds")),
+        whole(inside(run, "data", "kept")),
+    )
     if None in (steps, seconds, kept):
         return Html("")
-    return html("made_lead", kept=kept, source=_short(inside(run, "data", "source", "name")) or "?",
-                base=_short(inside(run, "base", "name")) or "?", steps=steps, time=duration(seconds))
+    return html(
+        "made_lead",
+        kept=kept,
+        source=_short(inside(run, "data", "source", "name")) or "?",
+        base=_short(inside(run, "base", "name")) or "?",
+        steps=steps,
+        time=duration(seconds),
+    )
 
 
 def _data(run: Mapping, report: Mapping) -> Terms:
@@ -57,7 +88,10 @@ def _data(run: Mapping, report: Mapping) -> Terms:
     if read is not None and kept is not None:
         yield "made_records", html("made_kept", read=read, kept=kept)
     # The catalogue that is served need not be the one that was learned.
-    same = inside(report, "source", "sha256") == inside(data, "source", "sha256") and inside(report, "kept") == kept
+    same = (
+        inside(report, "source", "sha256") == inside(data, "source", "sha256")
+        and inside(report, "kept") == kept
+    )
     if same and (gone := _dropped(inside(report, "dropped"))):
         yield "made_dropped", gone
     train, unseen = (whole(inside(data, "splits", side)) for side in ("train", "unseen"))
@@ -73,9 +107,16 @@ def _data(run: Mapping, report: Mapping) -> Terms:
 
 
 def _dropped(dropped) -> Html | None:
-    counts = {reason: whole(count) for reason, count in dropped.items()} if isinstance(dropped, Mapping) else {}
-    lines = "".join(f'<li>{html("made_gone", count=count, reason=_reason(reason))}</li>'
-                    for reason, count in list(counts.items())[:20] if count)
+    counts = (
+        {reason: whole(count) for reason, count in dropped.items()}
+        if isinstance(dropped, Mapping)
+        else {}
+    )
+    lines = "".join(
+        f"<li>{html('made_gone', count=count, reason=_reason(reason))}</li>"
+        for reason, count in list(counts.items())[:20]
+        if count
+    )
     return Html(f"<ul>{lines}</ul>") if lines else None
 
 
@@ -84,7 +125,10 @@ def _reason(reason: str) -> Html:
 
 
 def _base(run: Mapping, info: Mapping) -> Terms:
-    name, revision = inside(run, "base", "name") or info["base"], inside(run, "base", "revision") or info["base_revision"]
+    name, revision = (
+        inside(run, "base", "name") or info["base"],
+        inside(run, "base", "revision") or info["base_revision"],
+    )
     yield "made_base_is", Html(f"<b>{_short(name)}</b>{_digest(revision)}")
     if precision := _short(inside(run, "config", "precision")):
         yield "made_precision", html("made_precision_is", precision=precision.upper())
@@ -118,12 +162,22 @@ def _recipe(run: Mapping, lora: Mapping) -> Terms:
 
 def _mix(config: Mapping) -> Html | None:
     """Returns how many questions of each task an epoch asks for every hundred records that are learned."""
-    shares = {task: number(inside(config, task)) for task in ("answers", "absent", "follow_ups", "summarize")}
+    shares = {
+        task: number(inside(config, task))
+        for task in ("answers", "absent", "follow_ups", "summarize")
+    }
     if None in shares.values():
         return None
-    lines = "".join(f"<li>{html(key, count=round(100 * shares[task]))}</li>" for task, key in (
-        ("answers", "mix_answers"), ("absent", "mix_absent"), ("follow_ups", "mix_follow_ups"), ("summarize", "mix_summarize")))
-    return Html(f'{html("mix_lead")}<ul><li>{html("mix_describe")}</li>{lines}</ul>')
+    lines = "".join(
+        f"<li>{html(key, count=round(100 * shares[task]))}</li>"
+        for task, key in (
+            ("answers", "mix_answers"),
+            ("absent", "mix_absent"),
+            ("follow_ups", "mix_follow_ups"),
+            ("summarize", "mix_summarize"),
+        )
+    )
+    return Html(f"{html('mix_lead')}<ul><li>{html('mix_describe')}</li>{lines}</ul>")
 
 
 def _training(run: Mapping) -> Terms:
@@ -149,22 +203,36 @@ def _software(run: Mapping) -> Terms:
         yield "made_python", python
     libraries = inside(run, "libraries")
     if isinstance(libraries, Mapping) and libraries:
-        yield "made_libraries", Html(", ".join(f"{_short(name)}&nbsp;{_short(version)}"
-                                               for name, version in list(libraries.items())[:30]))
+        yield (
+            "made_libraries",
+            Html(
+                ", ".join(
+                    f"{_short(name)}&nbsp;{_short(version)}"
+                    for name, version in list(libraries.items())[:30]
+                )
+            ),
+        )
 
 
 def _limits(card: str) -> str:
     """Returns what it must not be used for, the licence that the card names, and the card's own words, where there are any."""
     licence = LICENCE.search(card[:20_000])
-    named = f'<dt>{html("made_licence")}</dt><dd>{_short(licence[1])}</dd>' if licence else ""
+    named = f"<dt>{html('made_licence')}</dt><dd>{_short(licence[1])}</dd>" if licence else ""
     own = LIMITS.search(card)
     words = text(" ".join(own[1].split()), 2_000) if own else ""
-    quoted = (f'<details><summary>{html("limits_card")}</summary><p dir="auto">{escape(words)}</p></details>'
-              if words else "")
-    lines = "".join(f"<li>{html(key)}</li>"
-                    for key in ("limit_facts", "limit_old", "limit_scores", "limit_base", "limit_people"))
-    return (f'<section class="limits"><h3>{html("made_limits")}</h3><ul>{lines}</ul>{quoted}'
-            f'<dl>{named}<dt>{html("made_terms")}</dt><dd>{html("made_terms_are")}</dd></dl></section>')
+    quoted = (
+        f'<details><summary>{html("limits_card")}</summary><p dir="auto">{escape(words)}</p></details>'
+        if words
+        else ""
+    )
+    lines = "".join(
+        f"<li>{html(key)}</li>"
+        for key in ("limit_facts", "limit_old", "limit_scores", "limit_base", "limit_people")
+    )
+    return (
+        f'<section class="limits"><h3>{html("made_limits")}</h3><ul>{lines}</ul>{quoted}'
+        f"<dl>{named}<dt>{html('made_terms')}</dt><dd>{html('made_terms_are')}</dd></dl></section>"
+    )
 
 
 def duration(seconds: float) -> str:

@@ -51,7 +51,11 @@ class Tab:
 
 def wire(tab: Tab, info: dict, stream: Callable, inputs: list) -> None:
     """Connects one tab: `stream` yields the answer cards, what was asked[, and the shelf]."""
-    shown, blank = ([tab.pair, tab.asked], []) if tab.shelf is None else ([tab.pair, tab.asked, tab.shelf], [tab.blank])
+    shown, blank = (
+        ([tab.pair, tab.asked], [])
+        if tab.shelf is None
+        else ([tab.pair, tab.asked, tab.shelf], [tab.blank])
+    )
 
     def begin(answers, changes, words):
         if cards.is_writing(answers + changes) or not words.strip():
@@ -62,17 +66,26 @@ def wire(tab: Tab, info: dict, stream: Callable, inputs: list) -> None:
         return cards.settled(answers), *_states(explains=bool(asked))
 
     read, drawn = [tab.pair, tab.changes, tab.box], [*shown, tab.changes, *tab.buttons]
-    start = gr.on([tab.ask.click, tab.box.submit], begin, read, drawn, concurrency_limit=None, **QUIET)
+    start = gr.on(
+        [tab.ask.click, tab.box.submit], begin, read, drawn, concurrency_limit=None, **QUIET
+    )
     run = start.success(stream, inputs, shown, **MODEL, **WAITS, show_progress_on=tab.pair)
     # `then` comes after an end or a stop, whose own handler a late word could overtake; not after an error.
     for after in (run.then, run.failure):
         after(settle, [tab.pair, tab.asked], [tab.pair, *tab.buttons], queue=False, **QUIET)
     tab.stop.click(None, cancels=run)
-    tab.clear.click(lambda: (cards.pair(info), None, *blank, "", *_states(), ""), None, [*drawn, tab.box], queue=False, **QUIET)
+    tab.clear.click(
+        lambda: (cards.pair(info), None, *blank, "", *_states(), ""),
+        None,
+        [*drawn, tab.box],
+        queue=False,
+        **QUIET,
+    )
 
 
 def wire_changes(tab: Tab, explain: Callable, name: str) -> None:
     """Connects the question what changed: `explain` is asked about what was asked, when somebody wants to know."""
+
     def draw(asked):
         with refusals(html):
             return changed.picture(explain(*asked), name)
@@ -81,8 +94,13 @@ def wire_changes(tab: Tab, explain: Callable, name: str) -> None:
         given_up = cards.is_writing(changes)
         return "" if given_up else gr.skip(), *_states(explains=given_up)
 
-    start = tab.why.click(lambda: (changed.waiting(), *_states(busy=True)), None, [tab.changes, *tab.buttons], queue=False,
-                          **QUIET)
+    start = tab.why.click(
+        lambda: (changed.waiting(), *_states(busy=True)),
+        None,
+        [tab.changes, *tab.buttons],
+        queue=False,
+        **QUIET,
+    )
     run = start.success(draw, tab.asked, tab.changes, **MODEL, **WAITS)
     for after in (run.then, run.failure):
         after(settle, tab.changes, [tab.changes, *tab.buttons], queue=False, **QUIET)
@@ -95,9 +113,11 @@ def markup(value: str) -> gr.HTML:
 
 
 def three_buttons(verb) -> tuple[gr.Button, gr.Button, gr.Button]:
-    return (gr.Button(verb, variant="primary", scale=0, min_width=112),
-            gr.Button(label("stop"), interactive=False, scale=0, min_width=80),
-            gr.Button(label("clear"), scale=0, min_width=80))
+    return (
+        gr.Button(verb, variant="primary", scale=0, min_width=112),
+        gr.Button(label("stop"), interactive=False, scale=0, min_width=80),
+        gr.Button(label("clear"), scale=0, min_width=80),
+    )
 
 
 def changes_row() -> tuple[gr.Button, gr.State, gr.HTML]:
@@ -108,7 +128,9 @@ def changes_row() -> tuple[gr.Button, gr.State, gr.HTML]:
     return why, gr.State(), markup("")
 
 
-def _states(busy: bool = False, explains: bool = False) -> tuple[gr.Button, gr.Button, gr.Button, gr.Button]:
+def _states(
+    busy: bool = False, explains: bool = False
+) -> tuple[gr.Button, gr.Button, gr.Button, gr.Button]:
     """Returns which of a tab's buttons can be pressed: Tab.buttons, in its order."""
     return tuple(gr.Button(interactive=on) for on in (not busy, busy, not busy, explains))
 
@@ -116,6 +138,14 @@ def _states(busy: bool = False, explains: bool = False) -> tuple[gr.Button, gr.B
 def sliders(tokens: int, settings: Settings, seed: bool = False) -> list[gr.Slider | gr.Number]:
     """Returns the sampling controls, folded away."""
     with gr.Accordion(label("settings"), open=False):
-        controls = [gr.Slider(1, TOKEN_LIMIT, tokens, step=1, label=label("max_new_tokens")),
-                    gr.Slider(0, TEMPERATURE_LIMIT, settings.temperature, step=0.05, label=label("temperature"))]
-        return [*controls, gr.Number(None, label=label("chat_seed"), precision=0, elem_classes="seed")] if seed else controls
+        controls = [
+            gr.Slider(1, TOKEN_LIMIT, tokens, step=1, label=label("max_new_tokens")),
+            gr.Slider(
+                0, TEMPERATURE_LIMIT, settings.temperature, step=0.05, label=label("temperature")
+            ),
+        ]
+        return (
+            [*controls, gr.Number(None, label=label("chat_seed"), precision=0, elem_classes="seed")]
+            if seed
+            else controls
+        )

@@ -11,7 +11,17 @@ from space.page.api import notices, summarize_endpoint
 from space.page.html import cards
 from space.page.html import summaries as marked
 from space.page.tabs.bring import catalogue_row, note, upload_row
-from space.page.tabs.parts import QUIET, Tab, changes_row, label, markup, sliders, three_buttons, wire, wire_changes
+from space.page.tabs.parts import (
+    QUIET,
+    Tab,
+    changes_row,
+    label,
+    markup,
+    sliders,
+    three_buttons,
+    wire,
+    wire_changes,
+)
 from space.settings import Settings
 from space.texts import html
 
@@ -25,9 +35,15 @@ def summarize_tab(engine, info: dict, settings: Settings) -> None:
             notices(html)(key, **values)
 
         def drawn(*shown):
-            return cards.pair(info, *shown, notes=tuple(marked.figures(summary, source) for summary in (base, tuned)))
+            return cards.pair(
+                info,
+                *shown,
+                notes=tuple(marked.figures(summary, source) for summary in (base, tuned)),
+            )
 
-        with closing(summarize_endpoint(engine, settings, html, notify)(text, max_new_tokens, temperature)) as summaries:
+        with closing(
+            summarize_endpoint(engine, settings, html, notify)(text, max_new_tokens, temperature)
+        ) as summaries:
             for base, tuned in summaries:
                 source = source or plain(text)
                 asked = (text, tuned, int(max_new_tokens)) if tuned else None
@@ -41,7 +57,14 @@ def summarize_tab(engine, info: dict, settings: Settings) -> None:
         said = upload_row(settings, text)
     catalogue_row(engine, settings, text, said)
     options = sliders(settings.summary_tokens, settings)
-    tab = Tab(text, *buttons, markup(cards.pair(info)), *changes_row(), markup(marked.idle()), marked.idle())
+    tab = Tab(
+        text,
+        *buttons,
+        markup(cards.pair(info)),
+        *changes_row(),
+        markup(marked.idle()),
+        marked.idle(),
+    )
     wire(tab, info, stream, [text, *options])
     wire_changes(tab, engine.explain_summary, "of-a-summary")
     tab.clear.click(note, None, said, queue=False, **QUIET)

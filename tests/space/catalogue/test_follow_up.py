@@ -19,7 +19,9 @@ def catalogue() -> Catalogue:
 
 
 def about(catalogue, question: str, before: list[dict]) -> list[str]:
-    return [record["uid"] for record in meant(question, before, catalogue.search(question, 3), PHRASES)]
+    return [
+        record["uid"] for record in meant(question, before, catalogue.search(question, 3), PHRASES)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +33,35 @@ def read(catalogue, title: str) -> list[dict]:
     return relevant(catalogue.search(f"What is {title}?", 3))
 
 
-@pytest.mark.parametrize("question", [
-    *PHRASES, "Conte mais.", "How heavy is it?", "What is it made of?", "Do they come in red?", "Is that waterproof?",
-    "And the price?", "Why?", "Translate that to Portuguese.", "HOW MUCH DOES IT WEIGH?", "Quanto ele pesa?", "E a cor?",
-    "Posso lavá-lo?", "Esse é pesado?", "Is it better than the Qwxyz Zzyx?"])
+@pytest.mark.parametrize(
+    "question",
+    [
+        *PHRASES,
+        "Conte mais.",
+        "How heavy is it?",
+        "What is it made of?",
+        "Do they come in red?",
+        "Is that waterproof?",
+        "And the price?",
+        "Why?",
+        "Translate that to Portuguese.",
+        "HOW MUCH DOES IT WEIGH?",
+        "Quanto ele pesa?",
+        "E a cor?",
+        "Posso lavá-lo?",
+        "Esse é pesado?",
+        "Is it better than the Qwxyz Zzyx?",
+    ],
+)
 def test_a_question_that_points_back_keeps_the_records(catalogue, titles, question):
     for title in titles[:3]:
         before = read(catalogue, title)
         assert about(catalogue, question, before) == [record["uid"] for record in before]
 
 
-@pytest.mark.parametrize("phrase", [*OTHERS, "What is {title}, and how heavy is it?", "Do you have that {title}?"])
+@pytest.mark.parametrize(
+    "phrase", [*OTHERS, "What is {title}, and how heavy is it?", "Do you have that {title}?"]
+)
 def test_another_title_has_its_own_records(catalogue, titles, phrase):
     for title, other in zip(titles[:6], titles[6:], strict=True):
         for spelled in (other, other.lower()):
@@ -49,21 +69,39 @@ def test_another_title_has_its_own_records(catalogue, titles, phrase):
             assert about(catalogue, phrase.format(title=spelled), read(catalogue, title))[0] == own
 
 
-@pytest.mark.parametrize("phrase", [*OTHERS, "Do you have that {title}?", "Tell me about the {title}, please."])
+@pytest.mark.parametrize(
+    "phrase", [*OTHERS, "Do you have that {title}?", "Tell me about the {title}, please."]
+)
 def test_what_is_absent_has_none(catalogue, titles, phrase):
-    absent = [name for name in (swapped(one, other) for one in titles for other in titles) if not read(catalogue, name)]
+    absent = [
+        name
+        for name in (swapped(one, other) for one in titles for other in titles)
+        if not read(catalogue, name)
+    ]
     for name in [*absent[:4], "Qwxyz Zzyx", "Let It Qwx"]:
         assert about(catalogue, phrase.format(title=name), read(catalogue, titles[0])) == [], name
 
 
 def test_what_the_records_before_hold_is_asked_of_them():
-    before = [{"title": "Dovenka Kettle", "content": "A kettle of steel. The handle folds flat.", "score": 0.9}]
+    before = [
+        {
+            "title": "Dovenka Kettle",
+            "content": "A kettle of steel. The handle folds flat.",
+            "score": 0.9,
+        }
+    ]
     own = [{"title": "Handle", "content": "A handle.", "score": 0.9}]
-    assert meant("Does the handle fold flat?", before, []) == []  # "fold" is not what the record says
+    assert (
+        meant("Does the handle fold flat?", before, []) == []
+    )  # "fold" is not what the record says
     assert meant("Does the handle stand or folds flat?", before, []) == []
     assert meant("What of the handle?", before, []) == before
-    assert meant("Is its handle flat?", before, own) == before, "it points back, and they hold every word of it"
-    assert meant("What is a handle?", before, own) == own and meant("And Handle?", before, own) == own
+    assert meant("Is its handle flat?", before, own) == before, (
+        "it points back, and they hold every word of it"
+    )
+    assert (
+        meant("What is a handle?", before, own) == own and meant("And Handle?", before, own) == own
+    )
 
 
 def test_a_question_after_an_absent_title_is_still_about_nothing(catalogue):

@@ -49,17 +49,20 @@ def uids(found: list[dict]) -> list[str]:
     return [record["uid"] for record in found]
 
 
-@pytest.mark.parametrize(("title", "expected"), [
-    ("  Mog\u2019s   KITTENS! ", "mog s kittens"),
-    ("Édition spéciale", "edition speciale"),
-    ("E\u0301dition", "edition"),
-    ("ação_à-toa", "acao a toa"),
-    ("Straße", "strasse"),
-    ("1984", "1984"),
-    ("한국어 책", "한국어 책"),
-    (" !!! ", "!!!"),
-    ("", ""),
-])
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("  Mog\u2019s   KITTENS! ", "mog s kittens"),
+        ("Édition spéciale", "edition speciale"),
+        ("E\u0301dition", "edition"),
+        ("ação_à-toa", "acao a toa"),
+        ("Straße", "strasse"),
+        ("1984", "1984"),
+        ("한국어 책", "한국어 책"),
+        (" !!! ", "!!!"),
+        ("", ""),
+    ],
+)
 def test_normalise(title, expected):
     assert normalise(title) == expected
     assert normalise(normalise(title)) == expected
@@ -67,22 +70,30 @@ def test_normalise(title, expected):
 
 def test_a_found_record_has_four_fields_and_its_own_spelling(catalogue):
     found = catalogue.search("What is Mog's Kittens?")
-    assert found[0] == {"uid": "u1", "title": "Mog's Kittens", "content": RECORDS[0][2], "score": 1.0}
+    assert found[0] == {
+        "uid": "u1",
+        "title": "Mog's Kittens",
+        "content": RECORDS[0][2],
+        "score": 1.0,
+    }
     assert list(found[0]) == ["uid", "title", "content", "score"]
 
 
-@pytest.mark.parametrize(("query", "uid"), [
-    ("What is Mog's Kittens?", "u1"),
-    ("tell me about MOG\u2019S KITTENS", "u1"),
-    ("Describe Kittens.", "u2"),
-    ("What do you know about The Prophet?", "u3"),
-    ("O que é Chaleira Tuguma?", "u4"),
-    ("fale sobre a CHALÉIRA TÚGUMA", "u4"),
-    ("(C++: A Guide [2nd Edition])", "u5"),
-    ("What is What Is It??", "u6"),
-    ("what is it", "u6"),
-    ("What is the blue kettle made of, and what does it weigh?", "u7"),
-])
+@pytest.mark.parametrize(
+    ("query", "uid"),
+    [
+        ("What is Mog's Kittens?", "u1"),
+        ("tell me about MOG\u2019S KITTENS", "u1"),
+        ("Describe Kittens.", "u2"),
+        ("What do you know about The Prophet?", "u3"),
+        ("O que é Chaleira Tuguma?", "u4"),
+        ("fale sobre a CHALÉIRA TÚGUMA", "u4"),
+        ("(C++: A Guide [2nd Edition])", "u5"),
+        ("What is What Is It??", "u6"),
+        ("what is it", "u6"),
+        ("What is the blue kettle made of, and what does it weigh?", "u7"),
+    ],
+)
 def test_a_title_in_the_question_comes_first_with_a_score_near_one(catalogue, query, uid):
     best, *others = catalogue.search(query)
     assert best["uid"] == uid
@@ -91,14 +102,21 @@ def test_a_title_in_the_question_comes_first_with_a_score_near_one(catalogue, qu
 
 
 def test_a_title_comes_before_the_same_words_in_a_content(tmp_path):
-    build_index([("content", "Something else", "copper kettle"), ("title", "Copper kettle", "Something other")],
-                tmp_path / "index")
+    build_index(
+        [
+            ("content", "Something else", "copper kettle"),
+            ("title", "Copper kettle", "Something other"),
+        ],
+        tmp_path / "index",
+    )
     assert uids(Catalogue.open(tmp_path).search("copper kettle")) == ["title", "content"]
 
 
 def test_of_two_titles_in_a_question_the_longer_comes_first(tmp_path):
-    build_index([("short", "The Future", "What is of the."), ("long", "The Future of What", "A record.")],
-                tmp_path / "index")
+    build_index(
+        [("short", "The Future", "What is of the."), ("long", "The Future of What", "A record.")],
+        tmp_path / "index",
+    )
     assert uids(Catalogue.open(tmp_path).search("What is The Future of What?")) == ["long", "short"]
 
 
@@ -122,10 +140,20 @@ def test_no_word_in_common_finds_nothing(catalogue, query):
     assert catalogue.search(query) == []
 
 
-@pytest.mark.parametrize("query", [
-    '"Blue Kettle', "Blue AND OR NOT Kettle", "title:blue kettle^9 ~ *", "[blue TO kettle}", "+blue -kettle",
-    "blue\\ kettle /x/", "blue kettle 'x' {y} <z>", "blue kettle " + "word " * 5000, "blue kettle " + "x" * 100_000,
-])
+@pytest.mark.parametrize(
+    "query",
+    [
+        '"Blue Kettle',
+        "Blue AND OR NOT Kettle",
+        "title:blue kettle^9 ~ *",
+        "[blue TO kettle}",
+        "+blue -kettle",
+        "blue\\ kettle /x/",
+        "blue kettle 'x' {y} <z>",
+        "blue kettle " + "word " * 5000,
+        "blue kettle " + "x" * 100_000,
+    ],
+)
 def test_no_spelling_of_a_question_is_a_query_language(catalogue, query):
     assert catalogue.search(query)[0]["uid"] == "u7"
 
@@ -141,7 +169,10 @@ def test_k_is_the_most_that_is_found(catalogue):
 def test_rare_words_weigh_more(tmp_path):
     records = [(str(n), f"Lamp {n}", "A lamp.") for n in range(50)]
     build_index([*records, ("rare", "Zimbolo Lamp", "A lamp.")], tmp_path / "index")
-    scores = {record["uid"]: record["score"] for record in Catalogue.open(tmp_path).search("zimbolo lamp", 60)}
+    scores = {
+        record["uid"]: record["score"]
+        for record in Catalogue.open(tmp_path).search("zimbolo lamp", 60)
+    }
     assert scores["rare"] == 1.0
     assert max(score for uid, score in scores.items() if uid != "rare") < 0.1
 
@@ -167,26 +198,39 @@ def test_by_uid(catalogue):
 # --- slips, and what is not there ---
 
 
-@pytest.mark.parametrize(("query", "uid"), [
-    ("What is Mog's Kitens?", "u1"),  # a letter lost
-    ("tell me about the Propphet please", "u3"),  # added
-    ("What is Blue Kettla?", "u7"),  # replaced
-    ("What is Bleu Kettle?", "u7"),  # two changed over
-    ("waht is blue kettle", "u7"),  # in the asking
-    ("o que é a chaliera tuguma", "u4"),
-    ("O QUE VOCÊ SABE SOBRE A TÚGUMA CHALÉIRA?", "u4"),  # words changed over
-    ("me fale da Chaleira", "u4"),  # a word missing
-    ("kettle blue", "u7"),
-])
+@pytest.mark.parametrize(
+    ("query", "uid"),
+    [
+        ("What is Mog's Kitens?", "u1"),  # a letter lost
+        ("tell me about the Propphet please", "u3"),  # added
+        ("What is Blue Kettla?", "u7"),  # replaced
+        ("What is Bleu Kettle?", "u7"),  # two changed over
+        ("waht is blue kettle", "u7"),  # in the asking
+        ("o que é a chaliera tuguma", "u4"),
+        ("O QUE VOCÊ SABE SOBRE A TÚGUMA CHALÉIRA?", "u4"),  # words changed over
+        ("me fale da Chaleira", "u4"),  # a word missing
+        ("kettle blue", "u7"),
+    ],
+)
 def test_a_question_with_a_slip_is_understood(catalogue, query, uid):
     assert uids(relevant(catalogue.search(query)))[:1] == [uid]
 
 
-@pytest.mark.parametrize("query", [
-    "What is Zorvaxi Kettle?", "What is Zorvaxi Blue?", "Zorvaxi", "O que é Chaleira Zorvaxi?",
-    "tell me about the Zorvaxi Guide please",
-    "What is the weather?", "", "???", "who wrote it", "Describe the Zorvaxi Prophecy.",
-])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "What is Zorvaxi Kettle?",
+        "What is Zorvaxi Blue?",
+        "Zorvaxi",
+        "O que é Chaleira Zorvaxi?",
+        "tell me about the Zorvaxi Guide please",
+        "What is the weather?",
+        "",
+        "???",
+        "who wrote it",
+        "Describe the Zorvaxi Prophecy.",
+    ],
+)
 def test_a_title_that_is_not_there_has_no_relevant_record(catalogue, query):
     assert relevant(catalogue.search(query)) == []
 
@@ -196,18 +240,26 @@ def test_relevant_takes_the_threshold_and_half_of_the_best():
     scores = [1.0, 0.5, 0.4999]
     assert relevant([{"score": score} for score in scores]) == [{"score": 1.0}, {"score": 0.5}]
     assert relevant([{"score": THRESHOLD - 0.0001}]) == []
-    assert relevant([{"score": THRESHOLD}, {"score": THRESHOLD / 2}]) == [{"score": THRESHOLD}, {"score": THRESHOLD / 2}]
+    assert relevant([{"score": THRESHOLD}, {"score": THRESHOLD / 2}]) == [
+        {"score": THRESHOLD},
+        {"score": THRESHOLD / 2},
+    ]
 
 
 def test_a_slip_costs_a_little_and_a_number_is_no_slip(tmp_path):
-    build_index([("one", "Atlas Volume 1985", "A."), ("two", "Atlas Volume 1984", "B.")], tmp_path / "index")
+    build_index(
+        [("one", "Atlas Volume 1985", "A."), ("two", "Atlas Volume 1984", "B.")], tmp_path / "index"
+    )
     found = Catalogue.open(tmp_path).search("atlsa volume 1984")
     assert found[0]["uid"] == "two" and 0.85 < found[0]["score"] < 1
     assert found[1]["score"] < found[0]["score"] - 0.2
 
 
 def test_an_exact_word_comes_before_one_that_is_near(tmp_path):
-    build_index([("near", "Meza", "A."), ("exact", "Vesa Wobo Nanu", "B."), ("none", "Vase", "C.")], tmp_path / "index")
+    build_index(
+        [("near", "Meza", "A."), ("exact", "Vesa Wobo Nanu", "B."), ("none", "Vase", "C.")],
+        tmp_path / "index",
+    )
     assert uids(Catalogue.open(tmp_path).search("What is Vesa Nanu?"))[0] == "exact"
 
 
@@ -217,14 +269,36 @@ def test_equal_words_in_another_order_come_second(tmp_path):
     assert uids(found) == ["meant", "other"] and found[0]["score"] == found[1]["score"] == 1
 
 
-@pytest.mark.parametrize(("query", "title"), [
-    ("What is The Who?", "The Who"), ("It", "It"), ("tell me about It", "It"), ("What is What Is This?", "What Is This?"),
-    ("What is !!!?", "!!!"), ("!!!", "!!!"), ("+/-", "+/-"), ("O que é +/- ?", "+/-"), ("What to do", "What to Do"),
-])
+@pytest.mark.parametrize(
+    ("query", "title"),
+    [
+        ("What is The Who?", "The Who"),
+        ("It", "It"),
+        ("tell me about It", "It"),
+        ("What is What Is This?", "What Is This?"),
+        ("What is !!!?", "!!!"),
+        ("!!!", "!!!"),
+        ("+/-", "+/-"),
+        ("O que é +/- ?", "+/-"),
+        ("What to do", "What to Do"),
+    ],
+)
 def test_titles_of_question_words_or_symbols_alone(tmp_path, query, title):
-    titles = ["The Who", "It", "What Is This?", "!!!", "+/-", "What to Do", "The Whole Story", "It Was Written"]
-    build_index([(title, title, "A record.") for title in titles] + [(str(n), f"Tell Me {n}", "It is.") for n in range(99)],
-                tmp_path / "index")
+    titles = [
+        "The Who",
+        "It",
+        "What Is This?",
+        "!!!",
+        "+/-",
+        "What to Do",
+        "The Whole Story",
+        "It Was Written",
+    ]
+    build_index(
+        [(title, title, "A record.") for title in titles]
+        + [(str(n), f"Tell Me {n}", "It is.") for n in range(99)],
+        tmp_path / "index",
+    )
     assert relevant(Catalogue.open(tmp_path).search(query))[0]["title"] == title
 
 
@@ -248,25 +322,54 @@ def test_a_slip_of_a_word():
 
 @settings(max_examples=400, deadline=None)
 @example("ºªß½²™ﬁ İıſ Kelvin\u212a \u0301e\u0301 \u1e9b\u0323")
-@given(st.text(st.one_of(st.characters(), st.sampled_from("aÉçã’…“ß½İſ_-\u0301\u0323 ")), max_size=30))
+@given(
+    st.text(st.one_of(st.characters(), st.sampled_from("aÉçã’…“ß½İſ_-\u0301\u0323 ")), max_size=30)
+)
 def test_normalise_spells_letter_by_letter_what_unicode_says_of_the_whole(text):
     sound = text.casefold().encode("utf-8", "ignore").decode()
-    bare = "".join(letter for letter in unicodedata.normalize("NFKD", sound) if not unicodedata.combining(letter))
+    bare = "".join(
+        letter
+        for letter in unicodedata.normalize("NFKD", sound)
+        if not unicodedata.combining(letter)
+    )
     words = re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", bare).casefold()).split()
     assert not words or normalise(text) == " ".join(words)
     assert not words or spelled(text).split() == words
 
 
-@pytest.mark.parametrize("text", ["".join(map(chr, range(128))), "Mog's  Kittens!", "ação_à-toa", "!!!", "", " ", "_", "_a_",
-                                  "한국어 책", "Straße", "\0", "A\x1fB", *sorted(QUESTION_WORDS)[:3]])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(map(chr, range(128))),
+        "Mog's  Kittens!",
+        "ação_à-toa",
+        "!!!",
+        "",
+        " ",
+        "_",
+        "_a_",
+        "한국어 책",
+        "Straße",
+        "\0",
+        "A\x1fB",
+        *sorted(QUESTION_WORDS)[:3],
+    ],
+)
 def test_the_index_spells_words_as_normalise_does(text):
     assert spelled(text).split() == normalise(text).split()
 
 
-@pytest.mark.parametrize("text", [
-    "zorvax kettel " * 7000, " ".join(f"wrod{chr(97 + n % 26)}{'x' * (n % 9)}" for n in range(9000)), "x" * 100_000,
-    "it is what " * 9000, "!!! " * 25_000, " ".join(map(str, range(17_000))),
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "zorvax kettel " * 7000,
+        " ".join(f"wrod{chr(97 + n % 26)}{'x' * (n % 9)}" for n in range(9000)),
+        "x" * 100_000,
+        "it is what " * 9000,
+        "!!! " * 25_000,
+        " ".join(map(str, range(17_000))),
+    ],
+)
 def test_a_long_question_takes_little_time(catalogue, text):
     begun = time.perf_counter()
     found = catalogue.search(text, 5)
@@ -285,11 +388,21 @@ def test_texts_come_back_as_they_went_in(tmp_path):
 def test_an_empty_index_is_served(tmp_path):
     assert build_index([], tmp_path / "index") == 0
     empty = Catalogue.open(tmp_path)
-    assert (len(empty), empty.search("kettle"), empty.titles(3), empty.by_uid("u1")) == (0, [], [], None)
+    assert (len(empty), empty.search("kettle"), empty.titles(3), empty.by_uid("u1")) == (
+        0,
+        [],
+        [],
+        None,
+    )
 
 
 def test_threads_get_what_one_gets(catalogue):
-    queries = [title for _, title, _ in RECORDS] * 15 + ["Bleu Kettel", "artesaos", "Zorvaxi Lamp", "It"] * 15
+    queries = [title for _, title, _ in RECORDS] * 15 + [
+        "Bleu Kettel",
+        "artesaos",
+        "Zorvaxi Lamp",
+        "It",
+    ] * 15
     alone = [catalogue.search(query) for query in queries]
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(catalogue.search, queries)) == alone
@@ -300,10 +413,15 @@ def test_serving_leaves_no_trace_and_needs_no_right_to_write(folder):
     assert not any(name.startswith(".") for name, _ in before)
     assert all(file.stat().st_mode & 0o444 == 0o444 for file in (folder / "index").iterdir())
     Catalogue.open(folder).search("kettle")
-    assert sorted((file.name, file.stat().st_mtime_ns) for file in (folder / "index").iterdir()) == before
+    assert (
+        sorted((file.name, file.stat().st_mtime_ns) for file in (folder / "index").iterdir())
+        == before
+    )
 
 
-@pytest.mark.skipif(not hasattr(os, "fork") or os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.skipif(
+    not hasattr(os, "fork") or os.geteuid() != 0, reason="only root can become another user"
+)
 def test_another_user_can_serve_a_read_only_folder(tmp_path):
     build_index(RECORDS, tmp_path / "index")
     for place in (tmp_path, *tmp_path.parents):
@@ -342,12 +460,18 @@ def test_an_index_that_was_broken_off_leaves_the_older_one(tmp_path):
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(CatalogueError, match=r"^There is no catalogue folder .*/nowhere: prepare one, or name another$"):
+    with pytest.raises(
+        CatalogueError,
+        match=r"^There is no catalogue folder .*/nowhere: prepare one, or name another$",
+    ):
         Catalogue.open(tmp_path / "nowhere")
 
 
 def test_a_folder_without_an_index(tmp_path):
-    with pytest.raises(CatalogueError, match=r"holds no search index: prepare the catalogue, or name another folder$"):
+    with pytest.raises(
+        CatalogueError,
+        match=r"holds no search index: prepare the catalogue, or name another folder$",
+    ):
         Catalogue.open(tmp_path)
 
 
@@ -357,14 +481,19 @@ def test_a_half_built_index(tmp_path, marker):
     (tmp_path / "index" / MARKER).unlink()
     if marker is not None:
         (tmp_path / "index" / MARKER).write_text(marker)
-    with pytest.raises(CatalogueError, match=r"The search index in .* is not complete: prepare the catalogue again$"):
+    with pytest.raises(
+        CatalogueError,
+        match=r"The search index in .* is not complete: prepare the catalogue again$",
+    ):
         Catalogue.open(tmp_path)
 
 
 def test_an_index_of_another_format(tmp_path):
     build_index(RECORDS, tmp_path / "index")
     (tmp_path / "index" / MARKER).write_text(json.dumps({"format": 99, "records": 8}))
-    with pytest.raises(CatalogueError, match=r"has format 99, this version reads 2: prepare the catalogue again$"):
+    with pytest.raises(
+        CatalogueError, match=r"has format 99, this version reads 2: prepare the catalogue again$"
+    ):
         Catalogue.open(tmp_path)
 
 
@@ -372,7 +501,9 @@ def test_an_index_of_another_format(tmp_path):
 def test_an_index_with_a_file_lost(tmp_path, suffix):
     build_index(RECORDS, tmp_path / "index")
     next(file for file in (tmp_path / "index").iterdir() if file.name.endswith(suffix)).unlink()
-    with pytest.raises(CatalogueError, match=r"The search index in .* cannot be read \(.+\): prepare the .* again$"):
+    with pytest.raises(
+        CatalogueError, match=r"The search index in .* cannot be read \(.+\): prepare the .* again$"
+    ):
         Catalogue.open(tmp_path)
 
 
@@ -383,8 +514,10 @@ def test_an_index_that_cannot_be_written(tmp_path):
 
 
 def test_the_space_needs_nothing_of_training():
-    code = "import sys, space.sources; sys.exit(any(name.split('.')[0] in ('train', 'polars') for name in sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3]).returncode == 0
+    code = "import sys, space.catalogue; sys.exit(any(name.split('.')[0] in ('train', 'polars') for name in sys.modules))"
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3]).returncode == 0
+    )
 
 
 def test_real_titles_are_found_first(tmp_path):
@@ -398,4 +531,6 @@ def test_real_titles_are_found_first(tmp_path):
     assert best["uid"] == "B00006LLPS" and best["score"] > 0.9
     asked = [row["title"] for row in rows[::25] if normalise(row["title"])]
     first = [catalogue.search(f"What is {title}?")[0]["title"] for title in asked]
-    assert sum(normalise(one) == normalise(title) for one, title in zip(first, asked, strict=True)) >= 0.97 * len(asked)
+    assert sum(
+        normalise(one) == normalise(title) for one, title in zip(first, asked, strict=True)
+    ) >= 0.97 * len(asked)

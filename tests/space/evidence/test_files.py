@@ -33,7 +33,11 @@ EVIL = '<img src=x onerror="alert(1)"><script>alert(2)</script>'
 
 @pytest.fixture(scope="module")
 def sample() -> Evidence:
-    return read_evidence(SAMPLE / "adapter", SAMPLE / "catalogue", PromptTemplate.load(SAMPLE / "adapter" / "prompt.json"))
+    return read_evidence(
+        SAMPLE / "adapter",
+        SAMPLE / "catalogue",
+        PromptTemplate.load(SAMPLE / "adapter" / "prompt.json"),
+    )
 
 
 def brought(folder: Path, **files) -> Evidence:
@@ -46,30 +50,61 @@ def brought(folder: Path, **files) -> Evidence:
 
 
 def line(name="seen", **changes) -> str:
-    return json.dumps({"set": name, "question": "What is Oak Kettle?", "reference": "an oak kettle", "base": "a vase",
-                       "tuned": "an oak kettle", "title": "Oak Kettle", "sources": ["S1"]} | changes)
+    return json.dumps(
+        {
+            "set": name,
+            "question": "What is Oak Kettle?",
+            "reference": "an oak kettle",
+            "base": "a vase",
+            "tuned": "an oak kettle",
+            "title": "Oak Kettle",
+            "sources": ["S1"],
+        }
+        | changes
+    )
 
 
 def scores(name="seen", metric="rougeL", base=0.4, tuned=0.6, **change) -> Scores:
     changes = {metric: Change(round(tuned - base, 4), **change)}
-    return Scores(name, 50, {"base": {metric: base, JUDGED[name][0]: base}, "tuned": {metric: tuned, JUDGED[name][0]: tuned}},
-                  changes)
+    return Scores(
+        name,
+        50,
+        {
+            "base": {metric: base, JUDGED[name][0]: base},
+            "tuned": {metric: tuned, JUDGED[name][0]: tuned},
+        },
+        changes,
+    )
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_samples_own_answers_give_the_scores_that_it_tells(sample):
-    assert not sample.broken and not sample.more and {each.name for each in sample.scores} == set(JUDGED)
+    assert (
+        not sample.broken
+        and not sample.more
+        and {each.name for each in sample.scores} == set(JUDGED)
+    )
     for each in sample.scores:
         told = each.changes[JUDGED[each.name][0]]
         ours = [one for one in sample.samples if one.set == each.name]
-        counts = tuple(len([one for one in ours if samples.outcome_of(one) == kind]) for kind in ("wins", "ties", "losses"))
+        counts = tuple(
+            len([one for one in ours if samples.outcome_of(one) == kind])
+            for kind in ("wins", "ties", "losses")
+        )
         assert (len(ours), *counts) == (each.items, told.wins, told.ties, told.losses)
-        for column, mean in (("base", sum(one.before for one in ours)), ("tuned", sum(one.after for one in ours))):
-            assert mean / len(ours) == pytest.approx(each.means[column][JUDGED[each.name][0]], abs=1e-3)
+        for column, mean in (
+            ("base", sum(one.before for one in ours)),
+            ("tuned", sum(one.after for one in ours)),
+        ):
+            assert mean / len(ours) == pytest.approx(
+                each.means[column][JUDGED[each.name][0]], abs=1e-3
+            )
     assert len(sample.history) > 20 and sample.run["config"]["rank"] == sample.lora["r"]
-    assert len((SAMPLE / "samples.jsonl").read_text(encoding="utf-8").splitlines()) == len(sample.samples)
+    assert len((SAMPLE / "samples.jsonl").read_text(encoding="utf-8").splitlines()) == len(
+        sample.samples
+    )
 
 
 def test_rouge_l_is_rouge_scores_own():
@@ -77,17 +112,26 @@ def test_rouge_l_is_rouge_scores_own():
 
     scorer, chance = RougeScorer(["rougeL"]), random.Random(0)
     for _ in range(50):
-        one, other = (" ".join(chance.choices("oak Oak, vase não 12 a b".split(), k=chance.randrange(12))) for _ in range(2))
+        one, other = (
+            " ".join(chance.choices("oak Oak, vase não 12 a b".split(), k=chance.randrange(12)))
+            for _ in range(2)
+        )
         assert rouge_l(one, other) == pytest.approx(scorer.score(other, one)["rougeL"].fmeasure)
 
 
-def test_it_is_found_at_a_repositorys_root_and_above_a_runs_adapter_and_nowhere_else(tmp_path, sample):
+def test_it_is_found_at_a_repositorys_root_and_above_a_runs_adapter_and_nowhere_else(
+    tmp_path, sample
+):
     root = tmp_path / "0123abcd"
-    shutil.copytree(SAMPLE / "adapter", root, ignore=shutil.ignore_patterns("*.safetensors", "tokenizer.json"))
+    shutil.copytree(
+        SAMPLE / "adapter", root, ignore=shutil.ignore_patterns("*.safetensors", "tokenizer.json")
+    )
     assert read_evidence(root, None, PromptTemplate()).scores == ()
     for name in FILES:
         shutil.copy(SAMPLE / name, tmp_path / name)
-    assert read_evidence(root, None, PromptTemplate()).samples == (), "what lies beside a repository is not its own"
+    assert read_evidence(root, None, PromptTemplate()).samples == (), (
+        "what lies beside a repository is not its own"
+    )
     for name in FILES:
         shutil.copy(SAMPLE / name, root / name)
     found = read_evidence(root, None, PromptTemplate())
@@ -99,52 +143,118 @@ def test_an_adapter_that_brought_nothing_says_so(tmp_path):
     assert nothing == Evidence()
     assert said(verdicts(nothing)).startswith("This adapter brought no scores.")
     assert said(verdicts(nothing), "pt").startswith("Este adaptador não trouxe notas.")
-    assert "no history" in said(loss(nothing)) and "no answers" in said(samples.leaf(nothing, (), 0))
+    assert "no history" in said(loss(nothing)) and "no answers" in said(
+        samples.leaf(nothing, (), 0)
+    )
     assert "without a run.json" in said(made(nothing, INFO))
 
 
 def test_an_older_format_is_read_as_far_as_it_goes(tmp_path):
-    found = brought(tmp_path, metrics_json={"seen": {"n": 8, "base": {"rougeL": 0.2}, "tuned": {"rougeL": 0.5},
-                                                     "difference": {"rougeL": {"mean": 0.3, "low": 0.1, "high": 0.5}}},
-                                            "unseen": {"n": 3, "base": {"rougeL": 0.2}, "tuned": {"rougeL": 0.5}},
-                                            "future": {"n": 1}},
-                    samples_jsonl='{"set": "seen", "question": "q", "reference": "oak", "base": "", "tuned": "oak"}\n')
-    assert [each.name for each in found.scores] == ["seen", "unseen"] and not found.scores[1].changes
+    found = brought(
+        tmp_path,
+        metrics_json={
+            "seen": {
+                "n": 8,
+                "base": {"rougeL": 0.2},
+                "tuned": {"rougeL": 0.5},
+                "difference": {"rougeL": {"mean": 0.3, "low": 0.1, "high": 0.5}},
+            },
+            "unseen": {"n": 3, "base": {"rougeL": 0.2}, "tuned": {"rougeL": 0.5}},
+            "future": {"n": 1},
+        },
+        samples_jsonl='{"set": "seen", "question": "q", "reference": "oak", "base": "", "tuned": "oak"}\n',
+    )
+    assert [each.name for each in found.scores] == ["seen", "unseen"] and not found.scores[
+        1
+    ].changes
     shown = said(verdicts(found))
-    assert "From 0.20 to 0.50" in shown and "without an interval" in shown and "won" not in shown.split("What these")[0]
-    assert found.samples[0].change == 1 and "It said nothing." in said(samples.leaf(found, found.samples, 0))
+    assert (
+        "From 0.20 to 0.50" in shown
+        and "without an interval" in shown
+        and "won" not in shown.split("What these")[0]
+    )
+    assert found.samples[0].change == 1 and "It said nothing." in said(
+        samples.leaf(found, found.samples, 0)
+    )
 
 
 HOSTILE = {
-    "metrics_json": ["[1, 2]", "{", "[" * 100_000, '{"seen": 5}', '{"seen": {"n": "many", "base": [], "tuned": null}}',
-                     '{"seen": {"n": 5, "base": {"rougeL": NaN}, "tuned": {"rougeL": Infinity}}}',
-                     '{"seen": {"n": 1' + "0" * 5000 + '}}',
-                     '{"seen": {"n": 5, "base": {"rougeL": -1}, "tuned": {"rougeL": 1e300}}}',
-                     '{"seen": {"n": 5, "base": {"rougeL": 0.5}, "tuned": {"rougeL": 0.6}, "difference": {"rougeL": '
-                     '{"mean": 0.1, "low": 0.4, "high": -0.2, "wins": -1, "ties": "x", "losses": true}}}}'],
-    "samples_jsonl": ["x", "5\n[]\n", '{"set": ["seen"]}\n', '{"set": "seen", "question": 5}\n', "[" * 100_000,
-                      '{"set": "absent", "question": "q", "title": {"a": 1}, "sources": {"a": 1}}\n',
-                      '{"set": "seen", "question": "\\ud800 ' + EVIL.replace('"', '\\"') + '", "tuned": "\\u0000", '
-                      '"sources": [[], 5]}\n'],
-    "history_jsonl": ["x", '{"step": NaN, "loss": 1}\n{"step": 1e400, "loss": 1}\n', '{"step": 1, "loss": NaN}\n{"step": 2}\n',
-                      '{"step": 0, "loss": 0}\n{"step": 0, "loss": 0}\n{"step": 5, "loss": 0}\n',
-                      '{"step": 5, "loss": -3}\n'],
-    "run_json": ["[]", '{"config": 5, "data": [], "base": "x", "libraries": 7, "seconds": "long"}',
-                 '{"seed": NaN, "steps": -1}',
-                 json.dumps({"config": {"rank": EVIL, "alpha": 1e400, "learning_rate": [], "answers": {}, "precision": EVIL},
-                             "data": {"source": {"name": EVIL, "sha256": EVIL}, "kept": 2, "read": 3}, "hardware": EVIL,
-                             "libraries": {EVIL: EVIL}, "base": {"name": EVIL, "revision": EVIL}, "version": EVIL,
-                             "steps": 5, "seconds": 9, "summaries": {"from": EVIL, "licence": EVIL}})],
+    "metrics_json": [
+        "[1, 2]",
+        "{",
+        "[" * 100_000,
+        '{"seen": 5}',
+        '{"seen": {"n": "many", "base": [], "tuned": null}}',
+        '{"seen": {"n": 5, "base": {"rougeL": NaN}, "tuned": {"rougeL": Infinity}}}',
+        '{"seen": {"n": 1' + "0" * 5000 + "}}",
+        '{"seen": {"n": 5, "base": {"rougeL": -1}, "tuned": {"rougeL": 1e300}}}',
+        '{"seen": {"n": 5, "base": {"rougeL": 0.5}, "tuned": {"rougeL": 0.6}, "difference": {"rougeL": '
+        '{"mean": 0.1, "low": 0.4, "high": -0.2, "wins": -1, "ties": "x", "losses": true}}}}',
+    ],
+    "samples_jsonl": [
+        "x",
+        "5\n[]\n",
+        '{"set": ["seen"]}\n',
+        '{"set": "seen", "question": 5}\n',
+        "[" * 100_000,
+        '{"set": "absent", "question": "q", "title": {"a": 1}, "sources": {"a": 1}}\n',
+        '{"set": "seen", "question": "\\ud800 '
+        + EVIL.replace('"', '\\"')
+        + '", "tuned": "\\u0000", '
+        '"sources": [[], 5]}\n',
+    ],
+    "history_jsonl": [
+        "x",
+        '{"step": NaN, "loss": 1}\n{"step": 1e400, "loss": 1}\n',
+        '{"step": 1, "loss": NaN}\n{"step": 2}\n',
+        '{"step": 0, "loss": 0}\n{"step": 0, "loss": 0}\n{"step": 5, "loss": 0}\n',
+        '{"step": 5, "loss": -3}\n',
+    ],
+    "run_json": [
+        "[]",
+        '{"config": 5, "data": [], "base": "x", "libraries": 7, "seconds": "long"}',
+        '{"seed": NaN, "steps": -1}',
+        json.dumps(
+            {
+                "config": {
+                    "rank": EVIL,
+                    "alpha": 1e400,
+                    "learning_rate": [],
+                    "answers": {},
+                    "precision": EVIL,
+                },
+                "data": {"source": {"name": EVIL, "sha256": EVIL}, "kept": 2, "read": 3},
+                "hardware": EVIL,
+                "libraries": {EVIL: EVIL},
+                "base": {"name": EVIL, "revision": EVIL},
+                "version": EVIL,
+                "steps": 5,
+                "seconds": 9,
+                "summaries": {"from": EVIL, "licence": EVIL},
+            }
+        ),
+    ],
     "adapter_config_json": ["{}", '{"r": "' + "9" * 500 + '", "lora_alpha": NaN, "task_type": []}'],
-    "README_md": [f"---\nlicense: {EVIL}\n---\n## Limits\n{EVIL}\n", "## Limits\n" * 50_000, "\x00\x00"],
+    "README_md": [
+        f"---\nlicense: {EVIL}\n---\n## Limits\n{EVIL}\n",
+        "## Limits\n" * 50_000,
+        "\x00\x00",
+    ],
 }
 
 
-@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in HOSTILE.items() for text in texts],
-                         ids=lambda value: value[:24])
-def test_whatever_the_files_hold_the_page_is_whole_and_nothing_in_them_is_html(tmp_path, name, text):
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [(name, text) for name, texts in HOSTILE.items() for text in texts],
+    ids=lambda value: value[:24],
+)
+def test_whatever_the_files_hold_the_page_is_whole_and_nothing_in_them_is_html(
+    tmp_path, name, text
+):
     found = brought(tmp_path, **{name: text})
-    page = "".join((verdicts(found), loss(found), samples.leaf(found, found.samples, 0), made(found, INFO)))
+    page = "".join(
+        (verdicts(found), loss(found), samples.leaf(found, found.samples, 0), made(found, INFO))
+    )
     assert "<script" not in page and "<img" not in page and "nan" not in said(page).lower().split()
     page.encode()  # what cannot be sent would stop the page
     assert all(each.changes == {} or each.changes["rougeL"].low is None for each in found.scores)
@@ -153,10 +263,16 @@ def test_whatever_the_files_hold_the_page_is_whole_and_nothing_in_them_is_html(t
 
 
 def test_what_is_too_much_is_cut(tmp_path):
-    found = brought(tmp_path, samples_jsonl=(line(tuned="oak " * 5_000) + "\n") * 3 + (line() + "\n") * SAMPLES
-                    + line(question="x" * 300_000), history_jsonl="".join(
-                        json.dumps({"step": step, "loss": 1 / (step + 1)}) + "\n" for step in range(3_000)),
-                    run_json=" " * 4_000_001 + "{}")
+    found = brought(
+        tmp_path,
+        samples_jsonl=(line(tuned="oak " * 5_000) + "\n") * 3
+        + (line() + "\n") * SAMPLES
+        + line(question="x" * 300_000),
+        history_jsonl="".join(
+            json.dumps({"step": step, "loss": 1 / (step + 1)}) + "\n" for step in range(3_000)
+        ),
+        run_json=" " * 4_000_001 + "{}",
+    )
     assert len(found.samples) == SAMPLES and found.more and found.broken == ("run.json",)
     assert len(found.samples[0].tuned) < 4_100 and found.samples[0].tuned.endswith("…")
     assert "the first 5,000 are read here" in said(samples.leaf(found, found.samples, 0))
@@ -172,13 +288,23 @@ def test_better_worse_and_not_shown_are_what_the_interval_says():
     assert outcome(scores(low=-0.1, high=0.4), "rougeL") == "unclear" == outcome(scores(), "rougeL")
     more_invented = scores(metric="invented_numbers", base=0.1, tuned=0.5, low=0.3, high=0.5)
     assert outcome(more_invented, "invented_numbers") == "worse"
-    assert said(lead([more_invented])).endswith("something got worse on learned titles: invented numbers.")
-    both = [scores(low=0.1, high=0.3), scores("unseen", low=0.1, high=0.3), scores("summary", low=-0.1, high=0.3)]
-    assert said(lead(both)) == ("Fine-tuning made the answers better on learned titles and titles never seen. "
-                                "No difference is shown on summaries.")
+    assert said(lead([more_invented])).endswith(
+        "something got worse on learned titles: invented numbers."
+    )
+    both = [
+        scores(low=0.1, high=0.3),
+        scores("unseen", low=0.1, high=0.3),
+        scores("summary", low=-0.1, high=0.3),
+    ]
+    assert said(lead(both)) == (
+        "Fine-tuning made the answers better on learned titles and titles never seen. "
+        "No difference is shown on summaries."
+    )
     assert "em títulos aprendidos e títulos nunca vistos" in said(lead(both), "pt")
     shown = verdicts(Evidence(scores=(scores(low=-0.1, high=0.4),)))
-    assert "the 95% interval, from −0.100 to +0.400, holds zero" in said(shown) and "−0,100 a +0,400" in said(shown, "pt")
+    assert "the 95% interval, from −0.100 to +0.400, holds zero" in said(
+        shown
+    ) and "−0,100 a +0,400" in said(shown, "pt")
 
 
 def test_samples_are_chosen_sorted_searched_and_leafed_through(sample):
@@ -199,16 +325,31 @@ def test_samples_are_chosen_sorted_searched_and_leafed_through(sample):
 
 def test_how_the_sample_was_made(sample):
     shown = said(made(sample, INFO))
-    for words in ("2,400 kept of 3,200 lines read", "337: without content", "LoRA of rank 32 and alpha 64", "0.0035",
-                  "CPU, 2 cores", "torch", "the contents’ own principal sentences", "mit", "To decide anything about people."):
+    for words in (
+        "2,400 kept of 3,200 lines read",
+        "337: without content",
+        "LoRA of rank 32 and alpha 64",
+        "0.0035",
+        "CPU, 2 cores",
+        "torch",
+        "the contents’ own principal sentences",
+        "mit",
+        "To decide anything about people.",
+    ):
         assert words in shown, words
     assert "2.400 mantidos de 3.200" in said(made(sample, INFO), "pt")
     usual = "rank-stabilized" in shown or "EVA" in shown
-    ways = Evidence(run=sample.run | {"config": sample.run["config"] | {"rank_stabilized": True, "init": "eva"}})
-    assert not usual and all(words in said(made(ways, INFO)) for words in ("rank-stabilized: alpha over", "begun by EVA"))
+    ways = Evidence(
+        run=sample.run | {"config": sample.run["config"] | {"rank_stabilized": True, "init": "eva"}}
+    )
+    assert not usual and all(
+        words in said(made(ways, INFO)) for words in ("rank-stabilized: alpha over", "begun by EVA")
+    )
     assert "iniciados por EVA" in said(made(ways, INFO), "pt")
     other = Evidence(run=sample.run, report=sample.report | {"kept": 1})
-    assert "without content" not in said(made(other, INFO)), "another catalogue's report says nothing of this one"
+    assert "without content" not in said(made(other, INFO)), (
+        "another catalogue's report says nothing of this one"
+    )
 
 
 def test_a_scale_has_round_numbers_and_a_curve_may_be_flat():
@@ -223,19 +364,33 @@ def test_a_scale_has_round_numbers_and_a_curve_may_be_flat():
 def test_addresses_and_places(tmp_path, monkeypatch):
     assert snippets.address({"host": "127.0.0.1:7860"}, "") == "http://127.0.0.1:7860"
     assert snippets.address({"host": "ana-shop.hf.space"}, "") == "https://ana-shop.hf.space"
-    proxied = {"host": "10.0.0.1", "x-forwarded-host": "shop.example", "x-forwarded-proto": "https,http"}
+    proxied = {
+        "host": "10.0.0.1",
+        "x-forwarded-host": "shop.example",
+        "x-forwarded-proto": "https,http",
+    }
     assert snippets.address(proxied, "") == "https://shop.example"
     for host in ("", "<script>", "a b", "x'; rm -rf /", "[::1"):
         assert snippets.address({"host": host}, "here") == "here"
     assert snippets.place("ana/shop", "ana/shop", "abc").pinned == ', revision="abc"'
     monkeypatch.chdir(tmp_path)
-    assert snippets.place(str(tmp_path / "runs/x/adapter"), "x", "sha256:1").name == "runs/x/adapter"
+    assert (
+        snippets.place(str(tmp_path / "runs/x/adapter"), "x", "sha256:1").name == "runs/x/adapter"
+    )
     assert snippets.place("/home/ana/secret/x/adapter", "x", "sha256:1").name == "x/adapter"
-    assert snippets.publish(Place("runs/x/adapter")) == "python -m train publish --run runs/x --to USER/x"
-    assert snippets.publish(Place("space/sample/adapter")).startswith("python -m train sample --run runs/sample\n")
+    assert (
+        snippets.publish(Place("runs/x/adapter"))
+        == "python -m train publish --run runs/x --to USER/x"
+    )
+    assert snippets.publish(Place("space/sample/adapter")).startswith(
+        "python -m train sample --run runs/sample\n"
+    )
     served = snippets.vllm(Place("ana/base", "abc"), Place("ana/shop", "def"), 24)
     assert "vllm serve ana/base --revision abc" in served and "--max-lora-rank 32" in served
-    assert json.loads(snippets.mcp("https://x.hf.space"))["mcpServers"]["shelftalk"]["url"] == "https://x.hf.space/gradio_api/mcp/"
+    assert (
+        json.loads(snippets.mcp("https://x.hf.space"))["mcpServers"]["shelftalk"]["url"]
+        == "https://x.hf.space/gradio_api/mcp/"
+    )
 
 
 @contextmanager
@@ -250,27 +405,42 @@ def serving(engine):
 
 
 def run(code: str, folder: Path) -> str:
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=120,
-                          env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_the_code_that_calls_the_space_runs(tmp_path):
-    question = "What is the \"Ship's\" lampião?"
+    question = 'What is the "Ship\'s" lampião?'
     with serving(FakeEngine(delay=0)) as url:
         told = run(snippets.client(url, question), tmp_path)
         assert question in told and "Brass Ship's Lantern, 12 inch" in told.splitlines()[-1]
         if shutil.which("curl"):
-            done = subprocess.run(["sh", "-c", snippets.curl(url, question)], capture_output=True, text=True, timeout=60)
+            done = subprocess.run(
+                ["sh", "-c", snippets.curl(url, question)],
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
             assert "event: complete" in done.stdout and "Brass" in done.stdout
 
 
 @pytest.mark.slow
 def test_the_code_that_loads_the_embedded_sample_runs():
     settings, root = Settings(), SAMPLE.parent.parent
-    base, adapter = (snippets.place(folder, "", "sha256:1") for folder in (settings.base_model, settings.adapter))
-    assert Path(root, adapter.name) == Path(settings.adapter), "the tests run from the repository's root"
+    base, adapter = (
+        snippets.place(folder, "", "sha256:1") for folder in (settings.base_model, settings.adapter)
+    )
+    assert Path(root, adapter.name) == Path(settings.adapter), (
+        "the tests run from the repository's root"
+    )
     assert "Muvoson Tray" in run(snippets.peft(base, adapter, "What is Muvoson Tray?"), root)
 
 
@@ -284,6 +454,9 @@ def test_an_engine_hands_on_what_its_adapter_brought(pair):
 def test_every_set_and_measure_has_words_in_both_languages():
     from space.page.html import findings as told
 
-    keys = [key for pair in told.SETS.values() for key in pair] + [*told.METRICS.values(), *told.COLUMNS.values()]
+    keys = [key for pair in told.SETS.values() for key in pair] + [
+        *told.METRICS.values(),
+        *told.COLUMNS.values(),
+    ]
     assert set(told.SETS) == set(JUDGED) and set(keys) <= set(TEXTS)
     assert {metric for metrics in JUDGED.values() for metric in metrics} <= set(told.METRICS)

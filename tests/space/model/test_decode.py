@@ -9,7 +9,16 @@ from peft import PeftModel
 from transformers import DynamicCache, MistralConfig
 
 from space.model.base import load_base
-from space.model.decode import ROOM, RoomyLayer, answer_both, complete, completions, roomy_cache, stream_tokens, text_of
+from space.model.decode import (
+    ROOM,
+    RoomyLayer,
+    answer_both,
+    complete,
+    completions,
+    roomy_cache,
+    stream_tokens,
+    text_of,
+)
 from space.model.prompt import PromptTemplate, prompt_ids
 
 NEW = 24
@@ -17,15 +26,26 @@ NEW = 24
 
 @pytest.fixture(scope="module")
 def prompts(pair):
-    return [prompt_ids(pair.tokenizer, PromptTemplate(), "describe", text)
-            for text in ("What is the Dovenka Kettle?", "Who made this?", "O que é Rede Bamu? Fale mais, por favor.")]
+    return [
+        prompt_ids(pair.tokenizer, PromptTemplate(), "describe", text)
+        for text in (
+            "What is the Dovenka Kettle?",
+            "Who made this?",
+            "O que é Rede Bamu? Fale mais, por favor.",
+        )
+    ]
 
 
 def alone(model, prompt, **options):
     """What transformers' own generate says, greedily, without the prompt and its end."""
-    out = model.generate(input_ids=torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
-                         max_new_tokens=NEW, do_sample=False, **options)
-    return out[0, len(prompt):].tolist()
+    out = model.generate(
+        input_ids=torch.tensor([prompt]),
+        attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+        max_new_tokens=NEW,
+        do_sample=False,
+        **options,
+    )
+    return out[0, len(prompt) :].tolist()
 
 
 def rows_of(pair, prompts, base_rows, **options):
@@ -47,8 +67,8 @@ def test_each_row_is_its_model_alone_token_for_token(pair, prompts, untouched, t
     for prompt in prompts:
         base_row, tuned_row = rows_of(pair, [prompt, prompt], 1)
         base_alone, tuned_alone = alone(untouched, prompt), alone(tuned, prompt)
-        assert base_row == base_alone[:len(base_row)] and len(base_row) >= len(base_alone) - 1
-        assert tuned_row == tuned_alone[:len(tuned_row)] and len(tuned_row) >= len(tuned_alone) - 1
+        assert base_row == base_alone[: len(base_row)] and len(base_row) >= len(base_alone) - 1
+        assert tuned_row == tuned_alone[: len(tuned_row)] and len(tuned_row) >= len(tuned_alone) - 1
         assert base_row != tuned_row
 
 
@@ -63,8 +83,8 @@ def test_each_answer_stops_at_its_own_end(pair, prompts, monkeypatch):
     end = free_tuned[3]
     monkeypatch.setattr(type(pair), "stop_ids", frozenset({end}))
     base, tuned = rows_of(pair, [prompts[0]] * 2, 1)
-    assert tuned == free_tuned[:free_tuned.index(end)]
-    assert base == (free_base[:free_base.index(end)] if end in free_base else free_base)
+    assert tuned == free_tuned[: free_tuned.index(end)]
+    assert base == (free_base[: free_base.index(end)] if end in free_base else free_base)
 
 
 def test_both_texts_grow_in_step(pair, prompts):
@@ -80,7 +100,9 @@ def test_closing_frees_the_model_within_a_token(pair, prompts, monkeypatch):
 
     steps = []
     forward = space.model.decode._forward
-    monkeypatch.setattr(space.model.decode, "_forward", lambda *args: steps.append(1) or forward(*args))
+    monkeypatch.setattr(
+        space.model.decode, "_forward", lambda *args: steps.append(1) or forward(*args)
+    )
     answers = answer_both(pair, prompts[0], prompts[0], max_new_tokens=NEW)
     next(answers), next(answers)
     assert pair.lock.locked()
@@ -88,7 +110,9 @@ def test_closing_frees_the_model_within_a_token(pair, prompts, monkeypatch):
     assert not pair.lock.locked() and len(steps) == 2
 
 
-def test_an_error_in_the_model_reaches_the_caller_and_the_next_question_is_answered(pair, prompts, monkeypatch):
+def test_an_error_in_the_model_reaches_the_caller_and_the_next_question_is_answered(
+    pair, prompts, monkeypatch
+):
     import space.model.decode
 
     forward = space.model.decode._forward
@@ -149,12 +173,25 @@ def test_many_prompts_of_one_model_at_once(pair, prompts):
     together = completions(pair, prompts, NEW, tuned=True)
     for prompt, answer in zip(prompts, together, strict=True):
         single = completions(pair, [prompt], NEW, tuned=True)[0]
-        at = next((place for place, (one, other) in enumerate(zip(single, answer, strict=False)) if one != other), None)
+        at = next(
+            (
+                place
+                for place, (one, other) in enumerate(zip(single, answer, strict=False))
+                if one != other
+            ),
+            None,
+        )
         if at is not None:
             pair.rows.base = 0
-            logits = pair.model(input_ids=torch.tensor([[*prompt, *single[:at]]])).logits[0, -1].float()
-            assert (logits[single[at]] - logits[answer[at]]).abs() <= 2**-6 * logits.max().abs() and at > 5
-    assert complete(pair, prompts, NEW, tuned=True) == [text_of(pair, answer) for answer in together]
+            logits = (
+                pair.model(input_ids=torch.tensor([[*prompt, *single[:at]]])).logits[0, -1].float()
+            )
+            assert (
+                logits[single[at]] - logits[answer[at]]
+            ).abs() <= 2**-6 * logits.max().abs() and at > 5
+    assert complete(pair, prompts, NEW, tuned=True) == [
+        text_of(pair, answer) for answer in together
+    ]
     assert together != completions(pair, prompts, NEW, tuned=False)
 
 
@@ -171,13 +208,17 @@ def test_the_cache_holds_what_transformers_own_holds_and_copies_only_when_it_is_
 
 
 def test_a_sliding_window_keeps_its_own_cache(pair):
-    config = MistralConfig(**{**pair.model.config.to_dict(), "sliding_window": 16, "model_type": "mistral"})
+    config = MistralConfig(
+        **{**pair.model.config.to_dict(), "sliding_window": 16, "model_type": "mistral"}
+    )
     assert all(type(layer) is not RoomyLayer for layer in roomy_cache(config).layers)
 
 
 def test_the_vocabulary_is_never_copied_for_a_prompts_last_position(pair, prompts):
     shapes = []
-    hook = pair.model.get_output_embeddings().register_forward_hook(lambda _, inputs, out: shapes.append(inputs[0].stride()))
+    hook = pair.model.get_output_embeddings().register_forward_hook(
+        lambda _, inputs, out: shapes.append(inputs[0].stride())
+    )
     rows_of(pair, [prompts[2]] * 2, 1)
     hook.remove()
     size = pair.model.config.hidden_size

@@ -39,13 +39,23 @@ def test_the_base_is_in_four_bits(tiny_base, adapter):
     layers = [layer for layer in model.modules() if isinstance(layer, PairedLinear)]
     assert len(layers) == 14
     for layer in layers:
-        assert layer.base.weight.quant_state.quant_type == "nf4" and layer.base.weight.quant_state.nested
+        assert (
+            layer.base.weight.quant_state.quant_type == "nf4"
+            and layer.base.weight.quant_state.nested
+        )
         assert layer.base.compute_dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize(("base", "words"), [
-    ("./nowhere", r"base \./nowhere is not a folder: give a folder or a Hub id such as mistralai"),
-    ("nobody/nothing-here", r"base nobody/nothing-here .*")])
+@pytest.mark.parametrize(
+    ("base", "words"),
+    [
+        (
+            "./nowhere",
+            r"base \./nowhere is not a folder: give a folder or a Hub id such as mistralai",
+        ),
+        ("nobody/nothing-here", r"base nobody/nothing-here .*"),
+    ],
+)
 def test_an_unknown_base_is_named(adapter, base, words):
     with pytest.raises(ModelError, match=words) as caught:
         load_pair(base, str(adapter))
@@ -60,7 +70,10 @@ def test_a_folder_that_is_no_base(tmp_path):
 
 def test_an_adapter_for_another_base_is_refused_naming_both(tmp_path, adapter, tokenizer):
     other = tiny_model(tmp_path / "other", tokenizer, seed=7, model_name="other-llama")
-    with pytest.raises(ModelError, match=r"was made for the base tiny-llama at sha256:.*, not for other-llama at sha256"):
+    with pytest.raises(
+        ModelError,
+        match=r"was made for the base tiny-llama at sha256:.*, not for other-llama at sha256",
+    ):
         load_pair(str(other), str(adapter))
 
 
@@ -77,8 +90,13 @@ def test_an_unknown_prompt_format_is_refused(tmp_path, tiny_base, adapter):
         load_pair(str(tiny_base), str(folder))
 
 
-@pytest.mark.parametrize(("missing", "words"), [
-    ("adapter_model.safetensors", "is training done?"), ("adapter_config.json", "is training done?")])
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ("adapter_model.safetensors", "is training done?"),
+        ("adapter_config.json", "is training done?"),
+    ],
+)
 def test_half_an_adapter_is_refused(tmp_path, tiny_base, adapter, missing, words):
     folder = copy_of(adapter, tmp_path)
     os.remove(folder / missing)

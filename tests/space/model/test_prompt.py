@@ -19,13 +19,27 @@ from space.model.prompt import (
 WORDS = PromptTemplate()
 RECORD = {"uid": "1", "title": "Mog's Kittens", "content": "A board book. Ação e reação."}
 TALK = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello there."}]
-CASES = [("describe", (), ()), ("answer", (), ()),
-         ("answer", (RECORD,), ()), ("answer", (RECORD, RECORD), TALK), ("summarize", (), TALK)]
+CASES = [
+    ("describe", (), ()),
+    ("answer", (), ()),
+    ("answer", (RECORD,), ()),
+    ("answer", (RECORD, RECORD), TALK),
+    ("summarize", (), TALK),
+]
 
 
-@pytest.fixture(params=["own", "mistral-7b-instruct-v0.3", "tinyllama-1.1b-chat", "TinyStories-656K",
-                        "meta-llama-Llama-3.1-8B-Instruct", "meta-llama-Llama-3.2-3B-Instruct",
-                        "meta-llama-Llama-3.3-70B-Instruct", "mistralai-Mistral-Nemo-Instruct-2407"])
+@pytest.fixture(
+    params=[
+        "own",
+        "mistral-7b-instruct-v0.3",
+        "tinyllama-1.1b-chat",
+        "TinyStories-656K",
+        "meta-llama-Llama-3.1-8B-Instruct",
+        "meta-llama-Llama-3.2-3B-Instruct",
+        "meta-llama-Llama-3.3-70B-Instruct",
+        "mistralai-Mistral-Nemo-Instruct-2407",
+    ]
+)
 def any_tokenizer(request, tokenizer):
     """Our own tokenizer, and the real tokenizers and templates where they are at hand."""
     if request.param == "own":
@@ -36,9 +50,19 @@ def any_tokenizer(request, tokenizer):
             return AutoTokenizer.from_pretrained(folder)
     loaded = AutoTokenizer.from_pretrained(shared / "tokenizers" / "mistral-7b-instruct-v0.3")
     if "Llama" in request.param:
-        loaded.add_special_tokens({"additional_special_tokens": [
-            "<|begin_of_text|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"]})
-    loaded.chat_template = (shared / "tokenizers/chat-templates" / f"{request.param}.jinja").read_text()
+        loaded.add_special_tokens(
+            {
+                "additional_special_tokens": [
+                    "<|begin_of_text|>",
+                    "<|eot_id|>",
+                    "<|start_header_id|>",
+                    "<|end_header_id|>",
+                ]
+            }
+        )
+    loaded.chat_template = (
+        shared / "tokenizers/chat-templates" / f"{request.param}.jinja"
+    ).read_text()
     return loaded
 
 
@@ -50,7 +74,11 @@ def control_ids(tokenizer):
 def test_ids_are_the_chat_templates_own(any_tokenizer, task, context, history):
     talk = messages(WORDS, task, "What is Mog's Kittens?", context, history)
     expected = any_tokenizer.apply_chat_template(
-        talk, add_generation_prompt=True, chat_template=chat_template(any_tokenizer), return_dict=False)
+        talk,
+        add_generation_prompt=True,
+        chat_template=chat_template(any_tokenizer),
+        return_dict=False,
+    )
     ids = prompt_ids(any_tokenizer, WORDS, task, "What is Mog's Kittens?", context, history)
     assert ids == expected
     if any_tokenizer.bos_token_id is not None:
@@ -76,7 +104,9 @@ def test_the_careful_way_gives_the_same_ids_as_the_plain_way(any_tokenizer):
         pytest.skip("its end token is another")
     plain_ids = prompt_ids(any_tokenizer, WORDS, "describe", "What is Mog's Kittens? Ação x")
     careful = prompt_ids(any_tokenizer, WORDS, "describe", "What is Mog's Kittens? Ação x</s>")
-    shared_part = next(n for n, (a, b) in enumerate(zip(plain_ids, careful, strict=False)) if a != b)
+    shared_part = next(
+        n for n, (a, b) in enumerate(zip(plain_ids, careful, strict=False)) if a != b
+    )
     assert any_tokenizer.decode(plain_ids[:shared_part]).endswith("Ação x")
 
 
@@ -86,7 +116,9 @@ def test_two_texts_with_marks_cannot_swap_places(tokenizer):
 
 
 def test_answer_follows_the_prompt_and_ends(any_tokenizer):
-    prompt, answer = example_ids(any_tokenizer, WORDS, "answer", "What?", "A board book. [1]", [RECORD], TALK)
+    prompt, answer = example_ids(
+        any_tokenizer, WORDS, "answer", "What?", "A board book. [1]", [RECORD], TALK
+    )
     assert prompt == prompt_ids(any_tokenizer, WORDS, "answer", "What?", [RECORD], TALK)
     assert answer[-1] == any_tokenizer.eos_token_id
     assert answer.count(any_tokenizer.eos_token_id) == 1
@@ -95,7 +127,9 @@ def test_answer_follows_the_prompt_and_ends(any_tokenizer):
 
 
 def test_the_template_has_no_clock(shared):
-    template = (shared / "tokenizers/chat-templates/meta-llama-Llama-3.2-3B-Instruct.jinja").read_text()
+    template = (
+        shared / "tokenizers/chat-templates/meta-llama-Llama-3.2-3B-Instruct.jinja"
+    ).read_text()
     tokenizer = AutoTokenizer.from_pretrained(shared / "tokenizers" / "mistral-7b-instruct-v0.3")
     tokenizer.chat_template = template
     assert "strftime_now(" in template
@@ -108,13 +142,23 @@ def test_the_template_has_no_clock(shared):
 def test_a_base_without_a_template_gets_ours(tokenizer):
     assert tokenizer.chat_template is None
     assert chat_template(tokenizer) == CHAT_TEMPLATE
-    assert tokenizer.decode(prompt_ids(tokenizer, WORDS, "describe", "Hi?")) == "<s>Question: Hi?\nAnswer:"
+    assert (
+        tokenizer.decode(prompt_ids(tokenizer, WORDS, "describe", "Hi?"))
+        == "<s>Question: Hi?\nAnswer:"
+    )
 
 
 def test_an_answer_without_records_says_that_none_was_found():
-    alone, = messages(WORDS, "answer", "What is Mog?")
-    assert alone["content"].startswith("No record of the catalogue was found.") and "What is Mog?" in alone["content"]
-    assert "above" not in alone["content"] and "[1]" not in alone["content"] and "{" not in alone["content"]
+    (alone,) = messages(WORDS, "answer", "What is Mog?")
+    assert (
+        alone["content"].startswith("No record of the catalogue was found.")
+        and "What is Mog?" in alone["content"]
+    )
+    assert (
+        "above" not in alone["content"]
+        and "[1]" not in alone["content"]
+        and "{" not in alone["content"]
+    )
     assert messages(WORDS, "describe", "What?") == [{"role": "user", "content": "What?"}]
     with pytest.raises(ValueError, match="unknown task 'translate'"):
         messages(WORDS, "translate", "What?")
@@ -129,21 +173,36 @@ def test_what_a_person_may_send():
     assert plain("a\tb\nc\x1b") == "a\tb\nc"
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("What is the Dovenka Kettle?", "en"), ("O que é a Chaleira Dovenka?", "pt"), ("Dovenka", "en"),
-    ("Fale sobre Rede Bamu", "pt"), ("Girls Ballet Tutu Neon Pink", "en"), ("Descreva The Great Gatsby.", "pt"),
-    ("Fale sobre Dark Side of the Moon.", "pt"), ("Describe O Alquimista.", "en")])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("What is the Dovenka Kettle?", "en"),
+        ("O que é a Chaleira Dovenka?", "pt"),
+        ("Dovenka", "en"),
+        ("Fale sobre Rede Bamu", "pt"),
+        ("Girls Ballet Tutu Neon Pink", "en"),
+        ("Descreva The Great Gatsby.", "pt"),
+        ("Fale sobre Dark Side of the Moon.", "pt"),
+        ("Describe O Alquimista.", "en"),
+    ],
+)
 def test_language(text, expected):
     assert language(text) == expected
 
 
 def test_the_budget_cuts_the_last_record_first_and_says_so(tokenizer):
-    records = [{"uid": str(n), "title": f"Title {n}", "content": f"word{n} " * 60} for n in range(3)]
+    records = [
+        {"uid": str(n), "title": f"Title {n}", "content": f"word{n} " * 60} for n in range(3)
+    ]
     whole = fit_prompt(tokenizer, WORDS, "answer", "What?", records, room=5000)
     assert (whole.cut, whole.dropped, len(whole.context)) == (0, 0, 3)
     tight = fit_prompt(tokenizer, WORDS, "answer", "What?", records, room=len(whole.ids) - 50)
     assert len(tight.ids) <= len(whole.ids) - 50
-    assert tight.cut > 0 and tight.context[0] == records[0] and len(tight.context[-1]["content"]) < 60 * 6
+    assert (
+        tight.cut > 0
+        and tight.context[0] == records[0]
+        and len(tight.context[-1]["content"]) < 60 * 6
+    )
     small = fit_prompt(tokenizer, WORDS, "answer", "What?", records, room=len(whole.ids) // 2)
     assert small.dropped == 1 and len(small.context) == 2
     alone = len(prompt_ids(tokenizer, WORDS, "answer", "What?"))
@@ -151,7 +210,9 @@ def test_the_budget_cuts_the_last_record_first_and_says_so(tokenizer):
     assert none.context == () and none.dropped == 3
     # They were found, so the prompt must not say that there are none.
     assert none.ids == prompt_ids(tokenizer, WORDS, "describe", "What?")
-    assert fit_prompt(tokenizer, WORDS, "answer", "What?", room=alone).ids == prompt_ids(tokenizer, WORDS, "answer", "What?")
+    assert fit_prompt(tokenizer, WORDS, "answer", "What?", room=alone).ids == prompt_ids(
+        tokenizer, WORDS, "answer", "What?"
+    )
 
 
 def test_the_budget_drops_old_turns_and_refuses_a_question_that_fills_the_window(tokenizer):

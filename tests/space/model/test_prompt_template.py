@@ -16,7 +16,9 @@ def test_wording_survives_its_file_and_refuses_another_format(tmp_path):
     own = PromptTemplate(answer="{records} {text}!")
     own.save(path)
     assert json.loads(path.read_text()) == json.loads(json.dumps(asdict(own)))
-    assert messages(PromptTemplate.load(path), "answer", "Q", [RECORD]) == messages(own, "answer", "Q", [RECORD])
+    assert messages(PromptTemplate.load(path), "answer", "Q", [RECORD]) == messages(
+        own, "answer", "Q", [RECORD]
+    )
     path.write_text(json.dumps({"format": 99}))
     with pytest.raises(PromptTemplateError, match="prompt format is 99, this version reads 1"):
         PromptTemplate.load(path)
@@ -30,10 +32,17 @@ def test_wording_survives_its_file_and_refuses_another_format(tmp_path):
 
 def test_an_older_file_lacks_what_came_later_and_keeps_what_it_says(tmp_path):
     path = tmp_path / "prompt.json"
-    path.write_text(json.dumps({"format": 1, "answer": "{records} | {text}", "citation": " ({position})"}))
+    path.write_text(
+        json.dumps({"format": 1, "answer": "{records} | {text}", "citation": " ({position})"})
+    )
     loaded = PromptTemplate.load(path)
-    assert loaded.citation == " ({position})" and messages(loaded, "answer", "Q", [RECORD])[0]["content"].endswith("| Q")
-    assert loaded.absent == PromptTemplate().absent and loaded.no_records == PromptTemplate().no_records
+    assert loaded.citation == " ({position})" and messages(loaded, "answer", "Q", [RECORD])[0][
+        "content"
+    ].endswith("| Q")
+    assert (
+        loaded.absent == PromptTemplate().absent
+        and loaded.no_records == PromptTemplate().no_records
+    )
 
 
 @pytest.mark.parametrize("says", [{}, {"no_records": "Nothing found. {text}"}])
@@ -48,9 +57,19 @@ def test_an_older_adapter_is_asked_in_the_words_it_learned_in_either_language(tm
 
 
 def test_where_nothing_was_found_the_words_around_a_question_are_in_its_language():
-    said = {tongue: {messages(PromptTemplate(), "answer", asked.format(title="Zumbrix"))[0]["content"].split("\n")[0] for asked in
-                     questions} for tongue, questions in PromptTemplate().questions.items()}
-    assert said == {"en": {"No record of the catalogue was found."}, "pt": {"Nenhum registro do catálogo foi encontrado."}}
+    said = {
+        tongue: {
+            messages(PromptTemplate(), "answer", asked.format(title="Zumbrix"))[0]["content"].split(
+                "\n"
+            )[0]
+            for asked in questions
+        }
+        for tongue, questions in PromptTemplate().questions.items()
+    }
+    assert said == {
+        "en": {"No record of the catalogue was found."},
+        "pt": {"Nenhum registro do catálogo foi encontrado."},
+    }
 
 
 def test_every_language_has_every_sentence():
@@ -60,5 +79,7 @@ def test_every_language_has_every_sentence():
         assert "{" not in words.absent[language].format(title="Blue Kettle")
         assert all("{title}" in asked for asked in words.questions[language])
         kinds = words.follow_ups[language]
-        assert set(kinds) == {"short", "more", "other"} and all("{title}" in asked for asked in kinds["other"])
+        assert set(kinds) == {"short", "more", "other"} and all(
+            "{title}" in asked for asked in kinds["other"]
+        )
         assert not any("{" in asked for kind in ("short", "more") for asked in kinds[kind])

@@ -72,7 +72,7 @@ torch.version.cuda, spaces.zero.torch.pack = None, lambda: 0
 sys.path.insert(0, sys.argv[1])
 import app
 from gradio_client import Client
-from space.ui import launch_options
+from space.page.ui import launch_options
 app.demo.launch(**launch_options(app.settings), prevent_thread_lock=True, quiet=True)
 client = Client(app.demo.local_url, verbose=False)
 info = client.predict(api_name="/info")
@@ -103,9 +103,21 @@ def start(tmp_path):
     processes = []
 
     def begin(**environ) -> tuple[str, Path]:
-        processes.append(subprocess.Popen(
-            [sys.executable, "app.py"], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={
-                **os.environ, "PYTHONPATH": str(tmp_path), "PORT": str(port), "SPACE_ID": "ana/shop", **environ}))
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "app.py"],
+                cwd=ROOT,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(tmp_path),
+                    "PORT": str(port),
+                    "SPACE_ID": "ana/shop",
+                    **environ,
+                },
+            )
+        )
         for _ in range(300):
             assert processes[0].poll() is None
             try:
@@ -128,17 +140,26 @@ def test_whatever_uses_the_model_borrows_a_gpu_and_answers_still_stream(start):
     address, log = start(SPACES_ZERO_GPU="true")
     client = Client(address, verbose=False)
     steps = list(client.submit("What is it?", False, 40, 0.0, api_name="/answer"))
-    summary = list(client.submit("A lamp. It is of oak. It costs two crowns.", 24, 0.0, api_name="/summarize"))
+    summary = list(
+        client.submit("A lamp. It is of oak. It costs two crowns.", 24, 0.0, api_name="/summarize")
+    )
     assert len(steps) > 3 and steps[-1][1] and len(summary) > 3 and summary[-1][1]
     assert client.predict(api_name="/info")["precision"] == "bf16"
     client.predict("oak", api_name="/search")
     explained = client.predict("What is it?", "It is oak.", False, api_name="/explain")
     assert "".join(token["token"] for token in explained) == "It is oak."
     imported, wrapped, wrapped_too, *borrowed, last = notes(log)
-    assert imported == {"imported": True, "after": []}, "spaces comes before whatever could start CUDA"
+    assert imported == {"imported": True, "after": []}, (
+        "spaces comes before whatever could start CUDA"
+    )
     assert wrapped == {"wrapped": "_generate", "generator": True}
-    assert wrapped_too == {"wrapped": "_explain", "generator": False} and last["seconds"] == GPU_START
-    assert borrowed == [{"seconds": gpu_seconds([], 40, 0), "tokens": 40}, {"seconds": gpu_seconds([], 24, 0), "tokens": 24}]
+    assert (
+        wrapped_too == {"wrapped": "_explain", "generator": False} and last["seconds"] == GPU_START
+    )
+    assert borrowed == [
+        {"seconds": gpu_seconds([], 40, 0), "tokens": 40},
+        {"seconds": gpu_seconds([], 24, 0), "tokens": 24},
+    ]
 
 
 @pytest.mark.slow
@@ -149,28 +170,42 @@ def test_a_space_with_something_missing_still_has_a_function_to_start_with(start
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not importlib.util.find_spec("spaces"), reason="the package spaces is not installed")
-@pytest.mark.skipif(torch.version.cuda is not None, reason="the stand-in for a card is made for torch without CUDA")
+@pytest.mark.skipif(
+    not importlib.util.find_spec("spaces"), reason="the package spaces is not installed"
+)
+@pytest.mark.skipif(
+    torch.version.cuda is not None, reason="the stand-in for a card is made for torch without CUDA"
+)
 def test_the_real_spaces_forks_streams_stops_and_streams_again(tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     out = tmp_path / "out"
     with out.open("w") as said:  # a file: the processes that it forks would hold a pipe open
-        subprocess.run([sys.executable, "-c", MACHINE, str(ROOT)], cwd=tmp_path, stdout=said, stderr=subprocess.STDOUT,
-                       env={**os.environ, "PORT": str(port)}, timeout=200)
+        subprocess.run(
+            [sys.executable, "-c", MACHINE, str(ROOT)],
+            cwd=tmp_path,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PORT": str(port)},
+            timeout=200,
+        )
     found = [line for line in out.read_text().splitlines() if line.startswith('{"info"')]
     assert found, out.read_text()
     told = json.loads(found[0])
     assert (told["info"]["device"], told["info"]["precision"]) == ("cuda:0", "bf16")
     assert told["steps"] > 5 and told["tuned"] and told["same"]
-    lent = [(path, asked.get("durationSeconds")) for path, asked in told["asked"] if path == "/schedule"]
+    lent = [
+        (path, asked.get("durationSeconds")) for path, asked in told["asked"] if path == "/schedule"
+    ]
     assert lent == [("/schedule", str(gpu_seconds([], tokens, 0))) for tokens in (40, 400, 40)]
 
 
 def test_the_longer_the_answer_the_longer_the_loan_up_to_what_is_lent():
     assert gpu_seconds([], 1, 0) < gpu_seconds([], 200, 0) < gpu_seconds([], 600, 0)
-    assert 15 <= gpu_seconds([], Settings.max_new_tokens, 0) <= 30, "an anonymous visitor has two minutes a day"
+    assert 15 <= gpu_seconds([], Settings.max_new_tokens, 0) <= 30, (
+        "an anonymous visitor has two minutes a day"
+    )
     assert gpu_seconds([], 2048, 0) == GPU_LIMIT
 
 
@@ -188,6 +223,7 @@ def test_the_words_of_those_who_lend_reach_the_visitor(pair):
         def borrowed(*args):
             raise gr.Error("You have exceeded your free ZeroGPU quota")
             yield
+
         return borrowed
 
     settings = Settings(catalogue=None)

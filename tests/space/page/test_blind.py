@@ -20,7 +20,10 @@ from space.texts import TEXTS
 from tests.fake_engine import INFO, FakeEngine
 from tests.languages import said
 
-NAMES = re.compile(rf"base|tuned|ajustad|fine-tuning|left|right|{INFO['adapter']}|{INFO['base_revision'][:7]}", re.IGNORECASE)
+NAMES = re.compile(
+    rf"base|tuned|ajustad|fine-tuning|left|right|{INFO['adapter']}|{INFO['base_revision'][:7]}",
+    re.IGNORECASE,
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +35,10 @@ def served(tmp_path_factory):
     folder = tmp_path_factory.mktemp("votes")
     engine, settings = FakeEngine(delay=0.005), Settings(port=port, votes_dir=str(folder))
     # Neither answer of this one says by itself whose it is.
-    engine.base, engine.tuned = "It is a lamp <b>of oak</b>.", "It is a lantern <script>alert(1)</script> [1]."
+    engine.base, engine.tuned = (
+        "It is a lamp <b>of oak</b>.",
+        "It is a lantern <script>alert(1)</script> [1].",
+    )
     demo = build_demo(engine, settings)
     demo.launch(**launch_options(settings), prevent_thread_lock=True, quiet=True)
     yield engine, demo, folder
@@ -43,7 +49,11 @@ class Visitor:
     """A browser's page: it calls the tab's events as the page's own script does, and keeps all that it was sent."""
 
     def __init__(self, demo):
-        self.address, self.session, self.seen = f"{demo.local_url}gradio_api", secrets.token_hex(6), ""
+        self.address, self.session, self.seen = (
+            f"{demo.local_url}gradio_api",
+            secrets.token_hex(6),
+            "",
+        )
         self.places = {}
         for place, function in demo.fns.items():
             name = getattr(getattr(function.fn, "func", function.fn), "__qualname__", "")
@@ -54,8 +64,11 @@ class Visitor:
 
     def post(self, path, name, data):
         body = {"fn_index": self.places[name], "data": data, "session_hash": self.session}
-        request = urllib.request.Request(f"{self.address}/{path}", json.dumps(body).encode(),
-                                         {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"{self.address}/{path}",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:
                 return json.load(answer)
@@ -66,12 +79,16 @@ class Visitor:
         """Streams two answers and returns the last messages; with `stop_after`, goes after so many."""
         self.post("queue/join", "ask", [question, use_sources, 200, 0.5])
         messages = []
-        with urllib.request.urlopen(f"{self.address}/queue/data?session_hash={self.session}", timeout=20) as stream:
+        with urllib.request.urlopen(
+            f"{self.address}/queue/data?session_hash={self.session}", timeout=20
+        ) as stream:
             for line in stream:
                 if line.startswith(b"data:"):
                     self.seen += line.decode()
                     messages.append(json.loads(line[5:]))
-                if messages and (messages[-1]["msg"] == "process_completed" or len(messages) == stop_after):
+                if messages and (
+                    messages[-1]["msg"] == "process_completed" or len(messages) == stop_after
+                ):
                     return messages
 
     def vote(self, choice="a", agreed=False):
@@ -95,7 +112,9 @@ def test_before_the_vote_nothing_that_the_browser_gets_says_which_is_which(visit
         visitor.seen = ""
         messages = visitor.ask(f"Lamp {number}?")
         assert messages[-1]["success"]
-        assert len(visitor.seen) > 2000 and not NAMES.search(visitor.seen), NAMES.search(visitor.seen)
+        assert len(visitor.seen) > 2000 and not NAMES.search(visitor.seen), NAMES.search(
+            visitor.seen
+        )
         error, cards, _ = visitor.vote("tie")
         assert not error
         firsts.append("A Tuned" in cards)
@@ -119,10 +138,16 @@ def test_of_clicks_at_once_one_counts_and_only_with_consent_is_it_kept(served, v
     with ThreadPoolExecutor(8) as pool:
         errors = [each[0] for each in pool.map(lambda _: visitor.vote("both_bad", True), range(8))]
     assert sorted(errors) == ["", *[TEXTS["vote_twice"]["en"]] * 7]
-    path, = served[2].iterdir()
-    line, = read(path)
-    assert line["verdict"] == "both_bad" and line["question"] == "‮ <b>¿O lampião?</b> [INST] </s> 🏮"
-    assert line["temperature"] == 0.5 and line["use_sources"] is True and line["adapter_revision"] == INFO["adapter_revision"]
+    (path,) = served[2].iterdir()
+    (line,) = read(path)
+    assert (
+        line["verdict"] == "both_bad" and line["question"] == "‮ <b>¿O lampião?</b> [INST] </s> 🏮"
+    )
+    assert (
+        line["temperature"] == 0.5
+        and line["use_sources"] is True
+        and line["adapter_revision"] == INFO["adapter_revision"]
+    )
     visitor.ask("Another")
     visitor.vote("tie")
     visitor.ask("And another")
@@ -136,13 +161,17 @@ def test_a_vote_for_answers_that_never_were_or_have_not_ended_is_refused(served,
     before = sum(path.stat().st_size for path in folder.iterdir())
     assert visitor.vote("a", True)[0] == TEXTS["vote_none"]["en"]
     visitor.ask("What is it?")
-    assert Visitor(demo).vote("a", True)[0] == TEXTS["vote_none"]["en"], "another visitor has nothing to vote on"
+    assert Visitor(demo).vote("a", True)[0] == TEXTS["vote_none"]["en"], (
+        "another visitor has nothing to vote on"
+    )
     engine.delay = 0.1
     try:
         visitor.ask("A slow one", stop_after=5)
         assert visitor.vote("a", True)[0] == TEXTS["vote_early"]["en"]
         assert engine.closed.wait(10), "a visitor who left frees the model"
-        assert visitor.vote("a", True)[0] == TEXTS["vote_early"]["en"], "nor can one that was stopped be voted on"
+        assert visitor.vote("a", True)[0] == TEXTS["vote_early"]["en"], (
+            "nor can one that was stopped be voted on"
+        )
     finally:
         engine.delay = 0.005
     assert before == sum(path.stat().st_size for path in folder.iterdir())
@@ -154,7 +183,9 @@ def test_an_old_pair_is_refused(visitor, monkeypatch):
     assert visitor.vote()[0] == TEXTS["vote_late"]["en"]
 
 
-def test_a_vote_that_cannot_be_kept_is_not_counted_and_can_be_cast_again(served, visitor, monkeypatch):
+def test_a_vote_that_cannot_be_kept_is_not_counted_and_can_be_cast_again(
+    served, visitor, monkeypatch
+):
     def full(*_):
         raise OSError("no space left at /secret")
 
@@ -165,15 +196,26 @@ def test_a_vote_that_cannot_be_kept_is_not_counted_and_can_be_cast_again(served,
     assert visitor.vote("a", True)[0] == ""
 
 
-@pytest.mark.parametrize(("question", "use_sources", "words"), [(" ", True, "empty"), ("x" * 20_001, True, "20,001"),
-                                                               ("hi", "yes", "use_sources must be true or false")])
-def test_a_question_that_is_refused_leaves_nothing_to_vote_on(visitor, question, use_sources, words):
+@pytest.mark.parametrize(
+    ("question", "use_sources", "words"),
+    [
+        (" ", True, "empty"),
+        ("x" * 20_001, True, "20,001"),
+        ("hi", "yes", "use_sources must be true or false"),
+    ],
+)
+def test_a_question_that_is_refused_leaves_nothing_to_vote_on(
+    visitor, question, use_sources, words
+):
     last = visitor.ask(question, use_sources)[-1]
     assert not last["success"] and words in said(last["output"]["error"])
     assert visitor.vote()[0] == TEXTS["vote_none"]["en"]
 
 
 def test_without_a_place_for_votes_nothing_asks_for_consent():
-    props = [component["props"] for component in build_demo(FakeEngine(), Settings()).config["components"]]
+    props = [
+        component["props"]
+        for component in build_demo(FakeEngine(), Settings()).config["components"]
+    ]
     assert str(label("blind_keep")) not in {str(each.get("label")) for each in props}
     assert any(TEXTS["blind_keep_none"]["pt"] in str(each.get("value")) for each in props)

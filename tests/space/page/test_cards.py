@@ -4,7 +4,7 @@ from space.page.html import cards
 from space.texts import html
 from tests.fake_engine import INFO, RECORDS
 
-EVIL = "<script>alert(1)</script> & \"x\" ${1+1} {{value}}"
+EVIL = '<script>alert(1)</script> & "x" ${1+1} {{value}}'
 
 
 def test_everything_from_outside_is_escaped():
@@ -24,7 +24,9 @@ def test_citations_count_only_where_a_record_stands():
 
 def test_a_citation_of_no_record_is_shown_as_no_source():
     for text in ("so it is [4]", "so [0]", "so [1000]"):
-        assert cards.cited(text, 3) == set() and "<mark" not in cards.pair(INFO, "", text, sources=3)
+        assert cards.cited(text, 3) == set() and "<mark" not in cards.pair(
+            INFO, "", text, sources=3
+        )
         assert "cited" not in cards.records(RECORDS, cards.cited(text, 3))
     assert "<mark" not in cards.pair(INFO, "", "nothing was read [1]", sources=0)
 
@@ -44,7 +46,9 @@ def test_a_long_record_opens_and_a_short_one_stands_open():
 def test_the_states_of_the_cards():
     idle, waiting = cards.pair(INFO), cards.pair(INFO, "", "")
     assert not cards.is_writing(idle) and cards.is_writing(waiting)
-    assert not cards.is_writing(cards.settled(waiting)) and html("wordless") in cards.settled(waiting)
+    assert not cards.is_writing(cards.settled(waiting)) and html("wordless") in cards.settled(
+        waiting
+    )
 
 
 def test_each_card_names_its_models():

@@ -11,8 +11,12 @@ from tests.languages import said as read
 
 
 def token(text: str, base: float, tuned: float, *others: tuple[str, float]) -> dict:
-    return {"token": text, "base_logprob": math.log(base), "tuned_logprob": math.log(tuned),
-            "alternatives": [{"token": other, "logprob": math.log(chance)} for other, chance in others]}
+    return {
+        "token": text,
+        "base_logprob": math.log(base),
+        "tuned_logprob": math.log(tuned),
+        "alternatives": [{"token": other, "logprob": math.log(chance)} for other, chance in others],
+    }
 
 
 class Page(HTMLParser):
@@ -45,19 +49,51 @@ def radios(shown: str) -> list[dict]:
 
 
 def looks(shown: str) -> list[tuple[str, str | None]]:
-    return [(attributes["class"], attributes.get("style")) for tag, attributes in Page(shown).elements if tag == "label"]
+    return [
+        (attributes["class"], attributes.get("style"))
+        for tag, attributes in Page(shown).elements
+        if tag == "label"
+    ]
 
 
-TEXTS = ["<script>alert(1)</script>", "</s>", "<|eot_id|>", "[INST]", '" onmouseover="x', "&amp; ${1+1} {{value}} {count}",
-         "שלום", " مرحبا", "👩‍👧", "日", "\n", "  ", "\ufffd"]
+TEXTS = [
+    "<script>alert(1)</script>",
+    "</s>",
+    "<|eot_id|>",
+    "[INST]",
+    '" onmouseover="x',
+    "&amp; ${1+1} {{value}} {count}",
+    "שלום",
+    " مرحبا",
+    "👩‍👧",
+    "日",
+    "\n",
+    "  ",
+    "\ufffd",
+]
 
 
 def test_every_token_is_text_and_nothing_else():
-    shown = changed.picture([token(text, 0.001, 0.9, *((other, 0.1) for other in TEXTS)) for text in TEXTS], "x")
+    shown = changed.picture(
+        [token(text, 0.001, 0.9, *((other, 0.1) for other in TEXTS)) for text in TEXTS], "x"
+    )
     page = Page(shown)
     assert page.shown == "".join(TEXTS)
     assert {tag for tag, _ in page.elements} == {
-        "section", "h2", "p", "b", "bdi", "div", "fieldset", "legend", "label", "input", "span", "small", "i"}
+        "section",
+        "h2",
+        "p",
+        "b",
+        "bdi",
+        "div",
+        "fieldset",
+        "legend",
+        "label",
+        "input",
+        "span",
+        "small",
+        "i",
+    }
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
     # An answer from right to left begins at the right, and no token turns the words around it.
     assert ("fieldset", {"class": "tokens", "dir": "auto"}) in page.elements
@@ -66,37 +102,76 @@ def test_every_token_is_text_and_nothing_else():
 
 
 def test_a_token_says_by_its_class_which_way_and_by_its_style_how_far():
-    shown = changed.picture([token("a", 0.0009, 0.9), token("b", 0.5, 0.6), token("c", 0.9, 0.09), token("d", 0.9, 1e-9)], "x")
+    shown = changed.picture(
+        [
+            token("a", 0.0009, 0.9),
+            token("b", 0.5, 0.6),
+            token("c", 0.9, 0.09),
+            token("d", 0.9, 1e-9),
+        ],
+        "x",
+    )
     assert looks(shown) == [
-        ("token up", "--by:1.00"), ("token", None), ("token down", "--by:0.33"), ("token down", "--by:1.00")]
+        ("token up", "--by:1.00"),
+        ("token", None),
+        ("token down", "--by:0.33"),
+        ("token down", "--by:1.00"),
+    ]
 
 
 def test_one_radio_button_a_token_and_the_most_changed_is_chosen():
-    shown = changed.picture([token("a", 0.1, 0.2), token(" oak", 0.001, 0.98, (" wood", 0.41), ("", 0.05)),
-                             token(".", 0.9, 0.9)], "of-an-answer")
+    shown = changed.picture(
+        [
+            token("a", 0.1, 0.2),
+            token(" oak", 0.001, 0.98, (" wood", 0.41), ("", 0.05)),
+            token(".", 0.9, 0.9),
+        ],
+        "of-an-answer",
+    )
     buttons = radios(shown)
     assert [button["name"] for button in buttons] == ["of-an-answer"] * 3
     assert ["checked" in button for button in buttons] == [False, True, False]
-    name = shown.split('<span class="spoken">')[2].split('</span><span aria-hidden')[0]
-    assert read(name) == ("oak: 0.1% before fine-tuning, 98% after, 980 times likelier. The base’s own choices: "
-                          "wood 41%, (the end) 5%")
-    assert read(name, "pt") == ("oak: 0,1% antes do ajuste fino, 98% depois, 980 vezes mais provável. As escolhas da base: "
-                                "wood 41%, (o fim) 5%")
+    name = shown.split('<span class="spoken">')[2].split("</span><span aria-hidden")[0]
+    assert read(name) == (
+        "oak: 0.1% before fine-tuning, 98% after, 980 times likelier. The base’s own choices: "
+        "wood 41%, (the end) 5%"
+    )
+    assert read(name, "pt") == (
+        "oak: 0,1% antes do ajuste fino, 98% depois, 980 vezes mais provável. As escolhas da base: "
+        "wood 41%, (o fim) 5%"
+    )
 
 
-@pytest.mark.parametrize(("tokens", "said"), [
-    ([token("a", 0.1, 0.2), token(" oak", 0.001, 0.98), token(".", 0.9, 0.9)],
-     "Fine-tuning made 2 of 3 tokens likelier; most of all “oak”, from 0.1% to 98%."),
-    ([token("a", 0.9, 0.0001), token(" oak", 0.01, 0.98)],
-     "Fine-tuning made 1 of 2 tokens likelier and 1 less likely; most of all it raised “oak”, from 1% to 98%."),
-    ([token("]", 1e-9, 0.3), token("oak", 1e-5, 0.9), token("x", 1e-12, 0.1)],
-     "Fine-tuning made 3 of 3 tokens likelier; most of all “oak”, from 0.001% to 90%."),
-    ([token("<b>", 0.9, 0.002), token(" oak", 0.9, 0.98)],
-     "Fine-tuning made 1 of 2 tokens less likely and none likelier; most of all it lowered “<b>”, from 90% to 0.2%."),
-    ([token("a", 0.8, 0.9), token(" oak", 0.9, 0.8)], "Fine-tuning left all 2 tokens about as likely as they were."),
-    ([token("a", 0.8, 0.9)], "Fine-tuning left the only token about as likely as it was."),
-    ([token("\n", 0.01, 0.9)], "Fine-tuning made 1 of 1 tokens likelier; most of all “(line break)”, from 1% to 90%."),
-])
+@pytest.mark.parametrize(
+    ("tokens", "said"),
+    [
+        (
+            [token("a", 0.1, 0.2), token(" oak", 0.001, 0.98), token(".", 0.9, 0.9)],
+            "Fine-tuning made 2 of 3 tokens likelier; most of all “oak”, from 0.1% to 98%.",
+        ),
+        (
+            [token("a", 0.9, 0.0001), token(" oak", 0.01, 0.98)],
+            "Fine-tuning made 1 of 2 tokens likelier and 1 less likely; most of all it raised “oak”, from 1% to 98%.",
+        ),
+        (
+            [token("]", 1e-9, 0.3), token("oak", 1e-5, 0.9), token("x", 1e-12, 0.1)],
+            "Fine-tuning made 3 of 3 tokens likelier; most of all “oak”, from 0.001% to 90%.",
+        ),
+        (
+            [token("<b>", 0.9, 0.002), token(" oak", 0.9, 0.98)],
+            "Fine-tuning made 1 of 2 tokens less likely and none likelier; most of all it lowered “<b>”, from 90% to 0.2%.",
+        ),
+        (
+            [token("a", 0.8, 0.9), token(" oak", 0.9, 0.8)],
+            "Fine-tuning left all 2 tokens about as likely as they were.",
+        ),
+        ([token("a", 0.8, 0.9)], "Fine-tuning left the only token about as likely as it was."),
+        (
+            [token("\n", 0.01, 0.9)],
+            "Fine-tuning made 1 of 1 tokens likelier; most of all “(line break)”, from 1% to 90%.",
+        ),
+    ],
+)
 def test_the_sentence_says_what_the_picture_shows(tokens, said):
     shown = changed.sentence(tokens)
     assert read(shown) == said
@@ -107,17 +182,40 @@ def test_the_sentence_says_what_the_picture_shows(tokens, said):
         assert said.startswith(f"Fine-tuning made {ups or downs} of {len(tokens)}")
 
 
-@pytest.mark.parametrize(("share", "said"), [
-    (1.0, "over 99.9%"), (0.9996, "over 99.9%"), (0.998, "99.8%"), (0.994, "99%"), (0.41, "41%"), (0.0996, "10%"),
-    (0.094, "9.4%"), (0.0012, "0.12%"), (0.00052, "0.05%"), (0.0000101, "0.001%"), (1e-9, "under 0.001%")])
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (1.0, "over 99.9%"),
+        (0.9996, "over 99.9%"),
+        (0.998, "99.8%"),
+        (0.994, "99%"),
+        (0.41, "41%"),
+        (0.0996, "10%"),
+        (0.094, "9.4%"),
+        (0.0012, "0.12%"),
+        (0.00052, "0.05%"),
+        (0.0000101, "0.001%"),
+        (1e-9, "under 0.001%"),
+    ],
+)
 def test_a_probability_has_as_many_digits_as_say_something(share, said):
     assert read(changed.chance(math.log(share))) == said
 
 
-@pytest.mark.parametrize(("factor", "said"), [
-    (1.4, "about as likely"), (1 / 1.4, "about as likely"), (1.6, "1.6 times likelier"), (9.96, "10 times likelier"),
-    (987, "990 times likelier"), (45_678, "46,000 times likelier"), (1e30, "over a million times likelier"),
-    (1 / 3, "3.0 times less likely"), (1e-30, "over a million times less likely")])
+@pytest.mark.parametrize(
+    ("factor", "said"),
+    [
+        (1.4, "about as likely"),
+        (1 / 1.4, "about as likely"),
+        (1.6, "1.6 times likelier"),
+        (9.96, "10 times likelier"),
+        (987, "990 times likelier"),
+        (45_678, "46,000 times likelier"),
+        (1e30, "over a million times likelier"),
+        (1 / 3, "3.0 times less likely"),
+        (1e-30, "over a million times less likely"),
+    ],
+)
 def test_how_many_times_likelier(factor, said):
     assert read(changed.times(math.log(factor))) == said
 

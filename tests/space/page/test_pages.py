@@ -11,6 +11,7 @@ from space.model.prompt import PromptTemplate
 from tests.scored import HOSTILE, line, lines, write_run
 from train.evaluate import charts, page, statistics
 from train.evaluate import tables as report
+from train.run import Run
 
 
 class Parsed(HTMLParser):
@@ -37,16 +38,24 @@ class Parsed(HTMLParser):
 
 def shown(run):
     """The run's report, from its files."""
-    record, about, metrics = (json.loads((run / name).read_text()) for name in (
-        "adapter/run.json", "evaluation.json", "metrics.json"))
+    record, about, metrics = (
+        json.loads((run / name).read_text())
+        for name in ("adapter/run.json", "evaluation.json", "metrics.json")
+    )
     samples = [json.loads(each) for each in (run / "samples.jsonl").read_text().splitlines()]
-    return page.report(run, record, about, metrics, samples, PromptTemplate())
+    return page.report(Run(run), record, about, metrics, samples, PromptTemplate())
 
 
-SETS = [*lines(count=12), *lines("a vase", 12, "unseen"), *(
-    each | {"sources": ["s1", each["uid"]]} for each in lines("It is blue. [2]", 6, "grounded")),
-    *(each | {"evidence": ""} for each in lines("The catalogue has nothing by that name.", 6, "absent")),
-    *lines("oak", 6, "summary")]
+SETS = [
+    *lines(count=12),
+    *lines("a vase", 12, "unseen"),
+    *(each | {"sources": ["s1", each["uid"]]} for each in lines("It is blue. [2]", 6, "grounded")),
+    *(
+        each | {"evidence": ""}
+        for each in lines("The catalogue has nothing by that name.", 6, "absent")
+    ),
+    *lines("oak", 6, "summary"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -56,35 +65,69 @@ def html(tmp_path_factory):
 
 def test_it_says_what_is_not_usual_of_the_lora(tmp_path, html):
     run = write_run(tmp_path / "lamps", SETS, rank_stabilized=True, init="eva")
-    assert "rank-stabilized, begun by EVA, on all linear layers" in shown(run) and "rank-stabilized" not in html
+    assert (
+        "rank-stabilized, begun by EVA, on all linear layers" in shown(run)
+        and "rank-stabilized" not in html
+    )
     assert report.ways({}) == "", "an older run says nothing of it"
 
 
 def test_it_is_one_file_that_asks_nobody_for_anything(html):
     parsed = Parsed(html)
     assert not {"script", "link", "img", "iframe", "object", "base", "form"} & set(parsed.tags)
-    assert not [value for name, value in parsed.attributes if name in ("src", "href", "action", "onload", "onerror")]
-    assert "url(" not in html and "@import" not in html and "http://" not in html and "https://" not in html
+    assert not [
+        value
+        for name, value in parsed.attributes
+        if name in ("src", "href", "action", "onload", "onerror")
+    ]
+    assert (
+        "url(" not in html
+        and "@import" not in html
+        and "http://" not in html
+        and "https://" not in html
+    )
     assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in parsed.attributes
 
 
 def test_it_says_what_was_done_and_what_came_of_it(html):
     metrics = statistics.metrics(SETS, ("base", "retrieved", "tuned"))
-    for words in ("What tuning changed: lamps", "shop.json (sha256 ab)", "40 kept of 50 lines; dropped: 10 junk", "rank 4",
-                  "CPU, 3 seconds, at most 4.0 GiB of memory", "10 items is among the 30 records", "Before and after",
-                  "Loss while training", "Length against score", "Changed most for the worse"):
+    for words in (
+        "What tuning changed: lamps",
+        "shop.json (sha256 ab)",
+        "40 kept of 50 lines; dropped: 10 junk",
+        "rank 4",
+        "CPU, 3 seconds, at most 4.0 GiB of memory",
+        "10 items is among the 30 records",
+        "Before and after",
+        "Loss while training",
+        "Length against score",
+        "Changed most for the worse",
+    ):
         assert words in html, words
     for name, scores in metrics.items():
         change = scores["difference"]["rougeL"]
         assert f"{change['mean']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]" in html, name
-    assert html.index("What is shown, and what is not") < html.index("The scores") < html.index("Pairs of answers")
+    assert (
+        html.index("What is shown, and what is not")
+        < html.index("The scores")
+        < html.index("Pairs of answers")
+    )
 
 
 def test_whatever_was_said_does_nothing(tmp_path):
-    hostile = {"question": f"What is {HOSTILE}?", "title": HOSTILE, "uid": f"u{HOSTILE}", "sources": [HOSTILE],
-               "evidence": f"{HOSTILE}: {HOSTILE}", "retrieved": HOSTILE}
-    samples = [line("seen", "u", f'"><img src=x onerror=alert(1)>{place}', HOSTILE, f"{HOSTILE} {place}") | hostile
-               for place in range(3)]
+    hostile = {
+        "question": f"What is {HOSTILE}?",
+        "title": HOSTILE,
+        "uid": f"u{HOSTILE}",
+        "sources": [HOSTILE],
+        "evidence": f"{HOSTILE}: {HOSTILE}",
+        "retrieved": HOSTILE,
+    }
+    samples = [
+        line("seen", "u", f'"><img src=x onerror=alert(1)>{place}', HOSTILE, f"{HOSTILE} {place}")
+        | hostile
+        for place in range(3)
+    ]
     run = write_run(tmp_path / "<script>alert(2)<", samples)
     report = json.loads((run / "catalogue/report.json").read_text())
     report["source"]["name"] = f"{HOSTILE}.json"
@@ -98,15 +141,42 @@ def test_whatever_was_said_does_nothing(tmp_path):
 
 def test_the_best_and_the_worst_are_those_and_no_pair_is_both():
     letters = "abcdefghij"
-    samples = [line("seen", f"u{place}", " ".join(letters[:10 - place]), " ".join(letters[:place]), " ".join(letters))
-               for place in range(1, 10)]
-    scores = {"seen": {column: statistics.item_scores(samples, column, PromptTemplate()) for column in ("base", "tuned")}}
+    samples = [
+        line(
+            "seen",
+            f"u{place}",
+            " ".join(letters[: 10 - place]),
+            " ".join(letters[:place]),
+            " ".join(letters),
+        )
+        for place in range(1, 10)
+    ]
+    scores = {
+        "seen": {
+            column: statistics.item_scores(samples, column, PromptTemplate())
+            for column in ("base", "tuned")
+        }
+    }
     best, worst = page.pairs(samples, scores, ("base", "tuned"))
     assert [each["line"]["uid"] for each in best] == ["u9", "u8", "u7", "u6", "u5"]
     assert [each["line"]["uid"] for each in worst] == ["u1", "u2", "u3", "u4"]
-    assert best[0]["difference"] == pytest.approx(-worst[0]["difference"]) and best[0]["before"] < best[0]["after"]
-    assert page.pairs(samples[:1], {"seen": {name: {key: each[:1] for key, each in values.items()}
-                                             for name, values in scores["seen"].items()}}, ("base", "tuned"))[1] == []
+    assert (
+        best[0]["difference"] == pytest.approx(-worst[0]["difference"])
+        and best[0]["before"] < best[0]["after"]
+    )
+    assert (
+        page.pairs(
+            samples[:1],
+            {
+                "seen": {
+                    name: {key: each[:1] for key, each in values.items()}
+                    for name, values in scores["seen"].items()
+                }
+            },
+            ("base", "tuned"),
+        )[1]
+        == []
+    )
 
 
 def test_portuguese_is_close_by_its_whole_words():
@@ -114,12 +184,20 @@ def test_portuguese_is_close_by_its_whole_words():
     assert page.closeness(values).tolist() == [0.5, 0.0]
 
 
-@pytest.mark.parametrize("samples", [[line("seen", "u1", "", "")], [line("seen", "u1", "", "", "")],
-                                     [line("seen", f"u{n}", "x", "x", "x") for n in range(3)]],
-                         ids=["one item, empty answers", "all empty", "all the same"])
+@pytest.mark.parametrize(
+    "samples",
+    [
+        [line("seen", "u1", "", "")],
+        [line("seen", "u1", "", "", "")],
+        [line("seen", f"u{n}", "x", "x", "x") for n in range(3)],
+    ],
+    ids=["one item, empty answers", "all empty", "all the same"],
+)
 def test_little_and_empty_and_identical_has_its_page(tmp_path, samples):
     text = shown(write_run(tmp_path / "run", samples))
-    assert Parsed(text).tags and "nan" not in re.sub(r"<style>.*?</style>", "", text, flags=re.S).lower().replace("finance", "")
+    assert Parsed(text).tags and "nan" not in re.sub(
+        r"<style>.*?</style>", "", text, flags=re.S
+    ).lower().replace("finance", "")
 
 
 def test_a_run_that_does_not_say_its_memory_has_its_page(tmp_path):
@@ -134,20 +212,36 @@ def test_a_run_that_does_not_say_its_memory_has_its_page(tmp_path):
 
 
 def test_marks_lie_where_their_numbers_are():
-    marks = {"a": [charts.Mark("base", "base", 0.0, None, None, "0"), charts.Mark("tuned", "tuned", 1.0, 0.5, 1.0, "1")]}
+    marks = {
+        "a": [
+            charts.Mark("base", "base", 0.0, None, None, "0"),
+            charts.Mark("tuned", "tuned", 1.0, 0.5, 1.0, "1"),
+        ]
+    }
     drawn = charts.marks(marks, "label", "axis")
     places = [float(x) for x in re.findall(r'circle cx="([\d.]+)%', drawn)]
     assert places == [charts.LEFT, charts.RIGHT]
-    assert drawn.count('class="whisker"') == 1 and f'x1="{(charts.LEFT + charts.RIGHT) / 2:.2f}%"' in drawn
-    assert 'class="zero"' not in drawn and 'class="zero"' in charts.marks(marks, "label", "axis", zero=True)
+    assert (
+        drawn.count('class="whisker"') == 1
+        and f'x1="{(charts.LEFT + charts.RIGHT) / 2:.2f}%"' in drawn
+    )
+    assert 'class="zero"' not in drawn and 'class="zero"' in charts.marks(
+        marks, "label", "axis", zero=True
+    )
 
 
 def test_a_line_and_dots_lie_where_their_numbers_are():
     assert 'd="M0 1000L1000 0"' in charts.lines({"tuned": [(0, 0), (10, 1)]}, "label", ("x", "y"))
-    assert 'd="M500 500h0"' in charts.points({"tuned": [(5, 0.5)], "base": [(10, 1.0)]}, "label", ("x", "y"))
+    assert 'd="M500 500h0"' in charts.points(
+        {"tuned": [(5, 0.5)], "base": [(10, 1.0)]}, "label", ("x", "y")
+    )
     assert Parsed(charts.points({"tuned": [], "base": []}, "nothing", ("x", "y"))).tags
 
 
 def test_ticks_are_round_and_hold_all():
     assert charts.ticks(0, 0.93)[-1] == 1.0 and charts.ticks(-0.31, 0.6)[0] <= -0.31
-    assert charts.ticks(0, 0) and [charts.number(step) for step in (1200.0, 12.5, 0.2)] == ["1,200", "12.5", "0.2"]
+    assert charts.ticks(0, 0) and [charts.number(step) for step in (1200.0, 12.5, 0.2)] == [
+        "1,200",
+        "12.5",
+        "0.2",
+    ]

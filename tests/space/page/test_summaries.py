@@ -9,18 +9,27 @@ from tests.languages import said
 TEXT = "The lamp is made of brass. It weighs 3 kg. It burns oil for nine hours. It hangs or stands."
 
 
-
 def test_equal_numbers_name_what_rests_on_what():
-    (base, tuned), section = marked.marked(TEXT, len(TEXT), "It burns oil. A gift.", "A brass lamp; it weighs 4 kg. Oil burns.")
-    assert re.findall(r'href="#source-(\d)"', base) == ["3"] and re.findall(r'href="#source-(\d)"', tuned) == ["1", "2", "3"]
+    (base, tuned), section = marked.marked(
+        TEXT, len(TEXT), "It burns oil. A gift.", "A brass lamp; it weighs 4 kg. Oil burns."
+    )
+    assert re.findall(r'href="#source-(\d)"', base) == ["3"] and re.findall(
+        r'href="#source-(\d)"', tuned
+    ) == ["1", "2", "3"]
     assert html("rests_on_nothing") in base and html("rests_on_nothing") not in tuned
     assert '<span class="unfounded">A gift.</span>' in base
-    assert html("rests_without", numbers="4") in tuned and '<span class="unfounded">4</span>' in tuned
+    assert (
+        html("rests_without", numbers="4") in tuned and '<span class="unfounded">4</span>' in tuned
+    )
     marks = re.findall(r'<mark id="source-(\d)" class="([\w ]+)"', section)
     assert marks == [("1", "tuned"), ("2", "tuned"), ("3", "base tuned")]
-    assert "rest on 3 sentences" in said(section) and "Base, Tuned: It burns oil for nine hours." in said(section)
+    assert "rest on 3 sentences" in said(
+        section
+    ) and "Base, Tuned: It burns oil for nine hours." in said(section)
     assert "Base, Ajustado: It burns oil" in said(section, "pt")
-    assert said(section).count("It hangs or stands.") == 1 and "rest on sentence" not in said(section)
+    assert said(section).count("It hangs or stands.") == 1 and "rest on sentence" not in said(
+        section
+    )
 
 
 def test_the_text_stays_word_for_word():
@@ -36,7 +45,11 @@ def test_where_the_models_stopped_reading():
     (base, _), section = marked.marked(TEXT, read, "It burns oil for nine hours.", "")
     assert html("rests_on_nothing") in base and html("source_nothing") in section
     before, after = section.split(html("source_stopped"))
-    assert "weighs 3 kg" in before and "It burns oil for nine hours. It hangs" in after and "<mark id" not in section
+    assert (
+        "weighs 3 kg" in before
+        and "It burns oil for nine hours. It hangs" in after
+        and "<mark id" not in section
+    )
     assert html("source_stopped") not in marked.marked(TEXT, len(TEXT), "Oil", "")[1]
 
 
@@ -49,8 +62,13 @@ def test_everything_from_outside_is_escaped():
 
 def test_lengths_and_the_share_of_the_text():
     assert said(marked.figures("It burns oil.", TEXT)) == "3 words, 13 characters · 14% of the text"
-    assert said(marked.figures("Oil", "x" * 1000), "pt") == "1 palavra, 3 caracteres · 0,3% do texto"
-    assert said(marked.figures("x " * 600, "x" * 400)) == "600 words, 1,200 characters · 300% of the text"
+    assert (
+        said(marked.figures("Oil", "x" * 1000), "pt") == "1 palavra, 3 caracteres · 0,3% do texto"
+    )
+    assert (
+        said(marked.figures("x " * 600, "x" * 400))
+        == "600 words, 1,200 characters · 300% of the text"
+    )
     assert said(marked.figures("", TEXT)).startswith("0 words")
 
 

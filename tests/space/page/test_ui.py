@@ -59,21 +59,50 @@ def test_the_endpoints_are_the_promised_ones_and_no_more(client):
     endpoints = client.view_api(return_format="dict", print_info=False)
     assert not endpoints["unnamed_endpoints"]
     signatures = {
-        name: [(parameter["parameter_name"], parameter["python_type"]["type"], parameter["parameter_default"])
-               for parameter in endpoint["parameters"]]
-        for name, endpoint in endpoints["named_endpoints"].items()}
+        name: [
+            (
+                parameter["parameter_name"],
+                parameter["python_type"]["type"],
+                parameter["parameter_default"],
+            )
+            for parameter in endpoint["parameters"]
+        ]
+        for name, endpoint in endpoints["named_endpoints"].items()
+    }
     assert signatures == {
-        "/answer": [("question", "str", None), ("use_sources", "bool", True), ("max_new_tokens", "int", 200),
-                    ("temperature", "float", 0.0)],
-        "/summarize": [("text", "str", None), ("max_new_tokens", "int", 120), ("temperature", "float", 0.0)],
-        "/explain": [("question", "str", None), ("answer", "str", None), ("use_sources", "bool", True)],
+        "/answer": [
+            ("question", "str", None),
+            ("use_sources", "bool", True),
+            ("max_new_tokens", "int", 200),
+            ("temperature", "float", 0.0),
+        ],
+        "/summarize": [
+            ("text", "str", None),
+            ("max_new_tokens", "int", 120),
+            ("temperature", "float", 0.0),
+        ],
+        "/explain": [
+            ("question", "str", None),
+            ("answer", "str", None),
+            ("use_sources", "bool", True),
+        ],
         "/search": [("query", "str", None), ("k", "int", 5)],
         "/info": [],
     }
-    results = {name: [result["python_type"]["type"].split("(")[0].split("[")[0] for result in endpoint["returns"]]
-               for name, endpoint in endpoints["named_endpoints"].items()}
-    assert results == {"/answer": ["str", "str", "list"], "/summarize": ["str", "str"], "/explain": ["list"],
-                       "/search": ["list"], "/info": ["dict"]}
+    results = {
+        name: [
+            result["python_type"]["type"].split("(")[0].split("[")[0]
+            for result in endpoint["returns"]
+        ]
+        for name, endpoint in endpoints["named_endpoints"].items()
+    }
+    assert results == {
+        "/answer": ["str", "str", "list"],
+        "/summarize": ["str", "str"],
+        "/explain": ["list"],
+        "/search": ["list"],
+        "/info": ["dict"],
+    }
 
 
 def test_mcp_tools_say_what_they_do(served):
@@ -82,13 +111,20 @@ def test_mcp_tools_say_what_they_do(served):
     assert set(tools) == {"answer", "summarize", "explain", "search", "info"}
     assert "fine-tuned" in tools["answer"]["description"]
     # gradio joins the lines of "Returns:" with commas: each is one output.
-    assert tools["summarize"]["description"].endswith(". Returns: the base's summary, the tuned one")
-    assert all(schema["description"] for schema in tools["answer"]["inputSchema"]["properties"].values())
+    assert tools["summarize"]["description"].endswith(
+        ". Returns: the base's summary, the tuned one"
+    )
+    assert all(
+        schema["description"] for schema in tools["answer"]["inputSchema"]["properties"].values()
+    )
 
 
 def test_the_queue_cannot_be_passed_by(served):
-    request = urllib.request.Request(f"{served[1]}gradio_api/run/answer", json.dumps({"data": ["hi"]}).encode(),
-                                     {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"{served[1]}gradio_api/run/answer",
+        json.dumps({"data": ["hi"]}).encode(),
+        {"Content-Type": "application/json"},
+    )
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request, timeout=10)
     assert caught.value.code == 404
@@ -99,9 +135,14 @@ def test_answer_streams_both_columns_and_the_sources(client, engine):
     base, tuned, sources = job.result(timeout=30)
     outputs = job.outputs()
     assert len(outputs) > 10
-    assert all(later[0].startswith(earlier[0]) and later[1].startswith(earlier[1])
-               for earlier, later in itertools.pairwise(outputs))
-    assert base == f"What is a lantern? {engine.base}" and tuned == f"What is a lantern? {engine.tuned}"
+    assert all(
+        later[0].startswith(earlier[0]) and later[1].startswith(earlier[1])
+        for earlier, later in itertools.pairwise(outputs)
+    )
+    assert (
+        base == f"What is a lantern? {engine.base}"
+        and tuned == f"What is a lantern? {engine.tuned}"
+    )
     assert sources == RECORDS
     assert engine.calls[-1] == ("answer", "What is a lantern?", True, 200, 0.0)
 
@@ -114,7 +155,10 @@ def test_every_parameter_reaches_the_engine(client, engine):
     explained = client.predict("hi", "It is oak.", False, api_name="/explain")
     assert engine.calls[-1] == ("explain", "hi", "It is oak.", False, 200)
     assert [token["token"] for token in explained] == ["It", " is", " oak."]
-    assert all(set(token) == {"token", "base_logprob", "tuned_logprob", "alternatives"} for token in explained)
+    assert all(
+        set(token) == {"token", "base_logprob", "tuned_logprob", "alternatives"}
+        for token in explained
+    )
     assert client.predict("lamp", k=2, api_name="/search") == RECORDS[:2]
     assert client.predict(api_name="/info") == INFO
 
@@ -134,29 +178,76 @@ def test_cancelling_closes_the_engines_generator(client, engine):
     assert client.predict("next", max_new_tokens=1, api_name="/answer")[0] == "next"
 
 
-@pytest.mark.parametrize(("endpoint", "arguments", "words"), [
-    ("/answer", {"question": "   "}, "The question is empty. Please write one."),
-    ("/answer", {"question": "x" * 20_001}, "This question has 20,001 characters; the limit is 20,000"),
-    ("/answer", {"question": 5}, "The question must be text."),
-    ("/answer", {"question": "hi", "use_sources": "yes"}, "use_sources must be true or false."),
-    ("/answer", {"question": "hi", "max_new_tokens": 0}, "max_new_tokens must be a whole number from 1 to 2048."),
-    ("/answer", {"question": "hi", "max_new_tokens": 2049}, "max_new_tokens must be a whole number from 1 to 2048."),
-    ("/answer", {"question": "hi", "max_new_tokens": 1.5}, "max_new_tokens must be a whole number"),
-    ("/answer", {"question": "hi", "max_new_tokens": "many"}, "max_new_tokens must be a whole number"),
-    ("/answer", {"question": "hi", "temperature": -0.1}, "temperature must be a number from 0 to 2."),
-    ("/answer", {"question": "hi", "temperature": 2.1}, "temperature must be a number from 0 to 2."),
-    ("/answer", {"question": "hi", "temperature": True}, "temperature must be a number from 0 to 2."),
-    ("/summarize", {"text": ""}, "The text is empty. Please write one."),
-    ("/summarize", {"text": "hi", "max_new_tokens": True}, "max_new_tokens must be a whole number"),
-    ("/explain", {"question": "hi", "answer": " "}, "The answer is empty. Please write one."),
-    ("/explain", {"question": "", "answer": "hi"}, "The question is empty. Please write one."),
-    ("/explain", {"question": "hi", "answer": "x" * 20_001}, "This answer has 20,001 characters; the limit is 20,000"),
-    ("/explain", {"question": "hi", "answer": None}, "The answer must be text."),
-    ("/explain", {"question": "hi", "answer": "hi", "use_sources": 1}, "use_sources must be true or false."),
-    ("/search", {"query": ""}, "The query is empty."),
-    ("/search", {"query": "hi", "k": 51}, "k must be a whole number from 1 to 50."),
-    ("/search", {"query": ["hi"], "k": 5}, "The query must be text."),
-])
+@pytest.mark.parametrize(
+    ("endpoint", "arguments", "words"),
+    [
+        ("/answer", {"question": "   "}, "The question is empty. Please write one."),
+        (
+            "/answer",
+            {"question": "x" * 20_001},
+            "This question has 20,001 characters; the limit is 20,000",
+        ),
+        ("/answer", {"question": 5}, "The question must be text."),
+        ("/answer", {"question": "hi", "use_sources": "yes"}, "use_sources must be true or false."),
+        (
+            "/answer",
+            {"question": "hi", "max_new_tokens": 0},
+            "max_new_tokens must be a whole number from 1 to 2048.",
+        ),
+        (
+            "/answer",
+            {"question": "hi", "max_new_tokens": 2049},
+            "max_new_tokens must be a whole number from 1 to 2048.",
+        ),
+        (
+            "/answer",
+            {"question": "hi", "max_new_tokens": 1.5},
+            "max_new_tokens must be a whole number",
+        ),
+        (
+            "/answer",
+            {"question": "hi", "max_new_tokens": "many"},
+            "max_new_tokens must be a whole number",
+        ),
+        (
+            "/answer",
+            {"question": "hi", "temperature": -0.1},
+            "temperature must be a number from 0 to 2.",
+        ),
+        (
+            "/answer",
+            {"question": "hi", "temperature": 2.1},
+            "temperature must be a number from 0 to 2.",
+        ),
+        (
+            "/answer",
+            {"question": "hi", "temperature": True},
+            "temperature must be a number from 0 to 2.",
+        ),
+        ("/summarize", {"text": ""}, "The text is empty. Please write one."),
+        (
+            "/summarize",
+            {"text": "hi", "max_new_tokens": True},
+            "max_new_tokens must be a whole number",
+        ),
+        ("/explain", {"question": "hi", "answer": " "}, "The answer is empty. Please write one."),
+        ("/explain", {"question": "", "answer": "hi"}, "The question is empty. Please write one."),
+        (
+            "/explain",
+            {"question": "hi", "answer": "x" * 20_001},
+            "This answer has 20,001 characters; the limit is 20,000",
+        ),
+        ("/explain", {"question": "hi", "answer": None}, "The answer must be text."),
+        (
+            "/explain",
+            {"question": "hi", "answer": "hi", "use_sources": 1},
+            "use_sources must be true or false.",
+        ),
+        ("/search", {"query": ""}, "The query is empty."),
+        ("/search", {"query": "hi", "k": 51}, "k must be a whole number from 1 to 50."),
+        ("/search", {"query": ["hi"], "k": 5}, "The query must be text."),
+    ],
+)
 def test_bad_input_is_refused_in_words(client, endpoint, arguments, words):
     with pytest.raises(AppError) as caught:
         client.predict(**arguments, api_name=endpoint)
@@ -172,29 +263,49 @@ def test_a_failure_shows_no_internals_and_is_logged(client, engine, caplog):
 
 
 def test_two_at_once_each_get_their_own(served, engine):
-    jobs = {question: Client(served[1], verbose=False).submit(question, api_name="/answer")
-            for question in ("first", "second")}
+    jobs = {
+        question: Client(served[1], verbose=False).submit(question, api_name="/answer")
+        for question in ("first", "second")
+    }
     for question, job in jobs.items():
         assert job.result(timeout=30)[0].startswith(f"{question} A lantern")
 
 
 def switch(demo) -> dict:
-    return next(component["props"] for component in demo.config["components"]
-                if str(component["props"].get("label")) == str(label("use_sources")))
+    return next(
+        component["props"]
+        for component in demo.config["components"]
+        if str(component["props"].get("label")) == str(label("use_sources"))
+    )
 
 
 def test_without_a_catalogue_the_switch_is_off_and_says_why():
-    with_catalogue, without = (switch(build_demo(FakeEngine(), Settings(catalogue=catalogue)))
-                               for catalogue in ("somewhere", None))
+    with_catalogue, without = (
+        switch(build_demo(FakeEngine(), Settings(catalogue=catalogue)))
+        for catalogue in ("somewhere", None)
+    )
     assert with_catalogue["value"] is True and with_catalogue["interactive"] is True
-    assert without["value"] is False and without["interactive"] is False and str(without["info"]) == str(label("no_catalogue"))
+    assert (
+        without["value"] is False
+        and without["interactive"] is False
+        and str(without["info"]) == str(label("no_catalogue"))
+    )
 
 
 def test_endpoint_defaults_come_from_the_settings():
-    info = build_demo(FakeEngine(), Settings(max_new_tokens=9, summary_tokens=8, search_k=7)).get_api_info()
-    defaults = {parameter["parameter_name"] + name: parameter["parameter_default"]
-                for name, endpoint in info["named_endpoints"].items() for parameter in endpoint["parameters"]}
-    assert (defaults["max_new_tokens/answer"], defaults["max_new_tokens/summarize"], defaults["k/search"]) == (9, 8, 7)
+    info = build_demo(
+        FakeEngine(), Settings(max_new_tokens=9, summary_tokens=8, search_k=7)
+    ).get_api_info()
+    defaults = {
+        parameter["parameter_name"] + name: parameter["parameter_default"]
+        for name, endpoint in info["named_endpoints"].items()
+        for parameter in endpoint["parameters"]
+    }
+    assert (
+        defaults["max_new_tokens/answer"],
+        defaults["max_new_tokens/summarize"],
+        defaults["k/search"],
+    ) == (9, 8, 7)
 
 
 def test_only_a_space_listens_to_everyone():
@@ -205,11 +316,13 @@ def test_only_a_space_listens_to_everyone():
 @pytest.fixture
 def entry(monkeypatch):
     """Runs app.py, without launching it, with this load_engine."""
+
     def run(load_engine):
         module = types.ModuleType("space.engine")
         module.load_engine, module.at_hand = load_engine, at_hand
         monkeypatch.setitem(sys.modules, "space.engine", module)
         return runpy.run_path(str(ROOT / "app.py"), run_name="app")
+
     return run
 
 
@@ -227,13 +340,19 @@ def test_wrong_settings_end_with_one_line_and_2(entry, monkeypatch, capsys):
 
 def test_a_folder_that_cannot_take_votes_ends_with_one_line(entry, monkeypatch):
     monkeypatch.setenv("VOTES_DIR", "/dev/null/votes")
-    with pytest.raises(SystemExit, match=r"^shelftalk: VOTES_DIR is /dev/null/votes: .*; name a folder that can be written$"):
+    with pytest.raises(
+        SystemExit,
+        match=r"^shelftalk: VOTES_DIR is /dev/null/votes: .*; name a folder that can be written$",
+    ):
         entry(lambda settings, on_gpu: FakeEngine())
 
 
 def test_a_model_that_does_not_load_ends_with_one_line(entry):
     def load_engine(settings, on_gpu):
         raise OSError("no such base")
+
     with pytest.raises(SystemExit) as caught:
         entry(load_engine)
-    assert caught.value.code == "shelftalk: no such base"  # Python prints it to stderr and exits with 1
+    assert (
+        caught.value.code == "shelftalk: no such base"
+    )  # Python prints it to stderr and exits with 1

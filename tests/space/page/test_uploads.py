@@ -40,7 +40,9 @@ def test_markdown_and_html_stay_what_they_are():
 def test_a_long_text_is_cut_and_that_is_told():
     assert read_upload(b"x" * 1000, 1000).notes == ()
     upload = read_upload(b"x" * 1001, 1000)
-    assert upload.text == "x" * 1000 and upload.notes == (("upload_cut", {"cut": 1, "limit": 1000}),)
+    assert upload.text == "x" * 1000 and upload.notes == (
+        ("upload_cut", {"cut": 1, "limit": 1000}),
+    )
 
 
 @pytest.mark.parametrize("data", [b"", b" \n\t", b"\xef\xbb\xbf", b"\xff\xfe"])
@@ -48,15 +50,26 @@ def test_an_empty_file_is_refused(data):
     assert refused(data) == "upload_empty"
 
 
-@pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n\0\0", b"PK\x03\x04 and more", b"text\0text", b"\xff\xfe\x00\xd8",
-                                  os.urandom(5000)], ids=["png", "zip", "nul", "half", "noise"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x89PNG\r\n\x1a\n\0\0",
+        b"PK\x03\x04 and more",
+        b"text\0text",
+        b"\xff\xfe\x00\xd8",
+        os.urandom(5000),
+    ],
+    ids=["png", "zip", "nul", "half", "noise"],
+)
 def test_what_is_no_text_is_refused_whatever_it_is_called(data):
     assert refused(data) == "upload_binary"
 
 
 def test_a_pdf_is_read_page_by_page():
     upload = read_upload(pdf(["The lamp is brass.", "It weighs 3 kg."], ["É de latão."]), 1000)
-    assert upload.text == "The lamp is brass.\nIt weighs 3 kg.\n\nÉ de latão." and upload.notes == ()
+    assert (
+        upload.text == "The lamp is brass.\nIt weighs 3 kg.\n\nÉ de latão." and upload.notes == ()
+    )
 
 
 def test_a_long_pdf_is_read_as_far_as_there_is_room():
@@ -79,16 +92,26 @@ def test_pdfs_that_cannot_be_read_are_refused():
 def test_a_pdf_gets_neither_more_time_nor_memory_nor_secrets(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "secret")
     calls = []
-    monkeypatch.setattr(reader.subprocess, "run", lambda *args, real=reader.subprocess.run, **more: (
-        calls.append(more), real(*args, **more))[1])
+    monkeypatch.setattr(
+        reader.subprocess,
+        "run",
+        lambda *args, real=reader.subprocess.run, **more: (calls.append(more), real(*args, **more))[
+            1
+        ],
+    )
     read_upload(pdf(["oak"]), 10)
     assert set(calls[0]["env"]) == {"PYTHONPATH"} and calls[0]["timeout"] == reader.SECONDS
     monkeypatch.setattr(reader, "SECONDS", 0.01)
     assert refused(pdf(["oak"])) == "upload_slow"
-    program = ("from space import pdf; pdf.MEMORY = 2**28; pdf.limit_memory()\n"
-               "try: bytearray(2**29)\nexcept MemoryError: print('bounded')")
+    program = (
+        "from space.page import pdf; pdf.MEMORY = 2**28; pdf.limit_memory()\n"
+        "try: bytearray(2**29)\nexcept MemoryError: print('bounded')"
+    )
     if sys.platform == "linux":
-        assert b"bounded" in reader.subprocess.run([sys.executable, "-c", program], capture_output=True).stdout
+        assert (
+            b"bounded"
+            in reader.subprocess.run([sys.executable, "-c", program], capture_output=True).stdout
+        )
 
 
 @pytest.fixture
@@ -125,8 +148,19 @@ def test_a_large_file_is_refused_and_gone(folder):
 def test_nothing_but_what_was_sent_is_read(folder):
     link = folder / "0a1b" / "link.txt"
     link.symlink_to(folder.parent / "secret.txt")
-    for sent in (None, {}, "x", {"path": 5}, {"path": ""}, {"path": "/etc/passwd"}, {"path": str(folder)}, {"path": str(link)},
-                 {"path": str(folder / "0a1b" / ".." / ".." / "secret.txt")}, {"path": str(folder / "0a1b")}, {"path": "\0"}):
+    for sent in (
+        None,
+        {},
+        "x",
+        {"path": 5},
+        {"path": ""},
+        {"path": "/etc/passwd"},
+        {"path": str(folder)},
+        {"path": str(link)},
+        {"path": str(folder / "0a1b" / ".." / ".." / "secret.txt")},
+        {"path": str(folder / "0a1b")},
+        {"path": "\0"},
+    ):
         with pytest.raises(InputError, match="again"):
             received(sent, folder)
     assert (folder.parent / "secret.txt").exists()

@@ -26,7 +26,11 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def vote(number=0, verdict="tuned", **changes) -> dict:
-    ballot = Ballot(f"Pergunta {number}: o lampião 🏮?\u2028<b>", {"temperature": 0.0}, answers={"base": "a\nb", "tuned": "ç"})
+    ballot = Ballot(
+        f"Pergunta {number}: o lampião 🏮?\u2028<b>",
+        {"temperature": 0.0},
+        answers={"base": "a\nb", "tuned": "ç"},
+    )
     return line_of(ballot, verdict, INFO | changes)
 
 
@@ -37,13 +41,16 @@ def kept(folder: Path) -> list[dict]:
 # --- what votes say --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("wins", "count", "low", "high"), [
-    (0, 10, 0.0, 0.27753),  # z²/(n + z²) = 3.84146/13.84146
-    (10, 10, 0.72247, 1.0),
-    (1, 1, 0.20655, 1.0),  # 1/(1 + z²)
-    (5, 10, 0.23659, 0.76341),  # .5 ± z·sqrt((.025 + z²/400)/(1 + z²/10)²)
-    (81, 263, 0.25525, 0.36621),  # Newcombe 1998, table I: .2553 to .3662
-])
+@pytest.mark.parametrize(
+    ("wins", "count", "low", "high"),
+    [
+        (0, 10, 0.0, 0.27753),  # z²/(n + z²) = 3.84146/13.84146
+        (10, 10, 0.72247, 1.0),
+        (1, 1, 0.20655, 1.0),  # 1/(1 + z²)
+        (5, 10, 0.23659, 0.76341),  # .5 ± z·sqrt((.025 + z²/400)/(1 + z²/10)²)
+        (81, 263, 0.25525, 0.36621),  # Newcombe 1998, table I: .2553 to .3662
+    ],
+)
 def test_the_interval_is_wilsons(wins, count, low, high):
     assert wilson(wins, count) == pytest.approx((low, high), abs=1e-4)
 
@@ -62,11 +69,22 @@ def test_either_answer_may_stand_first_and_the_verdict_knows_which():
     assert set(orders) == {("base", "tuned"), ("tuned", "base")} and min(orders.values()) > 130
     pair = Ballot("?", order=("tuned", "base"), answers={"base": "one", "tuned": "two"})
     assert pair.columns() == ("two", "one")
-    assert [pair.verdict(choice) for choice in ballots.CHOICES] == ["tuned", "base", "tie", "both_bad"]
+    assert [pair.verdict(choice) for choice in ballots.CHOICES] == [
+        "tuned",
+        "base",
+        "tie",
+        "both_bad",
+    ]
 
 
-@pytest.mark.parametrize(("changes", "key"), [({"ended": False}, "vote_early"), ({"choice": "a"}, "vote_twice"),
-                                              ({"made": -ballots.LIFETIME}, "vote_late")])
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"ended": False}, "vote_early"),
+        ({"choice": "a"}, "vote_twice"),
+        ({"made": -ballots.LIFETIME}, "vote_late"),
+    ],
+)
 def test_what_cannot_be_voted_on_is_refused_and_not_kept(changes, key, monkeypatch):
     monkeypatch.setattr(ballots.time, "monotonic", lambda: 1.0)
     lines, pair = [], replace(Ballot("?", ended=True), **changes)
@@ -106,12 +124,24 @@ def test_a_vote_that_could_not_be_kept_can_be_cast_again():
 def test_a_vote_is_one_line_that_says_all_that_was_promised_and_nothing_else(tmp_path):
     votes = Votes(tmp_path)
     votes.keep(vote(1))
-    path, = tmp_path.iterdir()
+    (path,) = tmp_path.iterdir()
     line, end = path.read_bytes().split(b"\n")
     assert not end and path.stat().st_mode & 0o777 == 0o600
     assert set(json.loads(line)) == {
-        "time", "verdict", "question", "base_answer", "tuned_answer", "first", "temperature", "base", "base_revision",
-        "adapter", "adapter_revision", "precision", "version"}
+        "time",
+        "verdict",
+        "question",
+        "base_answer",
+        "tuned_answer",
+        "first",
+        "temperature",
+        "base",
+        "base_revision",
+        "adapter",
+        "adapter_revision",
+        "precision",
+        "version",
+    }
     assert json.loads(line)["question"] == "Pergunta 1: o lampião 🏮?\u2028<b>"
     votes.close()
 
@@ -151,8 +181,8 @@ def test_votes_between_other_models_are_not_counted_with_ours(tmp_path):
 KEEPER = """
 import sys
 from pathlib import Path
-from space.votes import Votes
-from tests.test_votes import vote
+from space.page.votes import Votes
+from tests.space.page.test_votes import vote
 votes, number = Votes(Path(sys.argv[1])), 0
 while True:
     votes.keep(vote(number))
@@ -162,13 +192,15 @@ while True:
 
 
 def test_a_killed_program_loses_no_vote_that_it_acknowledged(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", KEEPER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", KEEPER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     acknowledged = [int(process.stdout.readline()) for _ in range(30)]
     os.kill(process.pid, signal.SIGKILL)
     acknowledged += map(int, process.stdout.read().split())
     assert process.wait() == -signal.SIGKILL
     numbers = [int(line["question"].split()[1].strip(":")) for line in kept(tmp_path)]
-    assert numbers[:len(acknowledged)] == acknowledged
+    assert numbers[: len(acknowledged)] == acknowledged
     assert len(numbers) - len(acknowledged) in (0, 1)  # one more was written, and not said yet
 
 
@@ -176,7 +208,7 @@ def test_a_killed_program_loses_no_vote_that_it_acknowledged(tmp_path):
 def test_half_a_line_of_a_crash_is_passed_over_and_nothing_is_added_to_it(tmp_path, length):
     before = Votes(tmp_path)
     before.keep(vote(1))
-    crashed, = tmp_path.iterdir()
+    (crashed,) = tmp_path.iterdir()
     with crashed.open("ab") as file:
         file.write(json.dumps(vote(2)).encode()[:length])
     torn = crashed.read_bytes()
@@ -193,10 +225,15 @@ def test_half_a_line_of_a_crash_is_passed_over_and_nothing_is_added_to_it(tmp_pa
 def test_on_a_full_disk_a_vote_is_refused_whole_and_the_next_one_kept(tmp_path):
     votes = Votes(tmp_path)
     votes.keep(vote(1))
-    with room_for(next(tmp_path.iterdir()).stat().st_size + 50), pytest.raises(OSError, match="no room"):
+    with (
+        room_for(next(tmp_path.iterdir()).stat().st_size + 50),
+        pytest.raises(OSError, match="no room"),
+    ):
         votes.keep(vote(2))
     votes.keep(vote(3, "base"))
-    assert {line["question"].split()[1] for line in kept(tmp_path)} == {"1:", "3:"} and len(kept(tmp_path)) == 2
+    assert {line["question"].split()[1] for line in kept(tmp_path)} == {"1:", "3:"} and len(
+        kept(tmp_path)
+    ) == 2
     assert all(path.read_bytes().endswith(b"}\n") for path in tmp_path.iterdir())
     assert votes.tally(INFO) == Votes(tmp_path).tally(INFO) == Tally(tuned=1, base=1)
     votes.close()
@@ -204,7 +241,9 @@ def test_on_a_full_disk_a_vote_is_refused_whole_and_the_next_one_kept(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(VotesError, match=r"^VOTES_DIR is .*/file/votes: .*; name a folder that can be written$"):
+    with pytest.raises(
+        VotesError, match=r"^VOTES_DIR is .*/file/votes: .*; name a folder that can be written$"
+    ):
         Votes(tmp_path / "file" / "votes")
 
 
@@ -212,7 +251,11 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path):
 
 
 def on_the_hub(hub, repo="ana/votes") -> list[dict]:
-    files = [content for name, content in hub.repo(repo, "datasets").files.items() if name.startswith("votes-")]
+    files = [
+        content
+        for name, content in hub.repo(repo, "datasets").files.items()
+        if name.startswith("votes-")
+    ]
     return [json.loads(line) for content in files for line in content.splitlines()]
 
 
@@ -255,5 +298,8 @@ def test_a_public_dataset_is_known_as_one_and_a_strangers_is_refused_in_one_line
     votes = Votes(tmp_path, "ana/open")
     assert not votes.private
     votes.close()
-    with pytest.raises(VotesError, match=r"^VOTES_REPO is bob/votes: .*HF_TOKEN must be a token that may write to this "):
+    with pytest.raises(
+        VotesError,
+        match=r"^VOTES_REPO is bob/votes: .*HF_TOKEN must be a token that may write to this ",
+    ):
         Votes(tmp_path, "bob/votes")

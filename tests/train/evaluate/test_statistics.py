@@ -15,10 +15,17 @@ from train.evaluate.metrics import Bleu, ChrF
 
 def test_bleu_and_chrf_are_sacrebleus_digit_for_digit():
     said = ["the kettle is blue and made of oak", "nothing alike", "", "ação de graças"]
-    references = ["the kettle is made of blue oak", "wholly other words", "not empty", "acção de graças"]
+    references = [
+        "the kettle is made of blue oak",
+        "wholly other words",
+        "not empty",
+        "acção de graças",
+    ]
     for measure, name, theirs in ((Bleu(), "bleu", sentence_bleu), (ChrF(), "chrf", sentence_chrf)):
         ours = measure.compute(predictions=said, references=references)[name]
-        assert ours == [theirs(one, [other]).score / 100 for one, other in zip(said, references, strict=True)]
+        assert ours == [
+            theirs(one, [other]).score / 100 for one, other in zip(said, references, strict=True)
+        ]
 
 
 def test_the_interval_is_the_paired_bootstraps():
@@ -45,68 +52,138 @@ def test_wins_ties_and_losses_know_which_way_is_better():
     assert (less["wins"], less["ties"], less["losses"]) == (2, 1, 1)
     neither = statistics.difference("x", theirs, ours, None)
     assert (neither["wins"], neither["ties"], neither["losses"]) == (None, 1, None)
-    assert statistics.less_is_better("grounded", "says_absent") and not statistics.less_is_better("absent", "says_absent")
-    assert statistics.less_is_better("seen", "loss") and statistics.less_is_better("seen", "length_ratio") is None
+    assert statistics.less_is_better("grounded", "says_absent") and not statistics.less_is_better(
+        "absent", "says_absent"
+    )
+    assert (
+        statistics.less_is_better("seen", "loss")
+        and statistics.less_is_better("seen", "length_ratio") is None
+    )
 
 
 def test_the_items_that_a_difference_needs():
     # Mean 1, standard deviation 2: (2.8 * 2) squared is 31.36.
     assert statistics.needed(np.array([1 + math.sqrt(3), 1 - math.sqrt(3)] * 2)) == 32
-    assert statistics.needed(np.array([1.0, -1.0])) is None and statistics.needed(np.array([1.0])) is None
+    assert (
+        statistics.needed(np.array([1.0, -1.0])) is None
+        and statistics.needed(np.array([1.0])) is None
+    )
     rounded = np.array([0.1, 0.2, -0.3])
-    assert rounded.mean() and statistics.needed(rounded) is None, "what the order of sums leaves is no difference"
+    assert rounded.mean() and statistics.needed(rounded) is None, (
+        "what the order of sums leaves is no difference"
+    )
 
 
 def test_one_item_claims_no_interval():
     change = statistics.difference("rougeL", np.array([0.1]), np.array([0.3]))
-    assert (change["mean"], change["low"], change["high"], change["needed"]) == (0.2, None, None, None)
+    assert (change["mean"], change["low"], change["high"], change["needed"]) == (
+        0.2,
+        None,
+        None,
+        None,
+    )
     assert not statistics.shown(change) and "no interval" in report.difference_words(change)
 
 
 def line(name, base, tuned, **more):
-    return {"set": name, "question": "What is the kettle?", "base": base, "tuned": tuned, "reference": "the kettle is blue",
-            "base_loss": 2.0, "tuned_loss": 1.0} | more
+    return {
+        "set": name,
+        "question": "What is the kettle?",
+        "base": base,
+        "tuned": tuned,
+        "reference": "the kettle is blue",
+        "base_loss": 2.0,
+        "tuned_loss": 1.0,
+    } | more
 
 
 def test_a_perplexity_is_that_of_all_items_together():
     lines = [line("seen", "a", "b", tuned_loss=0.0), line("seen", "a", "b", tuned_loss=2.0)]
     scores = statistics.metrics(lines, ["base", "tuned"])["seen"]
-    assert scores["tuned"]["perplexity"] == round(math.e, 4) and scores["base"]["perplexity"] == round(math.e ** 2, 4)
+    assert scores["tuned"]["perplexity"] == round(math.e, 4) and scores["base"][
+        "perplexity"
+    ] == round(math.e**2, 4)
     change = scores["difference"]["perplexity"]
-    assert change["mean"] == round(math.e - math.e ** 2, 4) and change["low"] <= change["mean"] <= change["high"]
+    assert (
+        change["mean"] == round(math.e - math.e**2, 4)
+        and change["low"] <= change["mean"] <= change["high"]
+    )
 
 
 def test_every_measure_has_its_place_and_a_column_without_a_model_no_loss():
-    models = {f"{column}_{what}": value for column in ("base", "tuned") for what, value in
-              (("tokens", 10), ("ended", column == "tuned"), ("seconds", 0.5))}
-    lines = [line("seen", "the kettle", "the kettle is blue", retrieved="blue", evidence="kettle: it is blue", **models)] * 3
+    models = {
+        f"{column}_{what}": value
+        for column in ("base", "tuned")
+        for what, value in (("tokens", 10), ("ended", column == "tuned"), ("seconds", 0.5))
+    }
+    lines = [
+        line(
+            "seen",
+            "the kettle",
+            "the kettle is blue",
+            retrieved="blue",
+            evidence="kettle: it is blue",
+            **models,
+        )
+    ] * 3
     scores = statistics.metrics(lines, ["base", "retrieved", "tuned"], PromptTemplate())["seen"]
     assert set(scores["tuned"]) == {
-        "rouge1", "rouge2", "rougeL", "bleu", "chrf", "token_f1", "length_ratio", "repetition", "supported", "ended", "loss",
-        "invented_numbers", "invented_names", "contradicted", "copied_run", "perplexity", "tokens_per_second"}
-    assert scores["tuned"]["ended"] == 1 and scores["base"]["ended"] == 0 and scores["tuned"]["tokens_per_second"] == 20
+        "rouge1",
+        "rouge2",
+        "rougeL",
+        "bleu",
+        "chrf",
+        "token_f1",
+        "length_ratio",
+        "repetition",
+        "supported",
+        "ended",
+        "loss",
+        "invented_numbers",
+        "invented_names",
+        "contradicted",
+        "copied_run",
+        "perplexity",
+        "tokens_per_second",
+    }
+    assert (
+        scores["tuned"]["ended"] == 1
+        and scores["base"]["ended"] == 0
+        and scores["tuned"]["tokens_per_second"] == 20
+    )
     assert not {"loss", "ended", "tokens_per_second"} & set(scores["retrieved"])
-    assert scores["against"]["retrieved"]["rougeL"]["mean"] > 0 and "loss" not in scores["against"]["retrieved"]
+    assert (
+        scores["against"]["retrieved"]["rougeL"]["mean"] > 0
+        and "loss" not in scores["against"]["retrieved"]
+    )
 
 
-@pytest.mark.parametrize(("said", "reference"), [("", ""), ("", "x"), ("x", ""), ("same", "same"), ("[1] !!", "\u200b"),
-                                                 ("é", "?")])
+@pytest.mark.parametrize(
+    ("said", "reference"),
+    [("", ""), ("", "x"), ("x", ""), ("same", "same"), ("[1] !!", "\u200b"), ("é", "?")],
+)
 def test_empty_and_junk_texts_have_a_number_or_none_and_never_an_error(said, reference):
     lines = [line("seen", said, said, reference=reference, evidence=reference or "x")] * 2
     scores = statistics.metrics(lines, ["base", "tuned"])["seen"]["tuned"]
     assert all(value is None or math.isfinite(value) for value in scores.values())
 
 
-@pytest.mark.parametrize("losses", [(math.nan, 1.0), (math.inf, 1.0), (math.nan, math.nan), (5000.0, 1.0)])
+@pytest.mark.parametrize(
+    "losses", [(math.nan, 1.0), (math.inf, 1.0), (math.nan, math.nan), (5000.0, 1.0)]
+)
 def test_a_loss_that_is_no_number_is_no_score_and_json_can_say_the_rest(losses):
     lines = [line("seen", "a", "b", tuned_loss=loss) for loss in losses]
     scores = statistics.metrics(lines, ["base", "tuned"])["seen"]
     json.loads(json.dumps(scores, allow_nan=False))
     finite = all(map(math.isfinite, losses))
-    assert ("loss" in scores["tuned"]) == ("perplexity" in scores["difference"]) == finite and "loss" in scores["base"]
+    assert ("loss" in scores["tuned"]) == (
+        "perplexity" in scores["difference"]
+    ) == finite and "loss" in scores["base"]
     assert "nan" not in report.as_text(report.table_rows({"seen": scores}, 3))
 
 
 def test_an_interval_of_no_numbers_shows_nothing():
     assert not statistics.shown({"low": math.nan, "high": math.nan})
-    assert not statistics.shown({"low": -math.inf, "high": math.inf}) and statistics.shown({"low": 0.1, "high": 0.2})
+    assert not statistics.shown({"low": -math.inf, "high": math.inf}) and statistics.shown(
+        {"low": 0.1, "high": 0.2}
+    )

@@ -11,35 +11,65 @@ from train.config import ConfigError, EvaluateConfig, FitConfig, PrepareConfig
 from train.examples.contamination import check, fresh
 from train.examples.examples import Example, Examples
 from train.prepare.catalogue import load_records, prepare
+from train.run import Run
 from train.sample import write_catalogue
 
-UNSEEN = [{"uid": "u1", "title": "Dovenka Kettle", "content": "A kettle of oak. It is blue."},
-          {"uid": "u2", "title": "Rede Bamu", "content": "Rede de linho."}]
-TRAINED = [{"uid": "t1", "title": "Lamp Zakanox", "content": "A lamp."}, {"uid": "", "title": "Lamp Bamu", "content": ""}]
-SETS = {"seen": [Example("describe", "?", "A lamp.", "t1", "Lamp Zakanox")],
-        "grounded": [Example("answer", "?", "A kettle of oak. [1]", "u1", "Dovenka Kettle")],
-        "absent": [Example("answer", "?", "The catalogue does not have Zaro Lamp.", "absent-0", "Zaro Lamp")]}
+UNSEEN = [
+    {"uid": "u1", "title": "Dovenka Kettle", "content": "A kettle of oak. It is blue."},
+    {"uid": "u2", "title": "Rede Bamu", "content": "Rede de linho."},
+]
+TRAINED = [
+    {"uid": "t1", "title": "Lamp Zakanox", "content": "A lamp."},
+    {"uid": "", "title": "Lamp Bamu", "content": ""},
+]
+SETS = {
+    "seen": [Example("describe", "?", "A lamp.", "t1", "Lamp Zakanox")],
+    "grounded": [Example("answer", "?", "A kettle of oak. [1]", "u1", "Dovenka Kettle")],
+    "absent": [
+        Example("answer", "?", "The catalogue does not have Zaro Lamp.", "absent-0", "Zaro Lamp")
+    ],
+}
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, tokenizer):
     run = tmp_path_factory.mktemp("leaks")
     write_catalogue(run / "trn.json")
-    prepare(str(run / "trn.json"), run, PrepareConfig(limit=150), progress=False)
+    prepare(str(run / "trn.json"), Run(run), PrepareConfig(limit=150), progress=False)
     config = FitConfig(base="x", learn=20, max_length=400, answer_tokens=60)
-    return Examples(load_records(run), Catalogue.open(run / "catalogue"), tokenizer, PromptTemplate(), config, 512)
+    return Examples(
+        load_records(Run(run)),
+        Catalogue.open(run / "catalogue"),
+        tokenizer,
+        PromptTemplate(),
+        config,
+        512,
+    )
 
 
 def test_what_has_nothing_in_common_is_counted():
     assert check(SETS, UNSEEN, TRAINED) == {"items": 2, "records": 2}
 
 
-@pytest.mark.parametrize(("planted", "words"), [
-    ({"uid": "x", "title": "DOVENKA kettle!", "content": "Another."}, "the title 'DOVENKA kettle!'"),
-    ({"uid": "x", "title": "Another", "content": "a kettle of OAK, it is blue"}, "the content 'a kettle of OAK, it is blue'"),
-    ({"uid": "", "title": "Zaro  Lamp", "content": ""}, "the title 'Zaro  Lamp'")])
+@pytest.mark.parametrize(
+    ("planted", "words"),
+    [
+        (
+            {"uid": "x", "title": "DOVENKA kettle!", "content": "Another."},
+            "the title 'DOVENKA kettle!'",
+        ),
+        (
+            {"uid": "x", "title": "Another", "content": "a kettle of OAK, it is blue"},
+            "the content 'a kettle of OAK, it is blue'",
+        ),
+        ({"uid": "", "title": "Zaro  Lamp", "content": ""}, "the title 'Zaro  Lamp'"),
+    ],
+)
 def test_a_planted_leak_is_found_and_named(planted, words):
-    with pytest.raises(ConfigError, match="nothing was scored: 1 of the titles and contents to score were trained on") as error:
+    with pytest.raises(
+        ConfigError,
+        match="nothing was scored: 1 of the titles and contents to score were trained on",
+    ) as error:
         check(SETS, UNSEEN, [*TRAINED, planted])
     assert words in str(error.value)
 
@@ -53,7 +83,9 @@ def test_a_text_under_two_titles_is_not_scored():
 def test_a_run_proves_it_of_its_own_records(made):
     config = EvaluateConfig(items=5)
     checked = pipeline.check_leaks(made, config)
-    assert checked["items"] == sum(len(items) for name, items in made.sets(5).items() if name != "seen")
+    assert checked["items"] == sum(
+        len(items) for name, items in made.sets(5).items() if name != "seen"
+    )
     assert checked["records"] > len(made.train)
 
 
@@ -62,12 +94,14 @@ def test_a_leak_in_a_run_stops_both_scorings(made, monkeypatch):
     monkeypatch.setattr(made, "trained", lambda: iter([*made.train, leaked]))
     monkeypatch.setattr(pipeline, "load_examples", lambda *_, **__: made)
     monkeypatch.setattr(pipeline.evaluate, "score_column", lambda *_: pytest.fail("it was scored"))
-    monkeypatch.setattr(pipeline.qlora, "keep_config", lambda *_: None)
-    monkeypatch.setattr(pipeline.qlora, "stored_config", lambda *_: made.config)
+    monkeypatch.setattr(Run, "keep_fit_config", lambda *_: None)
+    monkeypatch.setattr(Run, "fit_config", lambda *_: made.config)
     for name in ("load_base", "load_tokenizer", "load_records", "load_pair", "Pair"):
         monkeypatch.setattr(pipeline, name, lambda *_, **__: FakePair())
-    for verb in (lambda run: pipeline.score_base(run, made.config, EvaluateConfig(items=5)),
-                 lambda run: pipeline.evaluate_run(run, EvaluateConfig(items=5))):
+    for verb in (
+        lambda run: pipeline.score_base(Run(run), made.config, EvaluateConfig(items=5)),
+        lambda run: pipeline.evaluate_run(Run(run), EvaluateConfig(items=5)),
+    ):
         with pytest.raises(ConfigError, match="were trained on"):
             verb(FakeRun())
 

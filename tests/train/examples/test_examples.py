@@ -13,6 +13,7 @@ from train.examples.examples import Examples
 from train.examples.few_shot import worked
 from train.examples.summaries import lead, main_sentence, principal, sentences
 from train.prepare.catalogue import load_records, prepare
+from train.run import Run
 from train.sample import write_catalogue
 
 
@@ -21,20 +22,33 @@ def made(tmp_path_factory, tokenizer):
     """A prepared run of the invented catalogue, and its examples."""
     run = tmp_path_factory.mktemp("examples")
     write_catalogue(run / "trn.json")
-    prepare(str(run / "trn.json"), run, PrepareConfig(limit=400), progress=False)
-    config = FitConfig(base="x", learn=30, epochs=6, answers=0.5, summarize=0.25, max_length=400, answer_tokens=120)
-    return Examples(load_records(run), Catalogue.open(run / "catalogue"), tokenizer, PromptTemplate(), config, 512)
+    prepare(str(run / "trn.json"), Run(run), PrepareConfig(limit=400), progress=False)
+    config = FitConfig(
+        base="x", learn=30, epochs=6, answers=0.5, summarize=0.25, max_length=400, answer_tokens=120
+    )
+    return Examples(
+        load_records(Run(run)),
+        Catalogue.open(run / "catalogue"),
+        tokenizer,
+        PromptTemplate(),
+        config,
+        512,
+    )
 
 
 def is_absent(example):
     """Whether the answer is one of the wording's sentences about this title and nothing else."""
-    return example.answer in [sentence.format(title=example.title) for sentence in PromptTemplate().absent.values()]
+    return example.answer in [
+        sentence.format(title=example.title) for sentence in PromptTemplate().absent.values()
+    ]
 
 
 def test_only_the_answer_and_its_end_are_learned(made, tokenizer):
     for example in (made.describe(made.learned[0], 0), made.training()[0][-1]):
         row = made._ids(example)
-        prompt, answer = example_ids(tokenizer, PromptTemplate(), example.task, example.text, example.answer, example.context)
+        prompt, answer = example_ids(
+            tokenizer, PromptTemplate(), example.task, example.text, example.answer, example.context
+        )
         assert row["input_ids"] == prompt + answer
         assert row["labels"] == [-100] * len(prompt) + answer
         assert row["labels"][-1] == tokenizer.eos_token_id
@@ -58,7 +72,9 @@ def test_the_plan_asks_every_learned_record_once_an_epoch_in_changing_words(made
 
 def test_runs_of_other_seeds_are_scored_on_the_same_items(made, tokenizer):
     config = replace(made.config, seed=7)
-    other = Examples([*made.train, *made.unseen], made.catalogue, tokenizer, PromptTemplate(), config, 512)
+    other = Examples(
+        [*made.train, *made.unseen], made.catalogue, tokenizer, PromptTemplate(), config, 512
+    )
     assert other.sets(20) == made.sets(20) and other.training() != made.training()
     assert other.made_up("train", 5) != made.made_up("train", 5)
 
@@ -75,8 +91,11 @@ def test_nothing_unseen_is_trained_on(made):
 
 
 def test_an_answer_cites_the_place_of_its_own_record(made):
-    answers = [example for example in made.training()[0] if example.task == "answer" and not is_absent(example)
-               and not example.history]
+    answers = [
+        example
+        for example in made.training()[0]
+        if example.task == "answer" and not is_absent(example) and not example.history
+    ]
     places = set()
     for example in answers:
         place = int(example.answer.rsplit("[", 1)[1].rstrip("]"))
@@ -87,7 +106,9 @@ def test_an_answer_cites_the_place_of_its_own_record(made):
 
 
 def test_what_is_absent_is_not_in_the_prompt_and_said_in_the_questions_language(made):
-    absent = [example for example in made.training()[0] if is_absent(example) and not example.history]
+    absent = [
+        example for example in made.training()[0] if is_absent(example) and not example.history
+    ]
     made_up = [example for example in absent if not example.uid]
     withheld = [example for example in absent if example.uid]
     assert made_up and withheld
@@ -96,20 +117,41 @@ def test_what_is_absent_is_not_in_the_prompt_and_said_in_the_questions_language(
     assert {example.uid for example in withheld} <= {record["uid"] for record in made.read}
     known = {word for title in titles for word in title.split()}
     for asked in (made_up, made.sets(20)["absent"]):
-        foreign = [example for example in asked if not known.intersection(normalise(example.title).split())]
-        assert 0.2 < len(foreign) / len(asked) < 0.8, "some names are of words that the shop does not know"
+        foreign = [
+            example for example in asked if not known.intersection(normalise(example.title).split())
+        ]
+        assert 0.2 < len(foreign) / len(asked) < 0.8, (
+            "some names are of words that the shop does not know"
+        )
     for example in absent:
-        assert normalise(example.title) not in {normalise(record["title"]) for record in example.context}
+        assert normalise(example.title) not in {
+            normalise(record["title"]) for record in example.context
+        }
         assert example.title in example.text
-        tongue = next(code for code, said in PromptTemplate().absent.items() if example.answer == said.format(title=example.title))
-        assert example.text in [asked.format(title=example.title) for asked in PromptTemplate().questions[tongue]]
+        tongue = next(
+            code
+            for code, said in PromptTemplate().absent.items()
+            if example.answer == said.format(title=example.title)
+        )
+        assert example.text in [
+            asked.format(title=example.title) for asked in PromptTemplate().questions[tongue]
+        ]
 
 
 def test_a_question_that_does_not_fit_is_left_out(made, tokenizer):
-    tight = Examples([*made.train, *made.unseen], made.catalogue, tokenizer, PromptTemplate(),
-                     FitConfig(base="x", learn=20, max_length=150, answer_tokens=60), 512)
+    tight = Examples(
+        [*made.train, *made.unseen],
+        made.catalogue,
+        tokenizer,
+        PromptTemplate(),
+        FitConfig(base="x", learn=20, max_length=150, answer_tokens=60),
+        512,
+    )
     title = " ".join(["Zumbrix"] * 40)
-    assert tight.absent(title, "en", "", 0) is None and tight.absent(title, "pt", "", 0, random.Random(0)) is None
+    assert (
+        tight.absent(title, "en", "", 0) is None
+        and tight.absent(title, "pt", "", 0, random.Random(0)) is None
+    )
     assert tight.answer(tight.read[0] | {"title": title}, 0, random.Random(0)) is None
     assert tight.training()[0] and "absent" in tight.sets(20)
 
@@ -120,7 +162,9 @@ def test_what_is_absent_is_asked_with_near_misses_and_with_nothing(made):
     shown = [len(example.context) for example in asked]
     assert 0 in shown and max(shown) >= 2
     assert not any(made.read[0]["uid"] in example.sources for example in asked)
-    assert {example.answer for example in asked} == {PromptTemplate().absent["en"].format(title=title)}
+    assert {example.answer for example in asked} == {
+        PromptTemplate().absent["en"].format(title=title)
+    }
 
 
 def test_the_absent_titles_that_are_scored_were_neither_sold_nor_trained_on(made):
@@ -136,20 +180,42 @@ def test_the_absent_titles_that_are_scored_were_neither_sold_nor_trained_on(made
 
 def test_a_text_that_is_trained_on_under_another_title_is_not_scored(made):
     twin = {**made.unseen[0], "content": made.train[0]["content"].upper()}
-    other = Examples([*made.train, twin, *made.unseen[1:]], made.catalogue, made.tokenizer, PromptTemplate(), made.config, 512)
-    assert twin in other.unseen and twin not in other.scored and len(other.scored) == len(made.scored) - 1
-    assert twin["uid"] not in {example.uid for name in ("unseen", "grounded") for example in other.sets(99)[name]}
+    other = Examples(
+        [*made.train, twin, *made.unseen[1:]],
+        made.catalogue,
+        made.tokenizer,
+        PromptTemplate(),
+        made.config,
+        512,
+    )
+    assert (
+        twin in other.unseen
+        and twin not in other.scored
+        and len(other.scored) == len(made.scored) - 1
+    )
+    assert twin["uid"] not in {
+        example.uid for name in ("unseen", "grounded") for example in other.sets(99)[name]
+    }
 
 
 def test_question_and_answer_share_a_language(made):
-    tongues = {(language(example.text), language(example.answer))
-               for example in made.training()[0] if example.task == "describe"}
+    tongues = {
+        (language(example.text), language(example.answer))
+        for example in made.training()[0]
+        if example.task == "describe"
+    }
     assert tongues == {("en", "en"), ("pt", "pt")}
 
 
 def test_worked_examples_come_from_training_and_fit(made):
-    roomy = Examples([*made.train, *made.unseen], made.catalogue, made.tokenizer, PromptTemplate(),
-                     replace(made.config, max_length=1500), 2000)
+    roomy = Examples(
+        [*made.train, *made.unseen],
+        made.catalogue,
+        made.tokenizer,
+        PromptTemplate(),
+        replace(made.config, max_length=1500),
+        2000,
+    )
     item = roomy.sets(1)["grounded"][0]
     shown = worked(roomy, item, 3)
     assert len(shown.history) == 6 and shown.text == item.text and shown.answer == item.answer
@@ -161,26 +227,49 @@ def test_worked_examples_come_from_training_and_fit(made):
 
 def test_too_long_an_example_is_left_out(made):
     assert made.encoded([made.describe(made.learned[0], 0)])[0]
-    short = Examples([*made.train, *made.unseen], made.catalogue, made.tokenizer, PromptTemplate(),
-                     FitConfig(base="x", max_length=32, answer_tokens=120), 512)
+    short = Examples(
+        [*made.train, *made.unseen],
+        made.catalogue,
+        made.tokenizer,
+        PromptTemplate(),
+        FitConfig(base="x", max_length=32, answer_tokens=120),
+        512,
+    )
     assert None in short.encoded([short.describe(record, 0) for record in short.learned])
 
 
 def test_the_base_is_also_shown_what_is_said_of_what_is_absent(made):
-    roomy = Examples([*made.train, *made.unseen], made.catalogue, made.tokenizer, PromptTemplate(),
-                     replace(made.config, max_length=1500), 2000)
+    roomy = Examples(
+        [*made.train, *made.unseen],
+        made.catalogue,
+        made.tokenizer,
+        PromptTemplate(),
+        replace(made.config, max_length=1500),
+        2000,
+    )
     for name in ("grounded", "absent"):
-        said = [message["content"] for message in worked(roomy, roomy.sets(1)[name][0], 3).history[1::2]]
-        absent = [any(text.startswith(words.split("{")[0]) for words in PromptTemplate().absent.values()) for text in said]
+        said = [
+            message["content"] for message in worked(roomy, roomy.sets(1)[name][0], 3).history[1::2]
+        ]
+        absent = [
+            any(text.startswith(words.split("{")[0]) for words in PromptTemplate().absent.values())
+            for text in said
+        ]
         assert absent == [True, False, False]
 
 
 def test_the_principal_sentence_says_most_of_the_others_and_leaves_the_text():
-    text = ("The kettle is oak. It weighs 300 g. The oak kettle from Lisbon weighs 300 g and is blue. It is blue. "
-            "Made in Lisbon. Keep the receipt.")
+    text = (
+        "The kettle is oak. It weighs 300 g. The oak kettle from Lisbon weighs 300 g and is blue. It is blue. "
+        "Made in Lisbon. Keep the receipt."
+    )
     rest, summary = principal(text)
     assert summary == "The oak kettle from Lisbon weighs 300 g and is blue."
-    assert summary not in rest and rest.startswith("The kettle is oak.") and rest.endswith("Keep the receipt.")
+    assert (
+        summary not in rest
+        and rest.startswith("The kettle is oak.")
+        and rest.endswith("Keep the receipt.")
+    )
     assert principal("One. Two. Three.") is None
     assert main_sentence(text) == summary
     assert main_sentence("A lamp. It is blue and red. It is red.") == "A lamp."
@@ -188,7 +277,11 @@ def test_the_principal_sentence_says_most_of_the_others_and_leaves_the_text():
 
 
 def test_sentences_of_two_languages():
-    assert sentences("É de aço. Pesa 300 g. Água fria!") == ["É de aço.", "Pesa 300 g.", "Água fria!"]
+    assert sentences("É de aço. Pesa 300 g. Água fria!") == [
+        "É de aço.",
+        "Pesa 300 g.",
+        "Água fria!",
+    ]
     assert sentences("It costs 3.50 in all. Next.") == ["It costs 3.50 in all.", "Next."]
 
 

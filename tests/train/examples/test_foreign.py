@@ -18,9 +18,20 @@ def test_they_are_the_same_always_and_hardly_ever_alike():
 
 def test_they_look_like_whatever_people_ask_for():
     made = titles(1000)
-    assert max(len(title.split()) for title in made) <= 6 and all(title == " ".join(title.split()) for title in made)
-    for look in (r"^[A-Z][a-z]+$", r" \d{4}$", r"[A-Z]+-?\d+", r"^[eiu][A-Z][a-z]", r"[a-z][A-Z][a-z]", r"^[a-z]+",
-                 r"\b[A-Z]{4}", r" of | de ", r"[ãáéí]"):
+    assert max(len(title.split()) for title in made) <= 6 and all(
+        title == " ".join(title.split()) for title in made
+    )
+    for look in (
+        r"^[A-Z][a-z]+$",
+        r" \d{4}$",
+        r"[A-Z]+-?\d+",
+        r"^[eiu][A-Z][a-z]",
+        r"[a-z][A-Z][a-z]",
+        r"^[a-z]+",
+        r"\b[A-Z]{4}",
+        r" of | de ",
+        r"[ãáéí]",
+    ):
         assert 5 < sum(bool(re.search(look, title)) for title in made) < 900, look
     letters = {letter for title in made for letter in title.casefold()}
     assert set("abcdefghijklmnopqrstuvwxyz0123456789-&") <= letters

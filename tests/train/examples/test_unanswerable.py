@@ -6,8 +6,10 @@ from space.catalogue.search import normalise
 from train.examples.foreign import JOINTS
 from train.examples.unanswerable import made_up, side, swapped
 
-RECORDS = [{"title": title, "content": "It is made of oak and it is blue."} for title in (
-    "Ana Lamp", "Bela Mug", "Caro Tray", "Dora Vase", "Elsa Kettle", "Fabi Radio")]
+RECORDS = [
+    {"title": title, "content": "It is made of oak and it is blue."}
+    for title in ("Ana Lamp", "Bela Mug", "Caro Tray", "Dora Vase", "Elsa Kettle", "Fabi Radio")
+]
 TITLES = {normalise(record["title"]) for record in RECORDS}
 
 
@@ -35,30 +37,44 @@ def test_a_made_up_title_is_in_no_catalogue_and_comes_once():
 
 
 def test_what_is_made_for_training_is_never_made_for_scoring():
-    train, unseen = ({normalise(title) for title, _ in made(split)} for split in ("train", "unseen"))
-    assert not train & unseen and {side(key) for key in train} == {"train"} and {side(key) for key in unseen} == {"unseen"}
+    train, unseen = (
+        {normalise(title) for title, _ in made(split)} for split in ("train", "unseen")
+    )
+    assert (
+        not train & unseen
+        and {side(key) for key in train} == {"train"}
+        and {side(key) for key in unseen} == {"unseen"}
+    )
     # All pairs are found in the end: 6 * 6 less the 6 that are real.
     assert len(shops_own(made("train"))) + len(shops_own(made("unseen"))) == 30
 
 
 def test_no_foreign_word_that_is_scored_was_trained_on():
     joints = {word for joint in JOINTS for word in joint.split()}
-    words = {split: {word for title, _ in made(split) for word in title.casefold().split()} - joints
-             for split in ("train", "unseen")}
+    words = {
+        split: {word for title, _ in made(split) for word in title.casefold().split()} - joints
+        for split in ("train", "unseen")
+    }
     known = {word for key in TITLES for word in key.split()}
     assert words["train"] & words["unseen"] <= known and len(words["train"] - known) > 300
 
 
 def test_as_many_are_of_foreign_words_as_should_be():
-    shop = [{"title": f"{first}{second} Lamp{second}{first}", "content": "It is oak."}
-            for first in "ABCDEFGH" for second in "klmnopqr"]
+    shop = [
+        {"title": f"{first}{second} Lamp{second}{first}", "content": "It is oak."}
+        for first in "ABCDEFGH"
+        for second in "klmnopqr"
+    ]
     found = made("train", shop, {normalise(record["title"]) for record in shop}, count=300)
     assert 0.4 < len(shops_own(found, shop)) / 300 < 0.6
 
 
 def test_both_halves_speak_one_language_and_the_languages_take_turns():
-    mixed = [*RECORDS, {"title": "Rede Bamu", "content": "É de linho e não pesa."},
-             {"title": "Banco Zaro", "content": "É de carvalho e pesa 300 g."}]
+    mixed = [
+        *RECORDS,
+        {"title": "Rede Bamu", "content": "É de linho e não pesa."},
+        {"title": "Banco Zaro", "content": "É de carvalho e pesa 300 g."},
+    ]
     titles = {normalise(record["title"]) for record in mixed}
     for split in ("train", "unseen"):
         found = made(split, mixed, titles)

@@ -15,11 +15,28 @@ from train.__main__ import main
 from train.config import ConfigError, PrepareConfig
 from train.fit import checkpoints
 from train.prepare.catalogue import prepare
+from train.run import Run
 from train.sample import write_catalogue
 
 ROOT = Path(__file__).resolve().parents[3]
-OPTIONS = ["--learn", "16", "--epochs", "2", "--rank", "4", "--batch-size", "8", "--max-length", "300", "--save-steps", "3",
-           "--dropout", "0.1", "--answer-tokens", "100"]
+OPTIONS = [
+    "--learn",
+    "16",
+    "--epochs",
+    "2",
+    "--rank",
+    "4",
+    "--batch-size",
+    "8",
+    "--max-length",
+    "300",
+    "--save-steps",
+    "3",
+    "--dropout",
+    "0.1",
+    "--answer-tokens",
+    "100",
+]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +47,9 @@ def ready(tmp_path_factory, tokenizer):
     write_catalogue(folder / "trn.json")
 
     def begin(name: str, limit: int = 120) -> list[str]:
-        prepare(str(folder / "trn.json"), folder / name, PrepareConfig(limit=limit), progress=False)
+        prepare(
+            str(folder / "trn.json"), Run(folder / name), PrepareConfig(limit=limit), progress=False
+        )
         return ["fit", "--run", str(folder / name), "--base", str(base), *OPTIONS]
 
     begin.folder = folder
@@ -39,8 +58,13 @@ def ready(tmp_path_factory, tokenizer):
 
 def killed_when(there: Path, call: list[str]) -> int:
     """Runs a verb in another process, kills it as soon as a path is there, and returns its exit code."""
-    process = subprocess.Popen([sys.executable, "-m", "train", *call], cwd=ROOT, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "train", *call],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
     while process.poll() is None:
         if there.exists():
             process.kill()
@@ -50,7 +74,11 @@ def killed_when(there: Path, call: list[str]) -> int:
 
 def adapter(run: Path) -> dict[str, bytes]:
     """An adapter's files, but for the one that says how long it took."""
-    return {path.name: path.read_bytes() for path in (run / "adapter").iterdir() if path.name != "run.json"}
+    return {
+        path.name: path.read_bytes()
+        for path in (run / "adapter").iterdir()
+        if path.name != "run.json"
+    }
 
 
 @pytest.mark.slow
@@ -62,9 +90,16 @@ def test_a_fit_killed_again_and_again_ends_with_the_undisturbed_adapter(ready):
     for moment in ("checkpoints/checkpoint-6/optimizer.pt", "adapter.unfinished"):
         assert killed_when(run / moment, call) == -signal.SIGKILL, moment
         assert not (run / "adapter").exists()
-    assert subprocess.run([sys.executable, "-m", "train", *call], cwd=ROOT, capture_output=True).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, "-m", "train", *call], cwd=ROOT, capture_output=True
+        ).returncode
+        == 0
+    )
     assert adapter(run) == adapter(whole)
-    ours, theirs = (json.loads((folder / "adapter" / "run.json").read_text()) for folder in (run, whole))
+    ours, theirs = (
+        json.loads((folder / "adapter" / "run.json").read_text()) for folder in (run, whole)
+    )
     for told in (ours, theirs):
         del told["seconds"], told["memory"]
     assert ours == theirs
@@ -77,7 +112,9 @@ def a_checkpoint(folder: Path, step: int, of: str | None) -> Path:
     path.mkdir(parents=True)
     (path / "adapter_model.safetensors").write_bytes(b"weights")
     if of:
-        (path / checkpoints.WHOLE).write_text(json.dumps({"of": of, "tokens": step, "seconds": 1.5}))
+        (path / checkpoints.WHOLE).write_text(
+            json.dumps({"of": of, "tokens": step, "seconds": 1.5})
+        )
     return path
 
 
@@ -93,7 +130,9 @@ def test_the_newest_whole_checkpoint_is_taken_and_the_torn_ones_go(tmp_path):
 
 def test_a_checkpoint_of_something_else_is_refused_and_kept(tmp_path):
     path = a_checkpoint(tmp_path / "x" / "checkpoints", 4, "that")
-    with pytest.raises(ConfigError, match=r"x was begun with another catalogue.*choose another --run"):
+    with pytest.raises(
+        ConfigError, match=r"x was begun with another catalogue.*choose another --run"
+    ):
         checkpoints.newest(path.parent, "this")
     assert path.is_dir()
 

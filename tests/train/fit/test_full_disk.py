@@ -16,10 +16,24 @@ from train.config import ConfigError, FitConfig
 from train.fit import qlora
 from train.publish.inspection import missing, problems
 from train.publish.upload import adapter_files
+from train.run import Run
 from train.sample import write_catalogue
 
 pytestmark = pytest.mark.slow
-QUICK = ["--learn", "8", "--max-steps", "2", "--rank", "4", "--batch-size", "4", "--answer-tokens", "60", "--max-length", "400"]
+QUICK = [
+    "--learn",
+    "8",
+    "--max-steps",
+    "2",
+    "--rank",
+    "4",
+    "--batch-size",
+    "4",
+    "--answer-tokens",
+    "60",
+    "--max-length",
+    "400",
+]
 SCORE = ["--items", "3", "--shots", "0"]
 
 
@@ -53,28 +67,36 @@ def run(trained, tmp_path):
 
 def unfit(run):
     """What keeps a run from being published."""
-    return problems(run, {str(path.relative_to(run)): path for path in adapter_files(run).values()}, catalogue=False)
+    return problems(
+        Run(run),
+        {str(path.relative_to(run)): path for path in adapter_files(Run(run)).values()},
+        catalogue=False,
+    )
 
 
-@pytest.mark.parametrize(("rank", "size"), [(8, 500), (8, 5_000), (8, 30_000), (1, 15_000)])  # at last the tokenizer is larger
+@pytest.mark.parametrize(
+    ("rank", "size"), [(8, 500), (8, 5_000), (8, 30_000), (1, 15_000)]
+)  # at last the tokenizer is larger
 def test_an_adapter_is_whole_or_not_there(tmp_path, tiny_base, rank, size):
     model, base = load_base(str(tiny_base), training=True)
     model = qlora.add_lora(model, base, FitConfig(base=str(tiny_base), rank=rank))
-    made = SimpleNamespace(tokenizer=load_tokenizer(str(tiny_base)), prompt_template=PromptTemplate())
+    made = SimpleNamespace(
+        tokenizer=load_tokenizer(str(tiny_base)), prompt_template=PromptTemplate()
+    )
     with pytest.raises(OSError, match=r"cannot be written|too large"), room_for(size):
-        qlora.save_adapter(tmp_path, model, made, {"base": {"name": base.name}})
+        qlora.save_adapter(Run(tmp_path), model, made, {"base": {"name": base.name}})
     assert not (tmp_path / "adapter").exists()
-    qlora.save_adapter(tmp_path, model, made, {"base": {"name": base.name}})
+    qlora.save_adapter(Run(tmp_path), model, made, {"base": {"name": base.name}})
     (tmp_path / "history.jsonl").write_text("{}\n")
-    assert not any("train fit" in words for words in missing(tmp_path, catalogue=False))
+    assert not any("train fit" in words for words in missing(Run(tmp_path), catalogue=False))
 
 
 def test_a_config_is_whole_or_not_there(tmp_path):
     with pytest.raises(OSError), room_for(100):
-        qlora.keep_config(tmp_path, FitConfig(base="x"))
-    qlora.keep_config(tmp_path, FitConfig(base="x"))
+        Run(tmp_path).keep_fit_config(FitConfig(base="x"))
+    Run(tmp_path).keep_fit_config(FitConfig(base="x"))
     with pytest.raises(ConfigError, match="begun with other options"):
-        qlora.keep_config(tmp_path, FitConfig(base="y"))
+        Run(tmp_path).keep_fit_config(FitConfig(base="y"))
 
 
 @pytest.mark.parametrize("size", [3_000, 20_000])
@@ -83,14 +105,19 @@ def test_an_evaluation_is_whole_or_not_there(run, capsys, size):
     with room_for(size):
         assert main(evaluate) == 1
     assert "error: " in capsys.readouterr().err
-    assert not (run / "adapter/README.md").exists() and any("run `python -m train evaluate`" in words for words in unfit(run))
+    assert not (run / "adapter/README.md").exists() and any(
+        "run `python -m train evaluate`" in words for words in unfit(run)
+    )
     assert main(evaluate) == 0
     assert unfit(run) == []
-    before = {path: path.read_bytes() for path in adapter_files(run).values()}
+    before = {path: path.read_bytes() for path in adapter_files(Run(run)).values()}
     # A second evaluation that finds no room leaves the first.
     with room_for(size):
         assert main(["evaluate", "--run", str(run), "--items", "2", "--shots", "0"]) == 1
-    assert before == {path: path.read_bytes() for path in adapter_files(run).values()} and unfit(run) == []
+    assert (
+        before == {path: path.read_bytes() for path in adapter_files(Run(run)).values()}
+        and unfit(run) == []
+    )
 
 
 def test_a_push_needs_room_for_its_note_alone(hub, run, capsys):
@@ -101,4 +128,7 @@ def test_a_push_needs_room_for_its_note_alone(hub, run, capsys):
     assert "File too large; the run is whole" in capsys.readouterr().err
     assert not (run / "published.json").exists() and len(hub.repo("ana/lamps").commits) == 2
     assert main(publish) == 0
-    assert json.loads((run / "published.json").read_text())["adapter"]["commit"] == hub.repo("ana/lamps").head
+    assert (
+        json.loads((run / "published.json").read_text())["adapter"]["commit"]
+        == hub.repo("ana/lamps").head
+    )

@@ -16,23 +16,43 @@ from train.config import ConfigError, FitConfig, PrepareConfig
 from train.examples.examples import Examples
 from train.fit import qlora
 from train.prepare.catalogue import load_records, prepare
+from train.run import Run
 from train.sample import write_catalogue
 
-ADAPTER_FILES = {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
-                 "chat_template.jinja", "prompt.json", "run.json"}
+ADAPTER_FILES = {
+    "adapter_model.safetensors",
+    "adapter_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "prompt.json",
+    "run.json",
+}
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     run = tmp_path_factory.mktemp("prepared")
     write_catalogue(run / "trn.json")
-    prepare(str(run / "trn.json"), run, PrepareConfig(limit=120), progress=False)
+    prepare(str(run / "trn.json"), Run(run), PrepareConfig(limit=120), progress=False)
     return run
 
 
 def config_for(base, **changes):
-    return replace(FitConfig(base=str(base), learn=16, epochs=2, rank=4, batch_size=8, max_length=300, save_steps=5,
-                             learning_rate=1e-2, answer_tokens=100), **changes)
+    return replace(
+        FitConfig(
+            base=str(base),
+            learn=16,
+            epochs=2,
+            rank=4,
+            batch_size=8,
+            max_length=300,
+            save_steps=5,
+            learning_rate=1e-2,
+            answer_tokens=100,
+        ),
+        **changes,
+    )
 
 
 def train(run, prepared, config):
@@ -40,8 +60,15 @@ def train(run, prepared, config):
     (run / "catalogue").symlink_to(prepared / "catalogue")
     model, base = load_base(config.base, training=True)
     tokenizer = load_tokenizer(config.base)
-    examples = Examples(load_records(run), Catalogue.open(run / "catalogue"), tokenizer, PromptTemplate(), config, 512)
-    qlora.fit(run, model, base, examples)
+    examples = Examples(
+        load_records(Run(run)),
+        Catalogue.open(run / "catalogue"),
+        tokenizer,
+        PromptTemplate(),
+        config,
+        512,
+    )
+    qlora.fit(Run(run), model, base, examples)
     return run / "adapter"
 
 
@@ -49,7 +76,11 @@ def gradients(model, ids):
     """The norm of every LoRA-A gradient; B is not zero, so none of them may be."""
     model.zero_grad()
     model(input_ids=ids, labels=ids).loss.backward()
-    return {name: parameter.grad.norm().item() for name, parameter in model.named_parameters() if "lora_A" in name}
+    return {
+        name: parameter.grad.norm().item()
+        for name, parameter in model.named_parameters()
+        if "lora_A" in name
+    }
 
 
 def test_gradients_survive_an_evaluation_before_training(tiny_base):
@@ -77,10 +108,19 @@ def test_the_loss_at_answers_alone_is_the_models_own_loss(tmp_path, prepared, ti
     model, base = load_base(str(tiny_base), training=True)
     model = qlora.add_lora(model, base, config)
     tokenizer = load_tokenizer(str(tiny_base))
-    examples = Examples(load_records(prepared), Catalogue.open(prepared / "catalogue"), tokenizer, PromptTemplate(), config, 512)
+    examples = Examples(
+        load_records(Run(prepared)),
+        Catalogue.open(prepared / "catalogue"),
+        tokenizer,
+        PromptTemplate(),
+        config,
+        512,
+    )
     data, left_out = qlora.tokenize(examples)
-    trainer = qlora.build_trainer(tmp_path, model, data, tokenizer, config)
-    batch = trainer.data_collator([{k: data[i][k] for k in ("input_ids", "labels")} for i in range(4)])
+    trainer = qlora.build_trainer(Run(tmp_path), model, data, tokenizer, config)
+    batch = trainer.data_collator(
+        [{k: data[i][k] for k in ("input_ids", "labels")} for i in range(4)]
+    )
     ours = trainer.compute_loss(model, dict(batch))
     theirs = model(**batch).loss
     assert left_out == 0 and torch.allclose(ours, theirs, rtol=1e-3)
@@ -101,7 +141,9 @@ def test_fit_writes_a_whole_adapter_that_learned(tmp_path, prepared, tokenizer, 
     record = json.loads((folder / "run.json").read_text())
     assert record["base"]["revision"].startswith("sha256:") and record["tokens"] > 1000
     assert record["config"]["rank"] == 4 and record["libraries"]["peft"]
-    everything = "".join((folder / name).read_text() for name in ("run.json", "adapter_config.json"))
+    everything = "".join(
+        (folder / name).read_text() for name in ("run.json", "adapter_config.json")
+    )
     assert str(tmp_path) not in everything
     weights = load_file(folder / "adapter_model.safetensors")
     assert len(weights) == 28 and all(tensor.dtype == torch.bfloat16 for tensor in weights.values())
@@ -112,9 +154,11 @@ def test_a_base_with_a_chat_template_keeps_it(tmp_path, prepared, tokenizer):
     import copy
 
     spoken = copy.deepcopy(tokenizer)
-    spoken.chat_template = ("{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}{% if m.role == "
-                            "'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
-                            "{% if add_generation_prompt %}[assistant] {% endif %}{{ strftime_now('%Y') if false }}")
+    spoken.chat_template = (
+        "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}{% if m.role == "
+        "'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}[assistant] {% endif %}{{ strftime_now('%Y') if false }}"
+    )
     base = tiny_model(tmp_path / "base", spoken)
     run = tmp_path / "run"
     run.mkdir()
@@ -148,7 +192,9 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path, prepared, tiny_base
 def test_a_checkpoint_asks_the_hub_nothing(tmp_path, prepared, tiny_base, monkeypatch):
     asked = []
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # PEFT looks at it at every call
-    monkeypatch.setattr("peft.utils.save_and_load.check_file_exists_on_hf_hub", lambda *place: asked.append(place))
+    monkeypatch.setattr(
+        "peft.utils.save_and_load.check_file_exists_on_hf_hub", lambda *place: asked.append(place)
+    )
     run = tmp_path / "run"
     run.mkdir()
     train(run, prepared, config_for(tiny_base, max_steps=2, save_steps=1))
@@ -156,12 +202,15 @@ def test_a_checkpoint_asks_the_hub_nothing(tmp_path, prepared, tiny_base, monkey
 
 
 def test_a_run_begun_with_other_options_is_not_overwritten(tmp_path, tiny_base):
-    qlora.keep_config(tmp_path, config_for(tiny_base))
-    qlora.keep_config(tmp_path, config_for(tiny_base))
+    Run(tmp_path).keep_fit_config(config_for(tiny_base))
+    Run(tmp_path).keep_fit_config(config_for(tiny_base))
     with pytest.raises(ConfigError, match=r"--rank was 4, now 8.*choose another --run"):
-        qlora.keep_config(tmp_path, config_for(tiny_base, rank=8))
+        Run(tmp_path).keep_fit_config(config_for(tiny_base, rank=8))
 
 
 def test_every_problem_of_a_config_is_named_at_once():
-    with pytest.raises(ConfigError, match="--precision is 'int8', it is one of nf4, bf16; --rank is 0, the least is 1"):
+    with pytest.raises(
+        ConfigError,
+        match="--precision is 'int8', it is one of nf4, bf16; --rank is 0, the least is 1",
+    ):
         FitConfig(base="x", rank=0, precision="int8")

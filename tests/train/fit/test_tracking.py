@@ -14,67 +14,124 @@ from tests.scored import lines, write_run
 from train.__main__ import main
 from train.config import ConfigError, TrackConfig
 from train.fit import tracking
+from train.run import Run
 from train.sample import write_catalogue
 
 ROOT = Path(__file__).resolve().parents[3]
-QUICK = ["--learn", "8", "--epochs", "2", "--max-steps", "6", "--save-steps", "2", "--rank", "4", "--batch-size", "4",
-         "--answer-tokens", "60", "--max-length", "400"]
+QUICK = [
+    "--learn",
+    "8",
+    "--epochs",
+    "2",
+    "--max-steps",
+    "6",
+    "--save-steps",
+    "2",
+    "--rank",
+    "4",
+    "--batch-size",
+    "4",
+    "--answer-tokens",
+    "60",
+    "--max-length",
+    "400",
+]
 
 
 @pytest.mark.parametrize("name", ["mlflow", "trackio"])
 def test_a_missing_package_says_what_to_install(monkeypatch, capsys, tmp_path, name):
     monkeypatch.setattr(tracking.importlib.util, "find_spec", lambda package: None)
     assert main(["fit", "--run", str(tmp_path), "--base", "x", "--report-to", name]) == 2
-    assert capsys.readouterr().err == (f"error: --report-to {name} needs a package that is not here: pip install {name}\n")
+    assert capsys.readouterr().err == (
+        f"error: --report-to {name} needs a package that is not here: pip install {name}\n"
+    )
 
 
 def test_an_unknown_board_is_refused():
-    with pytest.raises(ConfigError, match="--report-to is 'paper', it is one of none, tensorboard, mlflow, trackio"):
+    with pytest.raises(
+        ConfigError, match="--report-to is 'paper', it is one of none, tensorboard, mlflow, trackio"
+    ):
         TrackConfig(report_to="paper")
 
 
 def test_every_mean_and_difference_has_its_name(tmp_path):
     metrics = json.loads((write_run(tmp_path / "run", lines(count=4)) / "metrics.json").read_text())
     figures = tracking.figures(metrics)
-    assert figures["seen/tuned/rougeL"] == 1.0 and figures["seen/difference/rougeL"] == 1 - figures["seen/base/rougeL"]
-    assert not [name for name, value in figures.items() if value is None or name.startswith("seen/n")]
+    assert (
+        figures["seen/tuned/rougeL"] == 1.0
+        and figures["seen/difference/rougeL"] == 1 - figures["seen/base/rougeL"]
+    )
+    assert not [
+        name for name, value in figures.items() if value is None or name.startswith("seen/n")
+    ]
 
 
 def call(run, base, *more):
-    return [sys.executable, "-m", "train", "fit", "--run", str(run), "--base", str(base), *QUICK, *more]
+    return [
+        sys.executable,
+        "-m",
+        "train",
+        "fit",
+        "--run",
+        str(run),
+        "--base",
+        str(base),
+        *QUICK,
+        *more,
+    ]
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared")
     write_catalogue(folder / "trn.json")
-    assert main(["prepare", str(folder / "trn.json"), "--run", str(folder / "run"), "--limit", "100"]) == 0
+    assert (
+        main(["prepare", str(folder / "trn.json"), "--run", str(folder / "run"), "--limit", "100"])
+        == 0
+    )
     return folder / "run"
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_goes_on_in_its_board_and_ends_with_the_same_adapter(tmp_path, prepared, tiny_base):
+def test_a_run_that_is_killed_goes_on_in_its_board_and_ends_with_the_same_adapter(
+    tmp_path, prepared, tiny_base
+):
     """Begun on a board, gone on with elsewhere, and never followed: one adapter."""
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     plain, followed = (shutil.copytree(prepared, tmp_path / name) for name in ("plain", "followed"))
     assert main(call(plain, tiny_base)[3:]) == 0
-    process = subprocess.Popen(call(followed, tiny_base, "--report-to", "tensorboard"), cwd=ROOT, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        call(followed, tiny_base, "--report-to", "tensorboard"),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     deadline = time.monotonic() + 200
-    while not list(followed.glob("checkpoints/checkpoint-*/whole.json")) and time.monotonic() < deadline:
+    while (
+        not list(followed.glob("checkpoints/checkpoint-*/whole.json"))
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait(20)
-    done = subprocess.run(call(followed, tiny_base, "--report-to", "tensorboard"), cwd=ROOT, check=True, capture_output=True,
-                          text=True, timeout=200)
+    done = subprocess.run(
+        call(followed, tiny_base, "--report-to", "tensorboard"),
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
     assert f"fit: the board opens with: tensorboard --logdir {followed}/tensorboard" in done.stdout
     log = EventAccumulator(str(followed / "tensorboard")).Reload()
     assert [event.step for event in log.Scalars("train/loss")] == [*range(1, 7)]
     assert {"train/tokens_per_second", "train/learning_rate"} <= set(log.Tags()["scalars"])
     assert "recipe/text_summary" in log.Tags()["tensors"]
-    weights = [(run / "adapter/adapter_model.safetensors").read_bytes() for run in (plain, followed)]
+    weights = [
+        (run / "adapter/adapter_model.safetensors").read_bytes() for run in (plain, followed)
+    ]
     assert weights[0] == weights[1]
 
 
@@ -87,13 +144,13 @@ def test_what_evaluate_left_is_on_the_board(tmp_path, capsys):
     run = write_run(tmp_path / "run", lines(count=4))
     report.plot_loss(run / "history.jsonl", run / "plots" / "loss.png")
     (run / "adapter/README.md").write_text("---\nlibrary_name: peft\n---\n# The card\n")
-    tracking.evaluated(run, TrackConfig(report_to="tensorboard"))
+    tracking.evaluated(Run(run), TrackConfig(report_to="tensorboard"))
     log = EventAccumulator(str(run / "tensorboard")).Reload()
     assert [event.value for event in log.Scalars("seen/tuned/rougeL")] == [1.0]
     assert log.Scalars("seen/tuned/rougeL")[0].step == 10 and log.Tags()["images"] == ["loss"]
     assert b"# The card" in log.Tensors("card/text_summary")[0].tensor_proto.string_val[0]
     assert "the board opens with: tensorboard --logdir" in capsys.readouterr().out
-    tracking.evaluated(run, TrackConfig())
+    tracking.evaluated(Run(run), TrackConfig())
     assert capsys.readouterr().out == ""
 
 
@@ -107,8 +164,12 @@ def test_the_other_boards_take_what_evaluate_left(tmp_path, name):
     report.plot_loss(run / "history.jsonl", run / "plots" / "loss.png")
     (run / "report.html").write_text("<p>")
     (run / "adapter/README.md").write_text("---\nlibrary_name: peft\n---\n# The card\n")
-    program = (f"from pathlib import Path; from train import tracking; from train.config import TrackConfig; "
-               f"tracking.evaluated(Path({str(run)!r}), TrackConfig(report_to={name!r}))")
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=200)
+    program = (
+        f"from pathlib import Path; from train import tracking; from train.config import TrackConfig; "
+        f"tracking.evaluated(Path({str(run)!r}), TrackConfig(report_to={name!r}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=200
+    )
     assert done.returncode == 0 and "evaluate: the board opens with:" in done.stdout, done.stderr
     assert name == "trackio" or (run / "mlflow" / "mlflow.db").is_file()

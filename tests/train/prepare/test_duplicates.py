@@ -4,15 +4,27 @@ import numpy as np
 import pytest
 
 from train.prepare.cleaning import BOILERPLATE
-from train.prepare.duplicates import REASONS, choose, groups, judge, made_uids, mixed, near_duplicates, sides
+from train.prepare.duplicates import (
+    REASONS,
+    choose,
+    groups,
+    judge,
+    made_uids,
+    mixed,
+    near_duplicates,
+    sides,
+)
 
 
 def keys(titles, contents, stems=None, openings=None, characters=None):
     count = len(titles)
-    return {"title_key": np.array(titles, np.uint64), "content_key": np.array(contents, np.uint64),
-            "stem_key": np.array(stems if stems is not None else titles, np.uint64),
-            "opening_key": np.array(openings if openings is not None else [0] * count, np.uint64),
-            "characters": np.array(characters if characters is not None else [100] * count, np.uint32)}
+    return {
+        "title_key": np.array(titles, np.uint64),
+        "content_key": np.array(contents, np.uint64),
+        "stem_key": np.array(stems if stems is not None else titles, np.uint64),
+        "opening_key": np.array(openings if openings is not None else [0] * count, np.uint64),
+        "characters": np.array(characters if characters is not None else [100] * count, np.uint32),
+    }
 
 
 def sided(made, share, held):
@@ -37,7 +49,9 @@ def test_a_content_of_many_titles_says_nothing_about_any():
     few, many = BOILERPLATE - 1, BOILERPLATE
     assert judged(range(few), [7] * few) == [""] + ["duplicate_content"] * (few - 1)
     assert judged(range(many), [7] * many) == ["boilerplate"] * many
-    assert judged([1] * many, [7] * many) == [""] + ["duplicate_title"] * (many - 1)  # one title, said again and again
+    assert judged([1] * many, [7] * many) == [""] + ["duplicate_title"] * (
+        many - 1
+    )  # one title, said again and again
 
 
 def test_nothing_is_judged_without_a_fault():
@@ -46,7 +60,10 @@ def test_nothing_is_judged_without_a_fault():
 
 
 def test_near_duplicates_of_near_duplicates_are_one_group():
-    first, second = np.array([1, 1, 2, 3, 0, 0, 9], np.uint64), np.array([0, 5, 5, 6, 6, 0, 0], np.uint64)
+    first, second = (
+        np.array([1, 1, 2, 3, 0, 0, 9], np.uint64),
+        np.array([0, 5, 5, 6, 6, 0, 0], np.uint64),
+    )
     labels = groups([first, second])
     assert labels[0] == labels[1] == labels[2] and labels[3] == labels[4]
     assert len(set(labels.tolist())) == 4  # 0 is no number: the last two are alone
@@ -70,13 +87,20 @@ def test_a_group_is_on_one_side_in_any_order(share):
     for stem in set(stems.tolist()):
         assert len(set(unseen[stems == stem].tolist())) == 1
     turned = rng.permutation(4000)
-    again = sided({name: column[turned] for name, column in whole.items()}, share, np.zeros(4000, bool))
+    again = sided(
+        {name: column[turned] for name, column in whole.items()}, share, np.zeros(4000, bool)
+    )
     assert np.array_equal(again, unseen[turned])
 
 
 def test_the_sources_own_unseen_set_is_unseen_but_for_what_is_near_the_others():
     held = np.array([False, False, True, True])
-    assert sided(keys([1, 2, 3, 4], [1, 2, 3, 4], stems=[1, 2, 2, 4]), 0.5, held).tolist() == [0, 0, 0, 1]
+    assert sided(keys([1, 2, 3, 4], [1, 2, 3, 4], stems=[1, 2, 2, 4]), 0.5, held).tolist() == [
+        0,
+        0,
+        0,
+        1,
+    ]
 
 
 def test_a_limited_choice_is_spread_over_the_lengths_and_the_same_in_any_order():
@@ -87,7 +111,9 @@ def test_a_limited_choice_is_spread_over_the_lengths_and_the_same_in_any_order()
     choose(whole, verdicts, 500)
     chosen = np.flatnonzero(verdicts == 0)
     assert len(chosen) == 500 and chosen.min() >= 100
-    tenths = np.histogram(characters[chosen], np.quantile(characters[100:], np.linspace(0, 1, 11)))[0]
+    tenths = np.histogram(characters[chosen], np.quantile(characters[100:], np.linspace(0, 1, 11)))[
+        0
+    ]
     assert tenths.min() >= 48 and tenths.max() <= 52
     turned = rng.permutation(5000)
     again = np.zeros(5000, np.uint8)
@@ -104,7 +130,13 @@ def test_a_limit_is_met_exactly(count, limit):
 
 
 def test_a_uid_is_made_where_there_is_none_or_an_earlier_one():
-    assert made_uids(np.array([5, 0, 5, 6, 0], np.uint64)).tolist() == [False, True, True, False, True]
+    assert made_uids(np.array([5, 0, 5, 6, 0], np.uint64)).tolist() == [
+        False,
+        True,
+        True,
+        False,
+        True,
+    ]
 
 
 def test_numbers_of_two_purposes_have_nothing_in_common():

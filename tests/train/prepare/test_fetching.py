@@ -18,8 +18,12 @@ from train.prepare import downloading, fetching
 from train.prepare.catalogue import prepare
 from train.prepare.fetching import fetch
 from train.prepare.reading import SourceError, blocks, source_parts
+from train.run import Run
 
-DATA = b"".join(b'{"uid": "u%d", "title": "Kettle %d", "content": "Made of copper."}\n' % (n, n) for n in range(20_000))
+DATA = b"".join(
+    b'{"uid": "u%d", "title": "Kettle %d", "content": "Made of copper."}\n' % (n, n)
+    for n in range(20_000)
+)
 SECRET = "sesame-open-up"
 
 
@@ -31,7 +35,10 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
         self.data, self.etag, self.modified, self.headers = DATA, '"one"', None, {}
-        self.cuts, self.statuses = [], []  # for each request to come: bytes after which the line is cut, its status
+        self.cuts, self.statuses = (
+            [],
+            [],
+        )  # for each request to come: bytes after which the line is cut, its status
         self.ranges = self.length = self.polite = True
         self.asked, self.paths = [], []  # the Range header and the path of each request
 
@@ -51,16 +58,26 @@ class Answer(http.server.BaseHTTPRequestHandler):
         server.paths.append(self.path)
         server.last = dict(self.headers)
         status, start = (server.statuses.pop(0) if server.statuses else 200), 0
-        fits = not server.polite or self.headers.get("If-Range") in (None, server.etag, server.modified)
+        fits = not server.polite or self.headers.get("If-Range") in (
+            None,
+            server.etag,
+            server.modified,
+        )
         if status == 200 and wanted and server.ranges and fits:
             status, start = 206, int(wanted.removeprefix("bytes=").rstrip("-"))
         body = server.data[start:] if status in (200, 206) else b"no"
         self.send_response(status)
-        for name, value in {"ETag": server.etag, "Last-Modified": server.modified, **server.headers}.items():
+        for name, value in {
+            "ETag": server.etag,
+            "Last-Modified": server.modified,
+            **server.headers,
+        }.items():
             if value:
                 self.send_header(name, value)
         if status == 206:
-            self.send_header("Content-Range", f"bytes {start}-{len(server.data) - 1}/{len(server.data)}")
+            self.send_header(
+                "Content-Range", f"bytes {start}-{len(server.data) - 1}/{len(server.data)}"
+            )
         if server.length:
             self.send_header("Content-Length", str(len(body)))
         self.send_header("Connection", "close")
@@ -115,16 +132,31 @@ def test_what_is_here_is_returned_as_it_is(tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize("source", ["nowhere.json", "runs/nowhere.json", "a/b/c", "ftp://shop.example/trn.json", "http://", "",
-                                    "x" * 5000, "user/name:a:b:c", "http://[bad/trn.json"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "nowhere.json",
+        "runs/nowhere.json",
+        "a/b/c",
+        "ftp://shop.example/trn.json",
+        "http://",
+        "",
+        "x" * 5000,
+        "user/name:a:b:c",
+        "http://[bad/trn.json",
+    ],
+)
 def test_a_source_that_is_nothing(tmp_path, source):
     assert refused(source, tmp_path) == (
         f"there is no file or folder {source!r}, and it is no http(s) URL, gdrive:ID or Hub dataset's user/name: check its "
-        "spelling")
+        "spelling"
+    )
 
 
 def test_a_secret_in_an_odd_address_is_not_repeated(tmp_path):
-    assert "ftp://shop.example/trn.json" in refused(f"ftp://me:{SECRET}@shop.example/trn.json?key={SECRET}#{SECRET}", tmp_path)
+    assert "ftp://shop.example/trn.json" in refused(
+        f"ftp://me:{SECRET}@shop.example/trn.json?key={SECRET}#{SECRET}", tmp_path
+    )
 
 
 # --- a URL -----------------------------------------------------------------------------------------------------------
@@ -136,7 +168,10 @@ def test_a_file_is_downloaded_once(tmp_path, server, capsys):
     shown = capsys.readouterr()
     assert "trn.json: 100%" in shown.err and shown.out == ""
     server.data = b"changed"
-    assert fetch(server.url("lf/trn.json?token=x"), tmp_path, progress=False) == path and path.read_bytes() == DATA
+    assert (
+        fetch(server.url("lf/trn.json?token=x"), tmp_path, progress=False) == path
+        and path.read_bytes() == DATA
+    )
     assert len(server.asked) == 1 and capsys.readouterr().err == ""
     assert sorted(file.name for file in path.parent.iterdir()) == ["download.state", "trn.json"]
 
@@ -151,7 +186,10 @@ def test_two_addresses_with_one_name_are_two_files(tmp_path, server):
 def test_what_came_compressed_is_kept_as_it_came(tmp_path, server):
     server.data, server.headers = gzip.compress(DATA), {"Content-Encoding": "gzip"}
     path = fetch(server.url("trn.json.gz"), tmp_path, progress=False)
-    assert path.read_bytes() == server.data and sum(len(block.lines) for block in blocks(source_parts(path))) == 20_000
+    assert (
+        path.read_bytes() == server.data
+        and sum(len(block.lines) for block in blocks(source_parts(path))) == 20_000
+    )
     assert server.last["Accept-Encoding"] == "identity"
 
 
@@ -164,7 +202,10 @@ def test_a_dropped_connection_is_gone_on_with_in_one_call(tmp_path, server):
 
 def test_a_cut_download_is_gone_on_with_by_the_next_call(tmp_path, server):
     cut_off(server, tmp_path)
-    assert [file.name for file in sorted(tmp_path.glob("*/*"))] == ["download.state", "trn.json.part"]
+    assert [file.name for file in sorted(tmp_path.glob("*/*"))] == [
+        "download.state",
+        "trn.json.part",
+    ]
     assert fetch(server.url(), tmp_path, progress=False).read_bytes() == DATA
     assert server.asked == ["bytes=400000-"]
 
@@ -173,7 +214,8 @@ def test_a_connection_that_always_drops_is_given_up_in_words(tmp_path, server):
     server.cuts = [300_000] + [0] * 50
     assert refused(server.url(f"trn.json?key={SECRET}"), tmp_path) == (
         f"{server.url()} cannot be downloaded (the connection broke, ProtocolError): check the address and your connection; "
-        "the same command goes on after the 300,000 bytes that are here")
+        "the same command goes on after the 300,000 bytes that are here"
+    )
     assert len(server.asked) == downloading.TRIES
 
 
@@ -184,8 +226,14 @@ def test_tries_are_counted_anew_where_something_came(tmp_path, server, monkeypat
     assert len(server.asked) == 10
 
 
-@pytest.mark.parametrize("fields", [
-    {"etag": '"two"'}, {"etag": None, "modified": "Tue, 02 Jan 2024 00:00:00 GMT"}, {"etag": None}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"etag": '"two"'},
+        {"etag": None, "modified": "Tue, 02 Jan 2024 00:00:00 GMT"},
+        {"etag": None},
+    ],
+)
 @pytest.mark.parametrize("polite", [True, False])
 def test_a_file_that_changed_starts_anew(tmp_path, server, fields, polite):
     cut_off(server, tmp_path)
@@ -236,28 +284,41 @@ def test_a_server_that_recovers(tmp_path, server):
     assert fetch(server.url(), tmp_path, progress=False).read_bytes() == DATA
 
 
-@pytest.mark.parametrize(("status", "words"), [
-    (404, "answers HTTP 404 Not Found: check the address"),
-    (401, "answers HTTP 401 Unauthorized: it asks for a login: download it by"),
-    (403, "answers HTTP 403 Forbidden: it is not open to everyone: download it by hand and give the file"),
-    (418, "answers HTTP 418 I'm a Teapot: open it in a browser and see what it says"),
-    (206, "answers HTTP 206 Partial Content")])
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (404, "answers HTTP 404 Not Found: check the address"),
+        (401, "answers HTTP 401 Unauthorized: it asks for a login: download it by"),
+        (
+            403,
+            "answers HTTP 403 Forbidden: it is not open to everyone: download it by hand and give the file",
+        ),
+        (418, "answers HTTP 418 I'm a Teapot: open it in a browser and see what it says"),
+        (206, "answers HTTP 206 Partial Content"),
+    ],
+)
 def test_a_status_that_is_no_file(tmp_path, server, status, words):
     server.statuses = [status]
-    message = refused(server.url(f"trn.json?key={SECRET}").replace("http://", f"http://me:{SECRET}@"), tmp_path)
+    message = refused(
+        server.url(f"trn.json?key={SECRET}").replace("http://", f"http://me:{SECRET}@"), tmp_path
+    )
     assert message.startswith(f"{server.url()} {words}")
     assert len(server.asked) == 1 and not list(tmp_path.glob("*/trn.json"))
 
 
 def test_a_server_that_stays_down(tmp_path, server):
     server.statuses = [503] * 50
-    assert "cannot be downloaded (HTTP 503 Service Unavailable): check the address" in refused(server.url(), tmp_path)
+    assert "cannot be downloaded (HTTP 503 Service Unavailable): check the address" in refused(
+        server.url(), tmp_path
+    )
 
 
 def test_an_address_that_nobody_can_ask_is_asked_once(tmp_path, monkeypatch):
     pauses = []
     monkeypatch.setattr(downloading.time, "sleep", pauses.append)
-    assert "cannot be downloaded (the connection broke, InvalidURL)" in refused("http://.shop.example/trn.json", tmp_path)
+    assert "cannot be downloaded (the connection broke, InvalidURL)" in refused(
+        "http://.shop.example/trn.json", tmp_path
+    )
     assert pauses == []
 
 
@@ -266,22 +327,36 @@ def test_no_server_at_all(tmp_path, monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/trn.json"
-        assert f"{url} cannot be downloaded (the connection broke, ConnectionError)" in refused(f"{url}?key={SECRET}", tmp_path)
+        assert f"{url} cannot be downloaded (the connection broke, ConnectionError)" in refused(
+            f"{url}?key={SECRET}", tmp_path
+        )
 
 
-@pytest.mark.parametrize(("data", "kind"), [(DATA, "text/html; charset=utf-8"), (b"\n <!DOCTYPE html><p>Log in", None),
-                                            (b"<HTML>", "application/json")])
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (DATA, "text/html; charset=utf-8"),
+        (b"\n <!DOCTYPE html><p>Log in", None),
+        (b"<HTML>", "application/json"),
+    ],
+)
 def test_a_web_page_is_no_catalogue(tmp_path, server, data, kind):
     server.data, server.headers = data, {"Content-Type": kind}
     assert refused(server.url(), tmp_path) == (
         f"{server.url()} is a web page, not a data file: open it in a browser, it may ask for a login, and give the address of "
-        "the file itself")
+        "the file itself"
+    )
     assert not list(tmp_path.glob("*/trn*"))
 
 
-@pytest.mark.parametrize(("given", "name"), [
-    ('attachment; filename="lf.zip"', "lf.zip"), ("attachment; filename=../../lf.zip; x", "lf.zip"),
-    ('attachment; filename="..\\lf.zip"', "lf.zip")])
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ('attachment; filename="lf.zip"', "lf.zip"),
+        ("attachment; filename=../../lf.zip; x", "lf.zip"),
+        ('attachment; filename="..\\lf.zip"', "lf.zip"),
+    ],
+)
 def test_the_name_may_come_from_the_server(tmp_path, server, given, name):
     server.headers = {"Content-Disposition": given}
     path = fetch(server.url("download?id=7"), tmp_path, progress=False)
@@ -290,11 +365,15 @@ def test_the_name_may_come_from_the_server(tmp_path, server, given, name):
 
 def test_a_kind_that_cannot_be_read_is_not_downloaded(tmp_path, server):
     message = refused(server.url("trn.exe?x=trn.json"), tmp_path)
-    assert message.startswith(f"{server.url('trn.exe')} is 'trn.exe', not of a kind that can be read (.json, .jsonl, ")
+    assert message.startswith(
+        f"{server.url('trn.exe')} is 'trn.exe', not of a kind that can be read (.json, .jsonl, "
+    )
     assert not list(tmp_path.glob("*/*"))
 
 
-@pytest.mark.parametrize(("header", "digest"), [("Content-MD5", hashlib.md5), ("x-amz-checksum-sha256", hashlib.sha256)])
+@pytest.mark.parametrize(
+    ("header", "digest"), [("Content-MD5", hashlib.md5), ("x-amz-checksum-sha256", hashlib.sha256)]
+)
 def test_what_arrived_is_what_was_sent(tmp_path, server, header, digest):
     server.headers = {header: base64.b64encode(digest(DATA).digest()).decode()}
     assert fetch(server.url(), tmp_path, progress=False).read_bytes() == DATA
@@ -305,20 +384,29 @@ def test_what_arrived_is_what_was_sent(tmp_path, server, header, digest):
 
 def test_a_cache_that_cannot_be_written(tmp_path, server):
     (tmp_path / "cache").write_text("a file")
-    assert "Not a directory; a download needs a folder that can be written" in refused(server.url(), tmp_path / "cache")
+    assert "Not a directory; a download needs a folder that can be written" in refused(
+        server.url(), tmp_path / "cache"
+    )
 
 
 # --- Google Drive ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("source", ["gdrive:12zH4mL2RX8iSvH0VCNnd3QxO4DzuHWnK",
-                                    "https://drive.google.com/file/d/12zH4mL2RX8iSvH0VCNnd3QxO4DzuHWnK/view?usp=sharing",
-                                    "https://drive.google.com/uc?export=download&id=12zH4mL2RX8iSvH0VCNnd3QxO4DzuHWnK"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "gdrive:12zH4mL2RX8iSvH0VCNnd3QxO4DzuHWnK",
+        "https://drive.google.com/file/d/12zH4mL2RX8iSvH0VCNnd3QxO4DzuHWnK/view?usp=sharing",
+        "https://drive.google.com/uc?export=download&id=12zH4mL2RX8iSvH0VCNnd3QxO4DzuHWnK",
+    ],
+)
 def test_a_file_on_drive_is_downloaded_once(tmp_path, server, monkeypatch, source):
     import gdown
 
     options, download = {}, gdown.download
-    monkeypatch.setattr(gdown, "download", lambda **given: (options.update(given), download(**given))[1])
+    monkeypatch.setattr(
+        gdown, "download", lambda **given: (options.update(given), download(**given))[1]
+    )
     monkeypatch.setattr(fetching, "DRIVE", server.url("{}/lf.zip"))
     path = fetch(source, tmp_path, progress=False)
     assert path.read_bytes() == DATA and path.name == "lf.zip"
@@ -336,24 +424,44 @@ def test_a_cut_download_from_drive_is_gone_on_with(tmp_path, server, monkeypatch
     monkeypatch.setattr(fetching, "TRIES", 0)
     server.cuts = [1_200_000]
     message = refused("gdrive:12zH4mL2RX8iSvH0VCNnd3QxO4DzuHWnK", tmp_path)
-    assert message.startswith("gdrive:12zH4mL2RX8iSvH0VCNnd3QxO4DzuHWnK cannot be downloaded from Google Drive (")
-    assert "open https://drive.google.com/file/d/12zH4mL2RX8iSvH0VCNnd3QxO4DzuHWnK in a browser" in message
-    assert fetch("gdrive:12zH4mL2RX8iSvH0VCNnd3QxO4DzuHWnK", tmp_path, progress=False).read_bytes() == DATA
-    assert server.asked[0] is None and server.asked[-1] == "bytes=1048576-"  # gdown keeps whole pieces of 512 KiB
+    assert message.startswith(
+        "gdrive:12zH4mL2RX8iSvH0VCNnd3QxO4DzuHWnK cannot be downloaded from Google Drive ("
+    )
+    assert (
+        "open https://drive.google.com/file/d/12zH4mL2RX8iSvH0VCNnd3QxO4DzuHWnK in a browser"
+        in message
+    )
+    assert (
+        fetch("gdrive:12zH4mL2RX8iSvH0VCNnd3QxO4DzuHWnK", tmp_path, progress=False).read_bytes()
+        == DATA
+    )
+    assert (
+        server.asked[0] is None and server.asked[-1] == "bytes=1048576-"
+    )  # gdown keeps whole pieces of 512 KiB
 
 
 def test_what_drive_has_may_be_no_catalogue(tmp_path, server, monkeypatch):
     monkeypatch.setattr(fetching, "DRIVE", server.url("{}/lf.rar"))
     assert "is 'lf.rar', not of a kind that can be read" in refused("gdrive:0123456789", tmp_path)
     server.data = b"<!doctype html>Quota exceeded"
-    assert refused("gdrive:0123456789", tmp_path).startswith("gdrive:0123456789 is a web page, not a data file")
+    assert refused("gdrive:0123456789", tmp_path).startswith(
+        "gdrive:0123456789 is a web page, not a data file"
+    )
 
 
-@pytest.mark.parametrize("source", ["gdrive:", "gdrive:a b", "https://drive.google.com/drive/folders/12zH4mL2RX8iSvH0VCNnd3QxO4DzuHWnK"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "gdrive:",
+        "gdrive:a b",
+        "https://drive.google.com/drive/folders/12zH4mL2RX8iSvH0VCNnd3QxO4DzuHWnK",
+    ],
+)
 def test_an_address_that_names_no_file_on_drive(tmp_path, source):
     assert refused(source, tmp_path) == (
         f"{source} names no file on Google Drive: give gdrive:ID, with the ID that stands after /d/ or id= in the file's "
-        "own address")
+        "own address"
+    )
 
 
 # --- a Hub dataset ---------------------------------------------------------------------------------------------------
@@ -384,7 +492,11 @@ def rows(path: Path) -> list[dict]:
 def test_a_hub_dataset_is_its_training_split_in_parts(tmp_path, hub, monkeypatch):
     monkeypatch.setattr(fetching, "ROWS", 10)
     path = fetch("shop/music", tmp_path / "cache", progress=False)
-    assert sorted(file.name for file in path.iterdir()) == ["rows-00000.jsonl", "rows-00001.jsonl", "rows-00002.jsonl"]
+    assert sorted(file.name for file in path.iterdir()) == [
+        "rows-00000.jsonl",
+        "rows-00001.jsonl",
+        "rows-00002.jsonl",
+    ]
     assert rows(path) == [json.loads(line) for line in DATA.splitlines()[:25]]
     assert fetch("shop/music", tmp_path / "cache", progress=False) == path
     assert hub == [("shop/music", None, None)]
@@ -404,9 +516,14 @@ def test_a_lone_name_is_a_split_or_else_a_config(tmp_path, hub):
         (folder / tongue / "train.jsonl").write_text(json.dumps({"text": tongue}) + "\n")
     for split in ("train", "test"):
         (folder / f"{split}.jsonl").unlink()
-    configs = "".join(f"- config_name: {name}\n  data_files: {name}/*.jsonl\n" for name in ("english", "portuguese"))
+    configs = "".join(
+        f"- config_name: {name}\n  data_files: {name}/*.jsonl\n"
+        for name in ("english", "portuguese")
+    )
     (folder / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
-    assert rows(fetch("news/xlsum:portuguese", tmp_path / "cache", progress=False)) == [{"text": "portuguese"}]
+    assert rows(fetch("news/xlsum:portuguese", tmp_path / "cache", progress=False)) == [
+        {"text": "portuguese"}
+    ]
     assert hub == [("news/xlsum", None, "portuguese"), ("news/xlsum", "portuguese", None)]
     message = refused("news/xlsum:klingon", tmp_path / "cache")
     assert "(ValueError: " in message and "portuguese" in message and "english" in message
@@ -426,18 +543,39 @@ def test_a_dataset_with_a_script_is_read_as_the_hub_converted_it(tmp_path, monke
         return {"train": [{"text": config}], "test": []}
 
     monkeypatch.setattr(datasets, "load_dataset", load)
-    assert rows(fetch("news/xlsum:portuguese", tmp_path, progress=False)) == [{"text": "portuguese"}]
-    assert asked == [(None, "portuguese", None), (None, "portuguese", "refs/convert/parquet"),
-                     ("portuguese", None, None), ("portuguese", None, "refs/convert/parquet")]
+    assert rows(fetch("news/xlsum:portuguese", tmp_path, progress=False)) == [
+        {"text": "portuguese"}
+    ]
+    assert asked == [
+        (None, "portuguese", None),
+        (None, "portuguese", "refs/convert/parquet"),
+        ("portuguese", None, None),
+        ("portuguese", None, "refs/convert/parquet"),
+    ]
 
 
 def test_a_prepared_hub_dataset_is_known_by_its_name(tmp_path, hub):
-    lines = [{"uid": f"{n}", "title": f"Kettle {n}", "content": f"{n} copper kettles stand on shelf {n}."} for n in range(20)]
+    lines = [
+        {
+            "uid": f"{n}",
+            "title": f"Kettle {n}",
+            "content": f"{n} copper kettles stand on shelf {n}.",
+        }
+        for n in range(20)
+    ]
     told = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "hub" / "train.jsonl").write_text(told)
     (tmp_path / "here.jsonl").write_text(told)
-    assert prepare("shop/music:train", tmp_path / "run", progress=False)["source"]["dataset"] == "shop/music"
-    assert "dataset" not in prepare(str(tmp_path / "here.jsonl"), tmp_path / "other", progress=False)["source"]
+    assert (
+        prepare("shop/music:train", Run(tmp_path / "run"), progress=False)["source"]["dataset"]
+        == "shop/music"
+    )
+    assert (
+        "dataset"
+        not in prepare(str(tmp_path / "here.jsonl"), Run(tmp_path / "other"), progress=False)[
+            "source"
+        ]
+    )
 
 
 def test_a_hub_dataset_is_complete_or_not_there(tmp_path, monkeypatch):
@@ -449,7 +587,10 @@ def test_a_hub_dataset_is_complete_or_not_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr(datasets, "load_dataset", lambda *args, **options: broken())
     message = refused("shop/music:train", tmp_path / "cache")
-    assert "no file or folder 'shop/music', and the Hub gives no such dataset (ConnectionError): check its name" in message
+    assert (
+        "no file or folder 'shop/music', and the Hub gives no such dataset (ConnectionError): check its name"
+        in message
+    )
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -460,7 +601,9 @@ def test_a_split_that_is_not_there_is_named(tmp_path, hub):
 
 def test_a_dataset_with_splits_and_no_training_split(tmp_path, hub):
     (tmp_path / "hub" / "train.jsonl").rename(tmp_path / "hub" / "validation.jsonl")
-    assert "(ValueError: name one of its splits, as shop/music:" in refused("shop/music", tmp_path / "cache")
+    assert "(ValueError: name one of its splits, as shop/music:" in refused(
+        "shop/music", tmp_path / "cache"
+    )
     (tmp_path / "hub" / "validation.jsonl").unlink()
     assert len(rows(fetch("shop/music", tmp_path / "cache", progress=False))) == 3
 
@@ -484,7 +627,10 @@ def test_a_hub_dataset_without_rows(tmp_path, monkeypatch):
 
 
 def test_the_real_hub_is_out_of_reach_here(tmp_path):
-    assert "there is no file or folder 'shop/music', and the Hub gives no such dataset (" in refused("shop/music", tmp_path)
+    assert (
+        "there is no file or folder 'shop/music', and the Hub gives no such dataset ("
+        in refused("shop/music", tmp_path)
+    )
 
 
 def test_odd_text_of_a_hub_dataset_is_kept(tmp_path, monkeypatch):
@@ -494,4 +640,6 @@ def test_odd_text_of_a_hub_dataset_is_kept(tmp_path, monkeypatch):
 
     row = {"title": "half \ud800", "seen": datetime.date(2024, 1, 2)}
     monkeypatch.setattr(datasets, "load_dataset", lambda *args, **options: iter([row]))
-    assert rows(fetch("shop/music:train", tmp_path, progress=False)) == [{"title": "half \ud800", "seen": "2024-01-02"}]
+    assert rows(fetch("shop/music:train", tmp_path, progress=False)) == [
+        {"title": "half \ud800", "seen": "2024-01-02"}
+    ]

@@ -21,10 +21,10 @@ from train.examples.examples import Examples
 from train.examples.few_shot import worked
 from train.examples.summaries import lead
 from train.fit import qlora
-from train.fit.qlora import data_digest
 from train.prepare import pairs
 from train.prepare.catalogue import load_records, prepare
 from train.prepare.reading import SourceError
+from train.run import Run
 from train.sample import SAMPLE, write_catalogue
 
 WORDS = "river market council winter bridge school train garden museum doctor island forest engine letter window".split()
@@ -33,13 +33,21 @@ WORDS = "river market council winter bridge school train garden museum doctor is
 def story(number: int) -> str:
     """A text of eight sentences that no other number has."""
     draw = random.Random(number)
-    return " ".join(f"The {draw.choice(WORDS)} of case {number} and the {draw.choice(WORDS)} were seen by {place} people."
-                    for place in range(8))
+    return " ".join(
+        f"The {draw.choice(WORDS)} of case {number} and the {draw.choice(WORDS)} were seen by {place} people."
+        for place in range(8)
+    )
 
 
 def rows(count: int) -> list[dict]:
-    return [{"document": story(number), "gist": f"Case {number} was about the {WORDS[number % 15]}.", "id": number}
-            for number in range(count)]
+    return [
+        {
+            "document": story(number),
+            "gist": f"Case {number} was about the {WORDS[number % 15]}.",
+            "id": number,
+        }
+        for number in range(count)
+    ]
 
 
 def write(path: Path, lines: list[dict]) -> str:
@@ -49,11 +57,15 @@ def write(path: Path, lines: list[dict]) -> str:
 
 
 def config(source: str, **more) -> SummariesConfig:
-    return SummariesConfig(**{"summaries": source, "text_column": "document", "summary_column": "gist"} | more)
+    return SummariesConfig(
+        **{"summaries": source, "text_column": "document", "summary_column": "gist"} | more
+    )
 
 
 def made(tmp_path: Path, lines: list[dict], **more) -> dict:
-    return pairs.prepare_pairs(tmp_path / "run", config(write(tmp_path / "set.jsonl", lines), **more), progress=False)
+    return pairs.prepare_pairs(
+        Run(tmp_path / "run"), config(write(tmp_path / "set.jsonl", lines), **more), progress=False
+    )
 
 
 def table(run: Path) -> list[dict]:
@@ -65,17 +77,24 @@ def table(run: Path) -> list[dict]:
 
 def test_every_row_is_kept_or_counted_with_its_reason(tmp_path):
     bad = {
-        "no_text": {"document": "", "gist": "Nothing was there."}, "no_summary": {"document": story(900), "gist": " &nbsp; "},
+        "no_text": {"document": "", "gist": "Nothing was there."},
+        "no_summary": {"document": story(900), "gist": " &nbsp; "},
         "junk_summary": {"document": story(901), "gist": "-- 12 --"},
-        "longer": {"document": "It was a short one.", "gist": "It was a short one, but this says much more of it."},
+        "longer": {
+            "document": "It was a short one.",
+            "gist": "It was a short one, but this says much more of it.",
+        },
         "junk": {"document": "The same words here.", "gist": "the same words here."},
         "duplicate_summary": {"document": story(902), "gist": "CASE 3 was about the winter"},
         "duplicate_text": {"document": story(4).upper(), "gist": "Another summary of it."},
-        "too_short": {"document": "Two words", "gist": "One"}}
+        "too_short": {"document": "Two words", "gist": "One"},
+    }
     report = made(tmp_path, [*rows(40), *bad.values()])
     assert report["read"] == 48 and report["kept"] == 40 == sum(report["splits"].values())
     assert report["dropped"] == dict.fromkeys(bad, 1)
-    assert report["examples"]["longer"] == [{"file": "set.jsonl", "line": 44, "text": report["examples"]["longer"][0]["text"]}]
+    assert report["examples"]["longer"] == [
+        {"file": "set.jsonl", "line": 44, "text": report["examples"]["longer"][0]["text"]}
+    ]
     page = (tmp_path / "run/summaries/report.md").read_text()
     assert all(f"| {reason} | 1 |" in page for reason in bad) and "Licence: unknown" in page
     assert report["languages"] == {"en": 40} and report["repaired"]["white_space"]["texts"] == 1
@@ -83,11 +102,16 @@ def test_every_row_is_kept_or_counted_with_its_reason(tmp_path):
 
 def test_pairs_are_cleaned_as_a_catalogue_is(tmp_path):
     lines = rows(3)
-    lines[1] = {"document": f"<p>Tom &amp; Ann saw the cafÃ©.</p>\n\n{lines[1]['document']}",
-                "gist": "A&nbsp;<b>cafÃ©</b> was seen."}
+    lines[1] = {
+        "document": f"<p>Tom &amp; Ann saw the cafÃ©.</p>\n\n{lines[1]['document']}",
+        "gist": "A&nbsp;<b>cafÃ©</b> was seen.",
+    }
     made(tmp_path, lines)
     pair = next(pair for pair in table(tmp_path / "run") if "café" in pair["text"])
-    assert pair["text"].startswith("Tom & Ann saw the café. The") and pair["summary"] == "A café was seen."
+    assert (
+        pair["text"].startswith("Tom & Ann saw the café. The")
+        and pair["summary"] == "A café was seen."
+    )
 
 
 def test_the_split_follows_the_text_and_leaves_no_side_empty(tmp_path):
@@ -103,8 +127,14 @@ def test_the_split_follows_the_text_and_leaves_no_side_empty(tmp_path):
 
 
 def test_near_duplicates_are_on_one_side(tmp_path):
-    lines = [{"document": f"{story(number)} Version {turn}.", "gist": f"Case {number}, told for the time {turn}."}
-             for number in range(30) for turn in range(3)]
+    lines = [
+        {
+            "document": f"{story(number)} Version {turn}.",
+            "gist": f"Case {number}, told for the time {turn}.",
+        }
+        for number in range(30)
+        for turn in range(3)
+    ]
     assert made(tmp_path, lines, held_out=0.4)["near_duplicates"] == 90
     sides = {}
     for pair in table(tmp_path / "run"):
@@ -128,7 +158,9 @@ def test_the_same_set_is_prepared_once_and_another_anew(tmp_path):
 def test_a_table_is_a_set_too(tmp_path, ending):
     frame, path = pl.DataFrame(rows(12)), tmp_path / f"set.{ending}"
     frame.write_csv(path) if ending == "csv" else frame.write_parquet(path)
-    assert pairs.prepare_pairs(tmp_path / "run", config(str(path)), progress=False)["kept"] == 12
+    assert (
+        pairs.prepare_pairs(Run(tmp_path / "run"), config(str(path)), progress=False)["kept"] == 12
+    )
 
 
 def test_a_folder_of_texts_and_a_folder_of_summaries(tmp_path):
@@ -138,11 +170,20 @@ def test_a_folder_of_texts_and_a_folder_of_summaries(tmp_path):
     for number in range(6):
         text = f"A ação número {number} não parou. {story(number)}"
         (folder / f"textos/ce94-{number}.txt").write_bytes(text.encode("cp1252"))
-        (folder / f"sumarios/manuais/Sum-CE94-{number}.TXT").write_text(f"A ação {number} não para.", encoding="utf-8")
+        (folder / f"sumarios/manuais/Sum-CE94-{number}.TXT").write_text(
+            f"A ação {number} não para.", encoding="utf-8"
+        )
     (folder / "textos/alone.txt").write_text(story(70))
     (folder / "sumarios/manuais/Sum-nobody.txt").write_text("A summary of nothing.")
-    report = pairs.prepare_pairs(tmp_path / "run", config(str(folder), text_column="textos", summary_column="sumarios"), False)
-    assert report["dropped"] == {"no_summary": 1, "no_text": 1} and report["source"]["name"] == "temario"
+    report = pairs.prepare_pairs(
+        Run(tmp_path / "run"),
+        config(str(folder), text_column="textos", summary_column="sumarios"),
+        False,
+    )
+    assert (
+        report["dropped"] == {"no_summary": 1, "no_text": 1}
+        and report["source"]["name"] == "temario"
+    )
     for pair in table(tmp_path / "run"):
         number = pair["summary"].split()[2]
         assert pair["text"].startswith(f"A ação número {number} não parou.")
@@ -151,21 +192,42 @@ def test_a_folder_of_texts_and_a_folder_of_summaries(tmp_path):
 # --- a set that cannot be used ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("lines", "more", "words"), [
-    (rows(3), {"text_column": "text"}, "'set.jsonl' has no column 'text' (--text-column); it has document, gist, id"),
-    (rows(3), {"text_column": "a", "summary_column": "b"},
-     "'set.jsonl' has no column 'a' (--text-column) and no column 'b' (--summary-column); it has document, gist, id"),
-    ([], {}, "'set.jsonl' has 0 usable pairs in 0 rows, and two are the least"),
-    (rows(1), {}, "'set.jsonl' has 1 usable pair in 1 rows, and two are the least, one to learn from and one to score"),
-    ([rows(1)[0], {"document": "", "gist": "x"}, {"document": "a", "gist": ""}], {},
-     "dropped: 1 no_text (no text is left), 1 no_summary (no summary is left)"),
-    ([{"document": story(1) + f" {n}", "gist": f"Case {n} again."} for n in range(4)], {},
-     "all 4 pairs of 'set.jsonl' are near duplicates of one another")])
+@pytest.mark.parametrize(
+    ("lines", "more", "words"),
+    [
+        (
+            rows(3),
+            {"text_column": "text"},
+            "'set.jsonl' has no column 'text' (--text-column); it has document, gist, id",
+        ),
+        (
+            rows(3),
+            {"text_column": "a", "summary_column": "b"},
+            "'set.jsonl' has no column 'a' (--text-column) and no column 'b' (--summary-column); it has document, gist, id",
+        ),
+        ([], {}, "'set.jsonl' has 0 usable pairs in 0 rows, and two are the least"),
+        (
+            rows(1),
+            {},
+            "'set.jsonl' has 1 usable pair in 1 rows, and two are the least, one to learn from and one to score",
+        ),
+        (
+            [rows(1)[0], {"document": "", "gist": "x"}, {"document": "a", "gist": ""}],
+            {},
+            "dropped: 1 no_text (no text is left), 1 no_summary (no summary is left)",
+        ),
+        (
+            [{"document": story(1) + f" {n}", "gist": f"Case {n} again."} for n in range(4)],
+            {},
+            "all 4 pairs of 'set.jsonl' are near duplicates of one another",
+        ),
+    ],
+)
 def test_a_set_that_cannot_be_used_is_named(tmp_path, lines, more, words):
     with pytest.raises(SourceError) as error:
         made(tmp_path, lines, **more)
     assert words in str(error.value) and "\n" not in str(error.value)
-    assert not pairs.saved_report(tmp_path / "run")
+    assert not Run(tmp_path / "run").summaries_report()
 
 
 def test_a_call_that_contradicts_itself():
@@ -182,12 +244,22 @@ def test_a_set_is_not_silently_left_out(tmp_path, capsys):
     source, run = tmp_path / "trn.json", tmp_path / "run"
     source.write_text("".join(source.read_text().splitlines(keepends=True)[:60]))
     call = ["prepare", str(source), "--run", str(run)]
-    told = [*call, "--summaries", write(tmp_path / "set.jsonl", rows(30)), "--text-column", "document", "--summary-column",
-            "gist"]
+    told = [
+        *call,
+        "--summaries",
+        write(tmp_path / "set.jsonl", rows(30)),
+        "--text-column",
+        "document",
+        "--summary-column",
+        "gist",
+    ]
     assert main(told) == 0
     assert "prepare: 30 texts with summaries read, 30 kept" in capsys.readouterr().out
     assert main(call) == 2
-    assert "run was prepared with --summaries set.jsonl: repeat it, choose another --run" in capsys.readouterr().err
+    assert (
+        "run was prepared with --summaries set.jsonl: repeat it, choose another --run"
+        in capsys.readouterr().err
+    )
     assert main(told) == 0
 
 
@@ -199,7 +271,7 @@ def run(tmp_path_factory):
     """A run with a small catalogue and a set of 60 pairs."""
     folder = tmp_path_factory.mktemp("pairs")
     write_catalogue(folder / "trn.json")
-    prepare(str(folder / "trn.json"), folder / "run", PrepareConfig(limit=150), progress=False)
+    prepare(str(folder / "trn.json"), Run(folder / "run"), PrepareConfig(limit=150), progress=False)
     made(folder, rows(60), held_out=0.2, summaries_licence="CC0-1.0")
     return folder / "run"
 
@@ -207,7 +279,7 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def examples(run, tokenizer):
     fitting = FitConfig(base="x", learn=20, summarize=1.0, max_length=400, answer_tokens=60)
-    return pipeline.load_examples(run, fitting, tokenizer, 512)
+    return pipeline.load_examples(Run(run), fitting, tokenizer, 512)
 
 
 def test_training_summarizes_the_one_side_and_the_summary_set_is_the_other(run, examples):
@@ -215,31 +287,67 @@ def test_training_summarizes_the_one_side_and_the_summary_set_is_the_other(run, 
     distinct, order = examples.training()
     learned = [distinct[place] for place in order if distinct[place].task == "summarize"]
     scored = examples.sets(99)["summary"]
-    assert len(learned) == 20 and len(scored) == sum(pair["split"] == "unseen" for pair in stored.values())
+    assert len(learned) == 20 and len(scored) == sum(
+        pair["split"] == "unseen" for pair in stored.values()
+    )
     for side, items in (("train", learned), ("unseen", scored)):
         assert {stored[item.uid]["split"] for item in items} == {side}
         for item in items:
-            assert stored[item.uid]["text"].startswith(item.text) and item.answer == stored[item.uid]["summary"]
-    assert not {normalise(item.text) for item in learned} & {normalise(item.text) for item in scored}
+            assert (
+                stored[item.uid]["text"].startswith(item.text)
+                and item.answer == stored[item.uid]["summary"]
+            )
+    assert not {normalise(item.text) for item in learned} & {
+        normalise(item.text) for item in scored
+    }
 
 
 def test_what_is_learned_is_cut_as_serving_cuts_it(examples, tokenizer):
-    long = {"uid": "long", "title": "", "content": " ".join(map(story, range(9))), "summary": story(70) + " " + story(71)}
+    long = {
+        "uid": "long",
+        "title": "",
+        "content": " ".join(map(story, range(9))),
+        "summary": story(70) + " " + story(71),
+    }
     item = examples.summarize(long)
-    served = fit_prompt(tokenizer, PromptTemplate(), "summarize", long["content"], room=examples.length - examples.tokens - 8)
-    assert served.cut > 0 and long["content"] == item.text + long["content"][-served.cut:]
+    served = fit_prompt(
+        tokenizer,
+        PromptTemplate(),
+        "summarize",
+        long["content"],
+        room=examples.length - examples.tokens - 8,
+    )
+    assert served.cut > 0 and long["content"] == item.text + long["content"][-served.cut :]
     row = examples.encoded([item])[0]
-    assert [token for token, label in zip(row["input_ids"], row["labels"], strict=True) if label < 0] == served.ids
-    assert item.answer == lead(long["summary"], tokenizer, examples.tokens) and item.answer.endswith(".")
+    assert [
+        token for token, label in zip(row["input_ids"], row["labels"], strict=True) if label < 0
+    ] == served.ids
+    assert item.answer == lead(
+        long["summary"], tokenizer, examples.tokens
+    ) and item.answer.endswith(".")
     assert item.answer != long["summary"]
-    tiny = Examples([*examples.train, *examples.unseen], examples.catalogue, tokenizer, PromptTemplate(),
-                    replace(examples.config, max_length=32, answer_tokens=20), 512, examples.pairs)
+    tiny = Examples(
+        [*examples.train, *examples.unseen],
+        examples.catalogue,
+        tokenizer,
+        PromptTemplate(),
+        replace(examples.config, max_length=32, answer_tokens=20),
+        512,
+        examples.pairs,
+    )
     assert tiny.summarize({**long, "content": "word " * 9}) is None
 
 
 def test_a_worked_summary_is_a_pair_of_training(examples, run, tokenizer):
-    roomy = Examples([*examples.train, *examples.unseen], examples.catalogue, tokenizer, PromptTemplate(),
-                     replace(examples.config, max_length=2000), 2000, examples.pairs)
+    roomy = Examples(
+        [*examples.train, *examples.unseen],
+        examples.catalogue,
+        tokenizer,
+        PromptTemplate(),
+        replace(examples.config, max_length=2000),
+        2000,
+        examples.pairs,
+    )
     item = roomy.sets(1)["summary"][0]
     shown = worked(roomy, item, 2).history
     trained = {pair["summary"] for pair in table(run) if pair["split"] == "train"}
@@ -247,11 +355,27 @@ def test_a_worked_summary_is_a_pair_of_training(examples, run, tokenizer):
     assert language(item.answer) == "en"
 
 
-@pytest.mark.parametrize("plant", [
-    lambda pair: {"uid": "x", "title": "", "content": pair["content"].upper(), "summary": "Other words."},
-    lambda pair: {"uid": "x", "title": "", "content": "Other words than those.", "summary": pair["summary"].lower() + "!"},
-    lambda pair: {"uid": "x", "title": "A title", "content": pair["summary"]}])
-def test_a_held_out_text_or_summary_that_training_shows_is_refused_and_never_scored(examples, plant):
+@pytest.mark.parametrize(
+    "plant",
+    [
+        lambda pair: {
+            "uid": "x",
+            "title": "",
+            "content": pair["content"].upper(),
+            "summary": "Other words.",
+        },
+        lambda pair: {
+            "uid": "x",
+            "title": "",
+            "content": "Other words than those.",
+            "summary": pair["summary"].lower() + "!",
+        },
+        lambda pair: {"uid": "x", "title": "A title", "content": pair["summary"]},
+    ],
+)
+def test_a_held_out_text_or_summary_that_training_shows_is_refused_and_never_scored(
+    examples, plant
+):
     held_out = examples.pairs["unseen"]
     leak = plant(held_out[0])
     sets = {"summary": [examples.summarize(pair) for pair in held_out]}
@@ -262,7 +386,10 @@ def test_a_held_out_text_or_summary_that_training_shows_is_refused_and_never_sco
 
 
 def test_a_run_proves_it_of_its_own_pairs(examples, monkeypatch):
-    assert pipeline.check_leaks(examples, EvaluateConfig(items=50))["records"] > len(examples.train) + 40
+    assert (
+        pipeline.check_leaks(examples, EvaluateConfig(items=50))["records"]
+        > len(examples.train) + 40
+    )
     leaked = examples.held_out[0]
     monkeypatch.setattr(examples, "trained", lambda: iter([*examples.train, leaked]))
     with pytest.raises(ConfigError, match="were trained on"):
@@ -270,91 +397,196 @@ def test_a_run_proves_it_of_its_own_pairs(examples, monkeypatch):
 
 
 def test_an_adapter_is_of_its_pairs_and_says_whose_they_are(run, tmp_path):
-    assert data_digest(run)["summaries"] == pairs.saved_report(run)["sha256"]
-    told = pairs.origin(run)
-    assert told["from"] == "the set set.jsonl" and told["licence"] == "CC0-1.0" and told["source"]["bytes"] > 0
-    assert pairs.references(run) == "summaries of the set set.jsonl, of texts that training never showed"
-    assert pairs.origin(tmp_path) == {"from": "the contents' own principal sentences"}
-    assert pairs.digest(tmp_path) == {} and pairs.load_pairs(tmp_path) is None
+    assert Run(run).data_digest()["summaries"] == Run(run).summaries_report()["sha256"]
+    told = pairs.origin(Run(run))
+    assert (
+        told["from"] == "the set set.jsonl"
+        and told["licence"] == "CC0-1.0"
+        and told["source"]["bytes"] > 0
+    )
+    assert (
+        pairs.references(Run(run))
+        == "summaries of the set set.jsonl, of texts that training never showed"
+    )
+    assert pairs.origin(Run(tmp_path)) == {"from": "the contents' own principal sentences"}
+    assert not Run(tmp_path).summaries_report() and pairs.load_pairs(Run(tmp_path)) is None
 
 
 def test_without_pairs_contents_are_summed_up_as_before(run, tokenizer):
     fitting = FitConfig(base="x", learn=20, summarize=1.0, max_length=400, answer_tokens=60)
-    bare = Examples(load_records(run), Catalogue.open(run / "catalogue"), tokenizer, PromptTemplate(), fitting, 512)
+    bare = Examples(
+        load_records(Run(run)),
+        Catalogue.open(run / "catalogue"),
+        tokenizer,
+        PromptTemplate(),
+        fitting,
+        512,
+    )
     assert bare.held_out == bare.scored and bare.summed_up == bare.read
-    assert {item.uid for item in bare.sets(20)["summary"]} <= {record["uid"] for record in bare.unseen}
+    assert {item.uid for item in bare.sets(20)["summary"]} <= {
+        record["uid"] for record in bare.unseen
+    }
 
 
 # --- from a set to a scored adapter ----------------------------------------------------------------------------------
 
-QUICK = ["--learn", "8", "--summarize", "1", "--max-steps", "2", "--rank", "4", "--batch-size", "4", "--items", "3", "--shots",
-         "1", "--answer-tokens", "60", "--max-length", "400"]
+QUICK = [
+    "--learn",
+    "8",
+    "--summarize",
+    "1",
+    "--max-steps",
+    "2",
+    "--rank",
+    "4",
+    "--batch-size",
+    "4",
+    "--items",
+    "3",
+    "--shots",
+    "1",
+    "--answer-tokens",
+    "60",
+    "--max-length",
+    "400",
+]
 
 
 @pytest.mark.slow
 def test_all_learns_and_scores_the_set_and_says_so(tmp_path, tiny_base, capsys):
     write_catalogue(tmp_path / "trn.json")
     run, told = tmp_path / "run", write(tmp_path / "set.jsonl", rows(40))
-    call = ["all", str(tmp_path / "trn.json"), "--limit", "100", "--run", str(run), "--base", str(tiny_base), *QUICK]
+    call = [
+        "all",
+        str(tmp_path / "trn.json"),
+        "--limit",
+        "100",
+        "--run",
+        str(run),
+        "--base",
+        str(tiny_base),
+        *QUICK,
+    ]
     call += ["--text-column", "document", "--summary-column", "gist", "--held-out", "0.2"]
     assert main([*call, "--summaries", told]) == 0
     out = capsys.readouterr().out
-    assert out.rstrip().endswith("summary: summaries of the set set.jsonl, of texts that training never showed")
+    assert out.rstrip().endswith(
+        "summary: summaries of the set set.jsonl, of texts that training never showed"
+    )
     held_out = {pair["summary"] for pair in table(run) if pair["split"] == "unseen"}
     scored = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
     scored = [line for line in scored if line["set"] == "summary"]
-    assert len(scored) == 3 and {line["reference"] for line in scored} <= held_out and not any(line["title"] for line in scored)
+    assert (
+        len(scored) == 3
+        and {line["reference"] for line in scored} <= held_out
+        and not any(line["title"] for line in scored)
+    )
     assert json.loads((run / "metrics.json").read_text())["summary"]["references"] in out
     record = json.loads((run / "adapter/run.json").read_text())
-    assert record["summaries"]["source"]["name"] == "set.jsonl" and record["summaries"]["licence"] == "unknown"
-    assert record["data"]["summaries"] == record["summaries"]["sha256"] and str(tmp_path) not in json.dumps(record)
+    assert (
+        record["summaries"]["source"]["name"] == "set.jsonl"
+        and record["summaries"]["licence"] == "unknown"
+    )
+    assert record["data"]["summaries"] == record["summaries"]["sha256"] and str(
+        tmp_path
+    ) not in json.dumps(record)
     card = (run / "adapter/README.md").read_text()
     assert "with summaries of the set set.jsonl." in card and "Their licence: unknown." in card
     assert main([*call, "--summaries", told]) == 0
     assert "fit: done already" in capsys.readouterr().out
     assert main([*call, "--summaries", write(tmp_path / "other.jsonl", rows(41))]) == 2
-    assert "has an adapter of another catalogue or other summaries than it has now" in capsys.readouterr().err
+    assert (
+        "has an adapter of another catalogue or other summaries than it has now"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.slow
-def test_a_checkpoint_is_not_gone_on_with_for_other_summaries(tmp_path, tiny_base, monkeypatch, capsys):
+def test_a_checkpoint_is_not_gone_on_with_for_other_summaries(
+    tmp_path, tiny_base, monkeypatch, capsys
+):
     write_catalogue(tmp_path / "trn.json")
-    run, call = tmp_path / "run", ["prepare", str(tmp_path / "trn.json"), "--limit", "60", "--run", str(tmp_path / "run")]
+    run, call = (
+        tmp_path / "run",
+        ["prepare", str(tmp_path / "trn.json"), "--limit", "60", "--run", str(tmp_path / "run")],
+    )
     call += ["--text-column", "document", "--summary-column", "gist", "--summaries"]
-    fitting = ["fit", "--run", str(run), "--base", str(tiny_base), "--save-steps", "1", *QUICK[:10], "--answer-tokens", "60"]
+    fitting = [
+        "fit",
+        "--run",
+        str(run),
+        "--base",
+        str(tiny_base),
+        "--save-steps",
+        "1",
+        *QUICK[:10],
+        "--answer-tokens",
+        "60",
+    ]
     assert main([*call, write(tmp_path / "set.jsonl", rows(40))]) == 0
-    monkeypatch.setattr(qlora, "save_adapter", lambda *_: None)  # as if it had been killed just before
+    monkeypatch.setattr(
+        qlora, "save_adapter", lambda *_: None
+    )  # as if it had been killed just before
     assert main(fitting) == 0 and (run / "checkpoints").is_dir()
     assert main([*call, write(tmp_path / "set.jsonl", rows(41))]) == 0
     assert main(fitting) == 2
-    assert "run was begun with another catalogue, base, prompt template or summaries than it has now" in capsys.readouterr().err
+    assert (
+        "run was begun with another catalogue, base, prompt template or summaries than it has now"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "tongue"), [("temario-50", "pt"), ("xsum-25", "en")])
 @pytest.mark.parametrize("base", ["tiny", "sample"])
-def test_real_summaries_are_learned_and_scored(tmp_path, shared, tiny_base, name, tongue, base, capsys):
+def test_real_summaries_are_learned_and_scored(
+    tmp_path, shared, tiny_base, name, tongue, base, capsys
+):
     """TeMario and XSum, from the file to the table."""
     folder = tiny_base if base == "tiny" else SAMPLE / "base"
     write_catalogue(tmp_path / "trn.json")
-    told = ["--summaries", str(shared / f"data/{name}.jsonl"), "--text-column", "document", "--held-out", "0.2"]
+    told = [
+        "--summaries",
+        str(shared / f"data/{name}.jsonl"),
+        "--text-column",
+        "document",
+        "--held-out",
+        "0.2",
+    ]
     run = tmp_path / "run"
-    call = ["all", str(tmp_path / "trn.json"), "--limit", "60", "--run", str(run), "--base", str(folder)]
+    call = [
+        "all",
+        str(tmp_path / "trn.json"),
+        "--limit",
+        "60",
+        "--run",
+        str(run),
+        "--base",
+        str(folder),
+    ]
     assert main([*call, *told, *QUICK]) == 0
     assert f"summary: summaries of the set {name}.jsonl" in capsys.readouterr().out
     metrics = json.loads((run / "metrics.json").read_text())["summary"]
     assert metrics["n"] == 3 and ("rougeL_unicode" in metrics["tuned"]) == (tongue == "pt")
-    assert pairs.saved_report(run)["languages"] == {tongue: int(name[-2:])}
+    assert Run(run).summaries_report()["languages"] == {tongue: int(name[-2:])}
     lines = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
     asked = [line["question"] for line in lines if line["set"] == "summary"]
     texts = {pair["text"] for pair in table(run)}
     assert all(any(text.startswith(question) for text in texts) for question in asked)
-    assert set(asked) - texts  # news is longer than the window: what is asked about is its beginning
+    assert (
+        set(asked) - texts
+    )  # news is longer than the window: what is asked about is its beginning
 
 
 def test_a_set_with_one_item_claims_no_interval(tmp_path):
-    line = {"set": "summary", "base": "a lamp", "tuned": "the lamp", "reference": "the lamp", "base_loss": 2.0,
-            "tuned_loss": 1.0}
+    line = {
+        "set": "summary",
+        "base": "a lamp",
+        "tuned": "the lamp",
+        "reference": "the lamp",
+        "base_loss": 2.0,
+        "tuned_loss": 1.0,
+    }
     metrics = statistics.metrics([line], ["base", "tuned"])
     assert "(one item: no interval)" in report.as_text(report.table_rows(metrics, 0))
     report.plot_before_after(metrics, 0, tmp_path / "plot.png")

@@ -19,6 +19,7 @@ from train.evaluate.tables import HEADLINE
 from train.prepare.fetching import hub_dataset
 from train.publish.card import CardError, card, fill_card, for_repository, metadata, sample_pairs
 from train.publish.origin import Licence, base_licence
+from train.run import Run
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LLAMA = Base("meta-llama/Llama-3.1-8B-Instruct", COMMIT)
@@ -34,8 +35,9 @@ def blocks(text, language):
 
 
 def test_every_placeholder_is_filled_or_named():
-    assert fill_card("{name} has {n} records, sha256 {sha256}", {"name": "x", "n": 3, "sha256": "ab"}) == (
-        "x has 3 records, sha256 ab")
+    assert fill_card(
+        "{name} has {n} records, sha256 {sha256}", {"name": "x", "n": 3, "sha256": "ab"}
+    ) == ("x has 3 records, sha256 ab")
     with pytest.raises(CardError, match="nothing to say for kept, name, sha256"):
         fill_card("{name} {kept} {sha256}", {})
 
@@ -46,37 +48,67 @@ def test_the_card_holds_what_a_reader_needs(text, tuned_run):
     for name, value in record["config"].items():
         assert f"| {name} | {value} |" in text
     report = json.loads((tuned_run / "catalogue/report.json").read_text())
-    assert report["source"]["sha256"] in text and record["base"]["revision"] in text and record["hardware"] in text
+    assert (
+        report["source"]["sha256"] in text
+        and record["base"]["revision"] in text
+        and record["hardware"] in text
+    )
     for reason, count in report["dropped"].items():
         assert f"| {reason} | {count} |" in text
     assert "| entities |" in text and "held out" in text
-    assert "plots/before_after.png" in text and "plots/loss.png" in text and "difference [95%]" in text
-    assert "licence of the base is not known" in text and "`tiny-llama`, must be where this is run" in text
-    assert '{text}' in text.split("What it was taught to be asked")[1].split("##")[0]
+    assert (
+        "plots/before_after.png" in text and "plots/loss.png" in text and "difference [95%]" in text
+    )
+    assert (
+        "licence of the base is not known" in text
+        and "`tiny-llama`, must be where this is run" in text
+    )
+    assert "{text}" in text.split("What it was taught to be asked")[1].split("##")[0]
 
 
 @pytest.mark.slow
 def test_the_hubs_own_readers_understand_the_metadata(text, tuned_run):
     told = metadata_load(tuned_run / "adapter" / "README.md")
     assert told["library_name"] == "peft" and told["pipeline_tag"] == "text-generation"
-    assert told["base_model_relation"] == "adapter" and told["license"] == "unknown" and told["language"] == ["en", "pt"]
+    assert (
+        told["base_model_relation"] == "adapter"
+        and told["license"] == "unknown"
+        and told["language"] == ["en", "pt"]
+    )
     assert "base_model" not in told and "datasets" not in told  # folders both
     name, results = model_index_to_eval_results(told["model-index"])
     metrics = json.loads((tuned_run / "metrics.json").read_text())
     assert name == "tiny-llama-shop"
-    assert {(result.dataset_split, result.metric_type): result.metric_value for result in results} == {
-        (title, metric): value for title, scores in metrics.items() for metric, value in scores["tuned"].items()
-        if metric in HEADLINE and metric in scores["difference"]}
+    assert {
+        (result.dataset_split, result.metric_type): result.metric_value for result in results
+    } == {
+        (title, metric): value
+        for title, scores in metrics.items()
+        for metric, value in scores["tuned"].items()
+        if metric in HEADLINE and metric in scores["difference"]
+    }
     change = metrics["seen"]["difference"]["rougeL"]
-    shown = next(r.metric_name for r in results if (r.dataset_split, r.metric_type) == ("seen", "rougeL"))
-    assert f"over the base {change['mean']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]" in shown
+    shown = next(
+        r.metric_name for r in results if (r.dataset_split, r.metric_type) == ("seen", "rougeL")
+    )
+    assert (
+        f"over the base {change['mean']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]"
+        in shown
+    )
     assert ModelCard(text).data.eval_results == results
 
 
 def test_a_base_and_a_data_set_of_the_hub_are_named_as_such():
     report = {"source": {"name": "music:train", "dataset": "shop/music"}, "languages": {"pt": 3}}
-    scores = {"seen": {"tuned": {"loss": 1.0}, "difference": {"loss": {"mean": -1.0, "low": -2.0, "high": -0.5}}}}
-    told = ModelCard("---\n" + metadata("x", LLAMA, Licence("llama3.1"), report, scores) + "\n---\n").data
+    scores = {
+        "seen": {
+            "tuned": {"loss": 1.0},
+            "difference": {"loss": {"mean": -1.0, "low": -2.0, "high": -0.5}},
+        }
+    }
+    told = ModelCard(
+        "---\n" + metadata("x", LLAMA, Licence("llama3.1"), report, scores) + "\n---\n"
+    ).data
     assert told.base_model == LLAMA.name and told.license == "llama3.1" and told.language == ["pt"]
     assert told.datasets == ["shop/music"] and told.eval_results[0].dataset_type == "shop/music"
     assert hub_dataset("shop/music:train") == "shop/music"
@@ -84,19 +116,39 @@ def test_a_base_and_a_data_set_of_the_hub_are_named_as_such():
 
 
 @pytest.mark.slow
-def test_every_snippet_runs_as_it_stands_and_says_what_the_page_says(text, tuned_run, tiny_base, tmp_path):
+def test_every_snippet_runs_as_it_stands_and_says_what_the_page_says(
+    text, tuned_run, tiny_base, tmp_path
+):
     """In a folder with the adapter's and the base's, by the names that the card gives them, and nothing of ours."""
     (tmp_path / "adapter").symlink_to(tuned_run / "adapter")
-    name = json.loads((tuned_run / "adapter/adapter_config.json").read_text())["base_model_name_or_path"]
+    name = json.loads((tuned_run / "adapter/adapter_config.json").read_text())[
+        "base_model_name_or_path"
+    ]
     (tmp_path / name).symlink_to(tiny_base)
     programs = blocks(text, "python")
-    started = [subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"}) for program in programs]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        )
+        for program in programs
+    ]
     said, wrong = zip(*(process.communicate(timeout=120) for process in started), strict=True)
-    assert len(said) == 3 and not any(process.returncode for process in started), [words[-2000:] for words in wrong]
+    assert len(said) == 3 and not any(process.returncode for process in started), [
+        words[-2000:] for words in wrong
+    ]
     pair = load_pair(str(tiny_base), str(tuned_run / "adapter"))
     question = json.loads((tuned_run / "samples.jsonl").read_text().splitlines()[0])["question"]
-    page = complete(pair, [prompt_ids(pair.tokenizer, pair.prompt_template, "describe", question)], 60, tuned=True)[0]
+    page = complete(
+        pair,
+        [prompt_ids(pair.tokenizer, pair.prompt_template, "describe", question)],
+        60,
+        tuned=True,
+    )[0]
     assert page and said[1].strip().rstrip("\ufffd").strip() == page
     assert all(words.strip() for words in said)
 
@@ -110,7 +162,10 @@ def test_on_the_hub_every_snippet_loads_from_there(text, tuned_run):
     for place in re.findall(r"\]\((\.\./plots/.*?)\)", text):
         assert (tuned_run / "adapter" / place).is_file()
     before, after = ModelCard(text), ModelCard(there)
-    assert after.data.datasets == ["me/shop-catalogue"] and after.data.eval_results == before.data.eval_results
+    assert (
+        after.data.datasets == ["me/shop-catalogue"]
+        and after.data.eval_results == before.data.eval_results
+    )
     assert for_repository(there, "me/shop", catalogue="me/shop-catalogue") == there
     assert 'adapter = "you/other"' in for_repository(there, "you/other")
     with pytest.raises(CardError, match="run evaluate again"):
@@ -118,12 +173,21 @@ def test_on_the_hub_every_snippet_loads_from_there(text, tuned_run):
 
 
 def line(base, tuned, reference="the kettle is blue"):
-    return {"set": "seen", "question": "What?", "base": base, "tuned": tuned, "reference": reference}
+    return {
+        "set": "seen",
+        "question": "What?",
+        "base": base,
+        "tuned": tuned,
+        "reference": reference,
+    }
 
 
 def test_a_pair_where_the_tuned_answer_is_worse_is_always_shown():
-    lines = [line("a lamp", "the kettle is blue"), line("the kettle is red", "the kettle is blue"),
-             line("the kettle is blue", "a | lamp <b>")]
+    lines = [
+        line("a lamp", "the kettle is blue"),
+        line("the kettle is red", "the kettle is blue"),
+        line("the kettle is blue", "a | lamp <b>"),
+    ]
     shown = sample_pairs(lines)
     assert "worse than the base's in 1 of 3" in shown
     worst = shown.split("**Worse than the base** (seen): token F1 1.00 to 0.00")[1]
@@ -134,13 +198,21 @@ def test_a_pair_where_the_tuned_answer_is_worse_is_always_shown():
 
 def test_the_bases_licence_is_carried_on(tmp_path):
     base = Base("ours", "sha256:0")
-    (tmp_path / "README.md").write_text("---\nlicense: other\nlicense_name: shop-1\nlicense_link: https://x.example/l\n---\n")
+    (tmp_path / "README.md").write_text(
+        "---\nlicense: other\nlicense_name: shop-1\nlicense_link: https://x.example/l\n---\n"
+    )
     licence = base_licence(base, str(tmp_path))
-    assert licence.metadata == {"license": "other", "license_name": "shop-1", "license_link": "https://x.example/l"}
+    assert licence.metadata == {
+        "license": "other",
+        "license_name": "shop-1",
+        "license_link": "https://x.example/l",
+    }
     assert "`shop-1` ([text](https://x.example/l))" in licence.words(base)
 
 
-@pytest.mark.parametrize("words", [None, "no metadata", "---\nlicense: [\n---\n", "---\ntags: [x]\n---\n"])
+@pytest.mark.parametrize(
+    "words", [None, "no metadata", "---\nlicense: [\n---\n", "---\ntags: [x]\n---\n"]
+)
 def test_a_licence_that_cannot_be_read_is_not_guessed(tmp_path, words):
     if words is not None:
         (tmp_path / "README.md").write_text(words)
@@ -161,7 +233,10 @@ def test_the_licence_of_a_base_on_the_hub_comes_from_its_card(tmp_path):
         shutil.rmtree(folder)
     assert licence.metadata == {"license": "llama3.1"}
     words = licence.words(LLAMA)
-    assert "**Built with Llama.** Llama 3.1 is licensed under the Llama 3.1 Community License, Copyright ©" in words
+    assert (
+        "**Built with Llama.** Llama 3.1 is licensed under the Llama 3.1 Community License, Copyright ©"
+        in words
+    )
     assert 'begins with "Llama"' in words and f"https://huggingface.co/{LLAMA.name}" in words
     assert "Built with" not in Licence("apache-2.0").words(LLAMA)
 
@@ -171,12 +246,19 @@ def test_for_a_base_on_the_hub_the_snippets_pin_its_commit(tuned_run, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(tuned_run, run, ignore=shutil.ignore_patterns("checkpoints"))
     record = json.loads((run / "adapter/run.json").read_text())
-    (run / "adapter/run.json").write_text(json.dumps(
-        record | {"base": {"name": LLAMA.name, "revision": COMMIT}, "config": record["config"] | {"rank_stabilized": True}}))
+    (run / "adapter/run.json").write_text(
+        json.dumps(
+            record
+            | {
+                "base": {"name": LLAMA.name, "revision": COMMIT},
+                "config": record["config"] | {"rank_stabilized": True},
+            }
+        )
+    )
     samples = [json.loads(each) for each in (run / "samples.jsonl").read_text().splitlines()]
     samples[0]["question"] = 'What is "A\\B"\'s {title}?'
     metrics = json.loads((run / "metrics.json").read_text())
-    there = card(run, LLAMA.name, metrics, samples, 1, {"items": 1, "records": 2})
+    there = card(Run(run), LLAMA.name, metrics, samples, 1, {"items": 1, "records": 2})
     assert f'"{LLAMA.name}", revision="{COMMIT}", quantization_config' in there
     assert f"vllm serve {LLAMA.name} --revision {COMMIT} --enable-lora --max-lora-rank 8 " in there
     for program in blocks(there, "python"):

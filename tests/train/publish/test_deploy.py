@@ -24,7 +24,11 @@ TITLE = "Dovenka Kettle"
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.fixture
@@ -32,10 +36,15 @@ def shop(hub, tmp_path, tiny_base, adapter):
     """A Hub with a base, an adapter for it and its catalogue, all ana's."""
     hub.create("ana/tiny").commit(contents(tiny_base))
     base = {"name": "ana/tiny", "revision": hub.repo("ana/tiny").head}
-    hub.create("ana/shop-adapter").commit(contents(adapter) | {"run.json": json.dumps({"base": base}).encode()})
-    build_index([("u1", TITLE, "The Dovenka Kettle is oak. " * 3)], tmp_path / "catalogue" / "index")
+    hub.create("ana/shop-adapter").commit(
+        contents(adapter) | {"run.json": json.dumps({"base": base}).encode()}
+    )
+    build_index(
+        [("u1", TITLE, "The Dovenka Kettle is oak. " * 3)], tmp_path / "catalogue" / "index"
+    )
     hub.create("ana/shop-catalogue", "datasets").commit(
-        contents(tmp_path / "catalogue") | {"records/part-00000.parquet": b"not for the page"})
+        contents(tmp_path / "catalogue") | {"records/part-00000.parquet": b"not for the page"}
+    )
     return hub
 
 
@@ -54,8 +63,13 @@ def running(folder: Path, environ: dict[str, str]):
         port = probe.getsockname()[1]
     log = folder.parent / "app.log"
     with log.open("w") as out:
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=folder, stdout=out, stderr=subprocess.STDOUT,
-                                   env={**os.environ, "SPACE_ID": "ana/shop", "PORT": str(port), **environ})
+        process = subprocess.Popen(
+            [sys.executable, "app.py"],
+            cwd=folder,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "SPACE_ID": "ana/shop", "PORT": str(port), **environ},
+        )
         try:
             for _ in range(300):
                 assert process.poll() is None, log.read_text()
@@ -74,7 +88,9 @@ def pulled(hub, tmp_path) -> tuple[Path, dict[str, str]]:
     """Returns an empty folder with what the Space's repository holds, and its variables."""
     folder = Path(snapshot_download("ana/shop", repo_type="space", local_dir=tmp_path / "app"))
     shutil.rmtree(folder / ".cache")
-    return folder, {key: each["value"] for key, each in hub.repo("ana/shop", "spaces").variables.items()}
+    return folder, {
+        key: each["value"] for key, each in hub.repo("ana/shop", "spaces").variables.items()
+    }
 
 
 @pytest.mark.slow
@@ -82,17 +98,32 @@ def test_the_space_runs_from_what_was_deployed(shop, tmp_path):
     from gradio_client import Client
 
     assert deploy(*SHOP) == 0
-    heads = {name: shop.repo(f"ana/{name}", kind).head for name, kind in (
-        ("tiny", "models"), ("shop-adapter", "models"), ("shop-catalogue", "datasets"))}
-    for name, kind in (("tiny", "models"), ("shop-adapter", "models"), ("shop-catalogue", "datasets")):
-        shop.repo(f"ana/{name}", kind).commit({"config.json": b"", "adapter_config.json": b"", "index/meta.json": b""})
+    heads = {
+        name: shop.repo(f"ana/{name}", kind).head
+        for name, kind in (
+            ("tiny", "models"),
+            ("shop-adapter", "models"),
+            ("shop-catalogue", "datasets"),
+        )
+    }
+    for name, kind in (
+        ("tiny", "models"),
+        ("shop-adapter", "models"),
+        ("shop-catalogue", "datasets"),
+    ):
+        shop.repo(f"ana/{name}", kind).commit(
+            {"config.json": b"", "adapter_config.json": b"", "index/meta.json": b""}
+        )
     folder, variables = pulled(shop, tmp_path)
     assert not (folder / "space/sample").exists() and not (folder / "train").exists()
     with running(folder, variables | shop.environ(tmp_path / "home", token="")) as (address, log):
         client = Client(address, verbose=False)
         info = client.predict(api_name="/info")
         assert (info["base"], info["base_revision"]) == ("ana/tiny", heads["tiny"])
-        assert (info["adapter"], info["adapter_revision"]) == ("ana/shop-adapter", heads["shop-adapter"])
+        assert (info["adapter"], info["adapter_revision"]) == (
+            "ana/shop-adapter",
+            heads["shop-adapter"],
+        )
         steps = list(client.submit(f"What is the {TITLE}?", True, 12, 0.0, api_name="/answer"))
         assert len(steps) > 5 and steps[-1][0] and steps[-1][1] and steps[-1][2][0]["uid"] == "u1"
         assert not any(path.endswith(".parquet") for _, path in shop.requests)
@@ -107,38 +138,77 @@ def test_a_space_whose_base_is_gated_says_so_and_how_to_mend_it(shop, tmp_path, 
     shop.repo("ana/tiny").gated = True
     assert deploy(*SHOP) == 0
     said = capsys.readouterr().out
-    assert "the base ana/tiny is gated" in said and "a secret named HF_TOKEN" in said and shop.token not in said
+    assert (
+        "the base ana/tiny is gated" in said
+        and "a secret named HF_TOKEN" in said
+        and shop.token not in said
+    )
     folder, variables = pulled(shop, tmp_path)
     bob = shop.environ(tmp_path / "home", token=list(shop.tokens)[1])
     with running(folder, variables | bob) as (address, log):
         page = urllib.request.urlopen(address).read().decode()
-        for words in ("ana/tiny is gated", "This Space cannot answer yet", "Este Space ainda não pode responder", "HF_TOKEN",
-                      "https://huggingface.co/ana/tiny"):
+        for words in (
+            "ana/tiny is gated",
+            "This Space cannot answer yet",
+            "Este Space ainda não pode responder",
+            "HF_TOKEN",
+            "https://huggingface.co/ana/tiny",
+        ):
             assert words in page
         client = Client(address, verbose=False)
-        for endpoint, given in (("/info", []), ("/answer", ["What?"]), ("/search", ["What?"]), ("/summarize", ["What?"])):
+        for endpoint, given in (
+            ("/info", []),
+            ("/answer", ["What?"]),
+            ("/search", ["What?"]),
+            ("/summarize", ["What?"]),
+        ):
             with pytest.raises(AppError, match="base ana/tiny is gated"):
                 client.predict(*given, api_name=endpoint)
         assert "shelftalk: base ana/tiny is gated" in log.read_text()
         assert "Traceback" not in log.read_text() and bob["HF_TOKEN"] not in log.read_text() + page
-    terminal = {key: value for key, value in {**os.environ, **variables, **bob}.items() if key != "SPACE_ID"}
-    done = subprocess.run([sys.executable, "app.py"], cwd=folder, env=terminal, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1 and done.stderr.startswith("shelftalk: base ana/tiny is gated") and done.stderr.count("\n") == 1
+    terminal = {
+        key: value for key, value in {**os.environ, **variables, **bob}.items() if key != "SPACE_ID"
+    }
+    done = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=folder,
+        env=terminal,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (
+        done.returncode == 1
+        and done.stderr.startswith("shelftalk: base ana/tiny is gated")
+        and done.stderr.count("\n") == 1
+    )
 
 
 def test_it_sends_the_files_that_the_space_needs_and_no_more(shop):
     assert deploy(*SHOP) == 0
     space = shop.repo("ana/shop", "spaces")
-    tracked = {path for path in subprocess.run(["git", "ls-files", "space"], cwd=ROOT, capture_output=True, text=True,
-                                               check=True).stdout.split() if not path.startswith("space/sample/")}
+    tracked = {
+        path
+        for path in subprocess.run(
+            ["git", "ls-files", "space"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.split()
+        if not path.startswith("space/sample/")
+    }
     if tracked:
         assert tracked <= set(space.files)
     assert {path for path in space.files if not path.startswith("space/")} == {
-        ".gitattributes", "README.md", "app.py", "requirements.txt", "LICENSE"}
+        ".gitattributes",
+        "README.md",
+        "app.py",
+        "requirements.txt",
+        "LICENSE",
+    }
     assert not any("space/sample/" in path or "__pycache__" in path for path in space.files)
     assert (len(space.commits), space.sdk) == (2, "gradio")
     front = yaml.safe_load(space.files["README.md"].decode().split("---\n")[1])
-    assert front["models"] == ["ana/tiny", "ana/shop-adapter"] and front["datasets"] == ["ana/shop-catalogue"]
+    assert front["models"] == ["ana/tiny", "ana/shop-adapter"] and front["datasets"] == [
+        "ana/shop-catalogue"
+    ]
     assert front["app_file"] == "app.py" and "](docs/" not in space.files["README.md"].decode()
 
 
@@ -149,12 +219,23 @@ def test_a_second_deploy_changes_nothing_and_an_update_only_what_is_new(shop):
     shop.requests.clear()
     assert deploy(*SHOP) == 0
     assert len(space.commits) == 2 and not any(
-        method != "GET" and "variables" in path for method, path in shop.requests)
-    space.commit({"space/old.py": b"from an older version", "notes.md": b"the owner's", "space/page/ui.py": b"older"})
+        method != "GET" and "variables" in path for method, path in shop.requests
+    )
+    space.commit(
+        {
+            "space/old.py": b"from an older version",
+            "notes.md": b"the owner's",
+            "space/page/ui.py": b"older",
+        }
+    )
     space.variables["GREETING"] = {"key": "GREETING", "value": "hello"}
     shop.repo("ana/shop-adapter").commit({"metrics.json": b"{}"})
     assert deploy(*SHOP) == 0
-    assert len(space.commits) == 4 and "space/old.py" not in space.files and space.files["notes.md"] == b"the owner's"
+    assert (
+        len(space.commits) == 4
+        and "space/old.py" not in space.files
+        and space.files["notes.md"] == b"the owner's"
+    )
     assert space.files["space/page/ui.py"] == (ROOT / "space/page/ui.py").read_bytes()
     changed = {name for name in space.variables if space.variables[name] != pins.get(name)}
     assert changed == {"ADAPTER_REVISION", "GREETING"}
@@ -166,16 +247,29 @@ def test_without_an_adapter_it_serves_the_sample_and_takes_older_variables_away(
     assert deploy() == 0
     space = shop.repo("ana/shop", "spaces")
     assert not space.variables
-    assert {"space/sample/base/model.safetensors", "space/sample/adapter/adapter_model.safetensors",
-            "space/sample/catalogue/index/meta.json", "space/sample/catalogue/report.json", "space/sample/metrics.json",
-            "space/sample/samples.jsonl", "space/sample/history.jsonl", "space/sample/adapter/README.md"} <= set(space.files)
-    assert not any(path.endswith((".parquet", "trn.json", "sample/base/README.md")) for path in space.files)
+    assert {
+        "space/sample/base/model.safetensors",
+        "space/sample/adapter/adapter_model.safetensors",
+        "space/sample/catalogue/index/meta.json",
+        "space/sample/catalogue/report.json",
+        "space/sample/metrics.json",
+        "space/sample/samples.jsonl",
+        "space/sample/history.jsonl",
+        "space/sample/adapter/README.md",
+    } <= set(space.files)
+    assert not any(
+        path.endswith((".parquet", "trn.json", "sample/base/README.md")) for path in space.files
+    )
 
 
 def test_a_published_run_is_served_at_the_commits_it_was_sent_to(shop, tmp_path):
-    heads = {"adapter": shop.repo("ana/shop-adapter"), "catalogue": shop.repo("ana/shop-catalogue", "datasets")}
-    (tmp_path / "published.json").write_text(json.dumps(
-        {name: {"repo": repo.name, "commit": repo.head} for name, repo in heads.items()}))
+    heads = {
+        "adapter": shop.repo("ana/shop-adapter"),
+        "catalogue": shop.repo("ana/shop-catalogue", "datasets"),
+    }
+    (tmp_path / "published.json").write_text(
+        json.dumps({name: {"repo": repo.name, "commit": repo.head} for name, repo in heads.items()})
+    )
     sent = {name: repo.head for name, repo in heads.items()}
     for repo in heads.values():
         repo.commit({"later": b""})
@@ -186,18 +280,30 @@ def test_a_published_run_is_served_at_the_commits_it_was_sent_to(shop, tmp_path)
 
 
 def test_another_peoples_adapter_names_its_base_in_its_config(shop):
-    shop.repo("ana/shop-adapter").commit({"run.json": None, "adapter_config.json": json.dumps(
-        {"base_model_name_or_path": "ana/tiny", "revision": None}).encode()})
+    shop.repo("ana/shop-adapter").commit(
+        {
+            "run.json": None,
+            "adapter_config.json": json.dumps(
+                {"base_model_name_or_path": "ana/tiny", "revision": None}
+            ).encode(),
+        }
+    )
     assert deploy("--adapter", "ana/shop-adapter", "--base", "ana/tiny") == 0
     variables = shop.repo("ana/shop", "spaces").variables
-    assert variables["BASE_REVISION"]["value"] == shop.repo("ana/tiny").head and "CATALOGUE" not in variables
+    assert (
+        variables["BASE_REVISION"]["value"] == shop.repo("ana/tiny").head
+        and "CATALOGUE" not in variables
+    )
 
 
 def test_a_dry_run_changes_nothing(shop, capsys):
     assert deploy(*SHOP, "--dry-run") == 0
     assert ("spaces", "ana/shop") not in shop.repos
     said = capsys.readouterr().out
-    assert "space/page/ui.py" in said and f"ADAPTER_REVISION={shop.repo('ana/shop-adapter').head}" in said
+    assert (
+        "space/page/ui.py" in said
+        and f"ADAPTER_REVISION={shop.repo('ana/shop-adapter').head}" in said
+    )
     assert not any(method == "POST" for method, _ in shop.requests)
 
 
@@ -208,14 +314,24 @@ def test_private_and_hardware(shop):
     assert deploy(*SHOP, "--hardware", "t4-small") == 0 and space.hardware == "t4-small"
 
 
-@pytest.mark.parametrize(("options", "code", "words"), [
-    (("--catalogue", "a/b"), 2, "--catalogue needs --adapter"),
-    (("--adapter", "shop"), 2, "--adapter is 'shop', which is no repository"),
-    (("--run", "nowhere"), 2, "nowhere is not published: run `python -m train publish --run nowhere"),
-    (("--adapter", "ana/none"), 1, "ana/none on the Hub: HTTP 404"),
-    (("--adapter", "ana/shop-adapter", "--base", "ana/other"), 2, "--base is ana/other, but adapter ana/shop-adapter was made "
-     "for ana/tiny"),
-])
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (("--catalogue", "a/b"), 2, "--catalogue needs --adapter"),
+        (("--adapter", "shop"), 2, "--adapter is 'shop', which is no repository"),
+        (
+            ("--run", "nowhere"),
+            2,
+            "nowhere is not published: run `python -m train publish --run nowhere",
+        ),
+        (("--adapter", "ana/none"), 1, "ana/none on the Hub: HTTP 404"),
+        (
+            ("--adapter", "ana/shop-adapter", "--base", "ana/other"),
+            2,
+            "--base is ana/other, but adapter ana/shop-adapter was made for ana/tiny",
+        ),
+    ],
+)
 def test_what_cannot_be_served_is_refused_in_one_line(shop, capsys, options, code, words):
     assert deploy(*options) == code
     said = capsys.readouterr().err
@@ -223,8 +339,9 @@ def test_what_cannot_be_served_is_refused_in_one_line(shop, capsys, options, cod
 
 
 def test_an_adapter_for_a_base_in_a_folder_is_refused(shop, capsys):
-    shop.repo("ana/shop-adapter").commit({"run.json": json.dumps(
-        {"base": {"name": "mine", "revision": "sha256:0"}}).encode()})
+    shop.repo("ana/shop-adapter").commit(
+        {"run.json": json.dumps({"base": {"name": "mine", "revision": "sha256:0"}}).encode()}
+    )
     assert deploy(*SHOP) == 2
     assert "made for a base in a folder" in capsys.readouterr().err
 
