@@ -4,8 +4,6 @@ from space.model.base import Base, address, identify, kind_of, load_base, load_t
 from space.model.conversation import (
     COLUMNS,
     Step,
-    as_json,
-    as_markdown,
     figures,
     fit_both,
     history,
@@ -39,8 +37,6 @@ __all__ = [
     "Window",
     "address",
     "answer_ids",
-    "as_json",
-    "as_markdown",
     "check_text",
     "completions",
     "example_ids",

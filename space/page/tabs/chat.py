@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from space.model import as_json, as_markdown, turn
+from space.model import turn
 from space.page.api import MODEL, converse_in, refusal, refusals
+from space.page.export import export_json, export_markdown
 from space.page.html import cards, changed
 from space.page.html import conversation as turns
 from space.page.tabs.parts import QUIET, WAITS
@@ -280,11 +281,16 @@ def wire_export(chat: Chat) -> None:
     for button, write, kind, name in (
         (
             chat.markdown,
-            lambda talk, language: as_markdown(talk, chat.info, _written(language)),
+            lambda talk, language: export_markdown(talk, chat.info, _written(language)),
             "text/markdown",
             "shelftalk.md",
         ),
-        (chat.json, lambda talk, _: as_json(talk, chat.info), "application/json", "shelftalk.json"),
+        (
+            chat.json,
+            lambda talk, _: export_json(talk, chat.info),
+            "application/json",
+            "shelftalk.json",
+        ),
     ):
         made = button.click(write, [chat.talk, file], file, js=LANGUAGE, queue=False, **QUIET)
         made.success(None, file, file, js=SAVE % (kind, name), **QUIET)

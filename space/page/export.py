@@ -1,0 +1,82 @@
+"""Export a conversation as JSON or Markdown."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from space.model import COLUMNS
+from space.texts import words
+
+
+def export_json(turns: Sequence[Mapping], info: Mapping) -> str:
+    """Render a conversation as JSON.
+
+    The file holds `models`, which is `info` from the engine, and `turns`.
+    """
+    exported = {"models": dict(info), "turns": list(turns)}
+    return json.dumps(exported, ensure_ascii=False, indent=1) + "\n"
+
+
+def export_markdown(turns: Sequence[Mapping], info: Mapping, language: str) -> str:
+    """Render a conversation as Markdown.
+
+    What a visitor or a model wrote is quoted and escaped: it becomes neither HTML nor a heading.
+    """
+
+    def say(key: str, **values) -> str:
+        return words(key, language, **values)
+
+    lines = [
+        f"# {say('chat_export_title')}",
+        "",
+        f"- {say('base')}: {_model(info, 'base')}",
+        f"- {say('tuned')}: {_model(info, 'base')} + {_model(info, 'adapter')}",
+        "",
+    ]
+    for number, turn in enumerate(turns, start=1):
+        question = turn["question"]
+        lines += [f"## {number}. {_one_line(question)}", "", _quote(question), ""]
+        for column in COLUMNS:
+            figures = _figures(turn["figures"], column, say)
+            lines += [f"### {say(column)}", "", _quote(turn[column]), "", f"*{figures}*", ""]
+        if turn["sources"]:
+            lines += [f"### {say('records')}", ""]
+        for position, record in enumerate(turn["sources"], start=1):
+            title, uid = _one_line(record["title"]), _one_line(record["uid"])
+            content = _quote(record["content"], "   ")
+            lines.append(f"{position}. **{title}** ({uid})\n\n{content}\n")
+    return "\n".join(lines)
+
+
+def _model(info: Mapping, name: str) -> str:
+    revision = info[f"{name}_revision"]
+    return f"`{info[name]}`" + (f" @ `{revision}`" if revision else "")
+
+
+def _figures(figures: Mapping, column: str, say: Callable[..., str]) -> str:
+    text = say(
+        "chat_export_foot",
+        tokens=figures[column]["tokens"],
+        seconds=f"{figures[column]['seconds']:.1f}",
+        temperature=f"{figures['temperature']:g}",
+    )
+    if figures["seed"] is None:
+        return text
+    return f"{text}, " + say("chat_seed_used", seed=str(figures["seed"]))
+
+
+def _one_line(text: str) -> str:
+    return _escape(" ".join(text.split())[:120])
+
+
+def _quote(text: str, indent: str = "") -> str:
+    return "\n".join(f"{indent}> {_escape(line)}" for line in text.splitlines() or [""])
+
+
+def _escape(line: str) -> str:
+    """Escape one line so that no mark in it makes Markdown or HTML."""
+    escaped = re.sub(r"([\\`*_\[\]#|!~])", r"\\\1", line)
+    escaped = re.sub(r"^(\s*)([-+=>])", r"\1\\\2", escaped)
+    return escaped.replace("&", "&amp;").replace("<", "&lt;")
