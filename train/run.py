@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from train.config import ConfigError, FitConfig
 
@@ -25,6 +25,28 @@ EVALUATION_FILES = (
     "plots/loss.png",
     "plots/before_after.png",
 )
+
+
+class AdapterRecord(TypedDict):
+    """All that is needed to do a run again: adapter/run.json, without a path of this machine."""
+
+    base: dict[str, str]  # name and revision
+    config: dict[str, Any]  # the options of FitConfig; an older record lacks later options
+    data: dict[str, Any]  # see Run.data_digest()
+    summaries: NotRequired[dict[str, Any]]  # where they are from; an older record lacks it
+    version: str
+    libraries: dict[str, str]
+    python: str
+    seed: int
+    hardware: str
+    seconds: float
+    memory: NotRequired[int]  # peak in bytes, of the GPU or else of the process
+    steps: int
+    tokens: int
+    examples: int
+    left_out: int
+    train_loss: float
+    adapter_parameters: int
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -165,8 +187,8 @@ class Run:
         """Read summaries/report.json; {} where the run has no texts with summaries."""
         return _object(self.summaries / "report.json")
 
-    def adapter_record(self) -> dict:
-        """Read adapter/run.json, which holds all that is needed to do the run again."""
+    def adapter_record(self) -> AdapterRecord:
+        """Read adapter/run.json."""
         return read_json(self.adapter / ADAPTER_RECORD)
 
     def fit_config(self) -> FitConfig:
