@@ -9,13 +9,27 @@ from collections.abc import Callable, Mapping, Sequence
 from space.model import COLUMNS
 from space.texts import words
 
+# What a visitor gets of a turn; the page keeps other fields of its own in it.
+TURN_FIELDS = (
+    "question",
+    "base",
+    "tuned",
+    "sources",
+    "figures",
+    "use_sources",
+    "max_new_tokens",
+)
+
 
 def export_json(turns: Sequence[Mapping], info: Mapping) -> str:
     """Render a conversation as JSON.
 
-    The file holds `models`, which is `info` from the engine, and `turns`.
+    The file holds `models`, which is `info` from the engine, and `turns` with TURN_FIELDS.
     """
-    exported = {"models": dict(info), "turns": list(turns)}
+    exported_turns = []
+    for turn in turns:
+        exported_turns.append({name: turn[name] for name in TURN_FIELDS})
+    exported = {"models": dict(info), "turns": exported_turns}
     return json.dumps(exported, ensure_ascii=False, indent=1) + "\n"
 
 

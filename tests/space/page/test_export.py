@@ -19,6 +19,20 @@ def test_a_conversation_can_be_kept_as_json():
     assert kept["turns"] == talk and kept["models"] == INFO
 
 
+def test_the_json_export_holds_no_internal_field_of_the_page():
+    turn = {**said("What?", "a", "b", RECORDS), "key": "0123456789abcdef"}
+    kept = json.loads(export_json([turn], INFO))
+    assert set(kept["turns"][0]) == {
+        "question",
+        "base",
+        "tuned",
+        "sources",
+        "figures",
+        "use_sources",
+        "max_new_tokens",
+    }
+
+
 def test_a_conversation_can_be_kept_as_markdown_in_either_language():
     record = {**RECORDS[0], "title": EVIL, "content": EVIL}
     talk = [said(EVIL, EVIL, "b", [record], seed=5, temperature=0.7), said("And?", "c", "d")]
