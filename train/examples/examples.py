@@ -6,7 +6,7 @@ import functools
 import hashlib
 import itertools
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from space.catalogue import Catalogue, language, normalise, relevant
@@ -194,44 +194,113 @@ class Examples:
     # --- many ---
 
     def training(self) -> tuple[list[Example], list[int]]:
-        """Returns (the distinct examples, their order over all epochs as indices): more epochs, more phrasings."""
-        rng, config = random.Random(self.config.seed), self.config
-        count, asked = len(self.learned), len(self.learned) * config.epochs
-        phrasings = min(
-            config.epochs, max(len(words) for words in self.prompt_template.questions.values())
-        )
-        describes = [
-            self.describe(record, phrasing)
-            for phrasing in range(phrasings)
-            for record in self.learned
-        ]
-        order = [
-            (epoch % phrasings) * count + place
-            for epoch in range(config.epochs)
-            for place in range(count)
-        ]
+        """Return the distinct examples, and the order of all that is trained as indices into them.
+
+        More epochs ask in more phrasings. --max-steps leaves no more than the optimizer then sees.
+        """
+        rng = random.Random(self.config.seed)
+        counts = self._counts
+        candidates = {
+            "answer": (self.answer(record, rng.randrange(99), rng) for record in self.read),
+            "absent": absent_ones(self, counts["absent"], rng),
+            "follow_up": (
+                follow_up(self, record, rng.choice(self.read), rng) for record in self.read
+            ),
+            "summarize": (self.summarize(record) for record in self.summed_up),
+        }
+        others: list[Example] = []
+        order: list[int] = []
+        for kind, made in candidates.items():
+            found = first(counts[kind], made)
+            if found:
+                order += [len(others) + turn % len(found) for turn in range(counts[kind])]
+            others += found
+        examples, asked = self._describes(len(order))
+        return examples + others, asked + [len(examples) + index for index in order]
+
+    def _describes(self, others: int) -> tuple[list[Example], list[int]]:
+        """The distinct questions about learned titles, and their order, beside so many other examples."""
+        if self._step_rows is None:
+            examples = [
+                self.describe(record, phrasing)
+                for phrasing in range(self._phrasings)
+                for record in self.learned
+            ]
+            # The phrasings come round again where there are more epochs.
+            return examples, [slot % len(examples) for slot in self._describe_slots]
+        slots = (self._describe_slot(slot) for slot in self._describe_slots)
+        fitting = (example for example in slots if self.fits(example))
+        examples = first(self._step_rows - others, fitting)
+        return examples, list(range(len(examples)))
+
+    @functools.cached_property
+    def _phrasings(self) -> int:
+        """How many phrasings training asks for a learned title in."""
+        questions = self.prompt_template.questions.values()
+        return min(self.config.epochs, max(len(phrasings) for phrasings in questions))
+
+    @functools.cached_property
+    def _all_counts(self) -> dict[str, int]:
+        """How many examples of each kind all epochs have."""
+        asked = len(self.learned) * self.config.epochs
         absent = self._absent_in_training()
-        made = (
-            (
-                round(config.answers * asked) - absent,
-                (self.answer(record, rng.randrange(99), rng) for record in self.read),
-            ),
-            (absent, absent_ones(self, absent, rng)),
-            (
-                round(config.follow_ups * asked),
-                (follow_up(self, record, rng.choice(self.read), rng) for record in self.read),
-            ),
-            (
-                round(config.summarize * asked),
-                (self.summarize(record) for record in self.summed_up),
-            ),
-        )
-        examples = describes
-        for wanted, candidates in made:
-            found = first(wanted, candidates)
-            order += [len(examples) + turn % len(found) for turn in range(wanted)] if found else []
-            examples = [*examples, *found]
-        return examples, order
+        return {
+            "describe": asked,
+            "answer": round(self.config.answers * asked) - absent,
+            "absent": absent,
+            "follow_up": round(self.config.follow_ups * asked),
+            "summarize": round(self.config.summarize * asked),
+        }
+
+    @functools.cached_property
+    def _step_rows(self) -> int | None:
+        """How many examples --max-steps leaves; None where it leaves all."""
+        if self.config.max_steps is None:
+            return None
+        rows = self.config.max_steps * self.config.batch_size * self.config.accumulate
+        return rows if rows < sum(self._all_counts.values()) else None
+
+    @functools.cached_property
+    def _counts(self) -> dict[str, int]:
+        """How many examples of each kind are trained; --max-steps takes of each kind the same share."""
+        if self._step_rows is None:
+            return self._all_counts
+        total, before, counts = sum(self._all_counts.values()), 0, {}
+        for kind, count in self._all_counts.items():
+            after = before + count
+            counts[kind] = self._step_rows * after // total - self._step_rows * before // total
+            before = after
+        return counts
+
+    @functools.cached_property
+    def _describe_slots(self) -> Sequence[int]:
+        """The questions about learned titles, counted through all epochs, in the order that training takes them.
+
+        The seed of a run does not change them: runs are scored on the same titles.
+        """
+        slots = range(self._all_counts["describe"])
+        if self._step_rows is None:
+            return slots
+        return random.Random(0).sample(slots, min(self._step_rows, len(slots)))
+
+    def _describe_slot(self, slot: int) -> Example:
+        epoch, position = divmod(slot, len(self.learned))
+        return self.describe(self.learned[position], epoch % self._phrasings)
+
+    def _seen(self) -> Iterator[Example]:
+        """Questions about learned titles, each title once, in a phrasing that training asks."""
+        if self._step_rows is None:
+            for position, record in enumerate(self.learned):
+                yield self.describe(record, position % self._phrasings)
+            return
+        # Training shows these for certain, and more of them where there is less of another kind.
+        certain = self._describe_slots[: self._counts["describe"]]
+        asked: dict[int, list[int]] = {}
+        for slot in certain:
+            asked.setdefault(slot % len(self.learned), []).append(slot)
+        for position in sorted(asked):
+            slots = sorted(asked[position])
+            yield self._describe_slot(slots[position % len(slots)])
 
     def trained(self) -> Iterable[dict]:
         """Yields all that training may show: its side's records and pairs, and the titles that it makes up (no content)."""
@@ -245,7 +314,7 @@ class Examples:
         if items in self._sets:
             return self._sets[items]
         made = {
-            "seen": (self.describe(record, place) for place, record in enumerate(self.learned)),
+            "seen": (example for example in self._seen() if self.fits(example)),
             "unseen": (self.describe(record, place) for place, record in enumerate(self.scored)),
             "grounded": (self.answer(record, place) for place, record in enumerate(self.scored)),
             "absent": (

@@ -1,5 +1,6 @@
 """Records to examples: what is learned, what is scored, and that the two never mix."""
 
+import itertools
 import random
 from dataclasses import replace
 
@@ -7,11 +8,13 @@ import pytest
 
 from space.catalogue.search import Catalogue, normalise
 from space.catalogue.text import language
+from space.model.base import load_base
 from space.model.prompt import PromptTemplate, example_ids
 from train.config import FitConfig, PrepareConfig
 from train.examples.examples import Examples
 from train.examples.few_shot import worked
 from train.examples.summaries import lead, main_sentence, principal, sentences
+from train.fit import qlora
 from train.prepare.catalogue import load_records, prepare
 from train.run import Run
 from train.sample import write_catalogue
@@ -291,3 +294,53 @@ def test_a_long_answer_ends_with_a_sentence(tokenizer):
     cut = lead(text, tokenizer, len(tokenizer(text)["input_ids"]) - 3)
     assert text.startswith(cut) and cut.endswith(".") and len(cut) < len(text)
     assert lead("word " * 200, tokenizer, 20).endswith("word")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epochs": 1},
+        {"epochs": 3},
+        {"epochs": 6, "max_steps": 5},
+        {"epochs": 6, "max_steps": 5, "accumulate": 2},
+        {"epochs": 2, "max_steps": 1000},
+        {"epochs": 2, "max_steps": 3, "summarize": 4.0, "max_length": 120},
+    ],
+)
+def test_what_is_asked_as_seen_is_what_the_trainer_shows(made, tiny_base, tmp_path, changes):
+    """Whatever the sampler does, each question of `seen` is a row of a step that is run."""
+    config = replace(made.config, base=str(tiny_base), batch_size=4, **changes)
+    examples = Examples(
+        [*made.train, *made.unseen], made.catalogue, made.tokenizer, PromptTemplate(), config, 512
+    )
+    model, base = load_base(str(tiny_base), training=True)
+    data, _ = qlora.tokenize(examples)
+    trainer = qlora.build_trainer(
+        Run(tmp_path), qlora.add_lora(model, base, config), data, made.tokenizer, config
+    )
+    batches = trainer.args.max_steps * config.accumulate
+    shown = set()
+    for batch in itertools.islice(trainer.get_train_dataloader(), batches):
+        for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True):
+            shown.add(tuple(ids[mask.bool()].tolist()))
+    seen = examples.sets(30)["seen"]
+    assert len({example.uid for example in seen}) == len(seen) > 0
+    rows = examples.encoded(seen)
+    assert all(row and tuple(row["input_ids"]) in shown for row in rows)
+    if config.max_steps and trainer.args.max_steps == config.max_steps:
+        assert len(data) == config.max_steps * config.batch_size * config.accumulate
+
+
+def test_max_steps_leaves_the_same_titles_whatever_the_seed(made):
+    def asked(seed):
+        config = replace(made.config, max_steps=2, seed=seed)
+        return Examples(
+            [*made.train, *made.unseen],
+            made.catalogue,
+            made.tokenizer,
+            PromptTemplate(),
+            config,
+            512,
+        ).sets(20)["seen"]
+
+    assert asked(1) == asked(2)
