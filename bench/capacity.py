@@ -21,7 +21,7 @@ from space.model.pair import load_pair
 from train.config import FitConfig, PrepareConfig
 from train.evaluate.metrics import Rouge
 from train.evaluate.score import MARGIN
-from train.fit import qlora
+from train.fit import training
 from train.pipeline import load_examples
 from train.prepare.catalogue import prepare
 from train.run import Run
@@ -71,10 +71,10 @@ def measure(options: Options) -> Outcome:
 def recall(run: Path, config: FitConfig) -> dict:
     """Trains a run, or goes on with it, and returns how its answers from memory agree with what it learned."""
     prepare(str(SAMPLE / "trn.json"), Run(run), PrepareConfig(), progress=False)
-    if not qlora.is_done(Run(run)):
+    if not training.is_done(Run(run)):
         model, base = load_base(config.base, precision=config.precision, training=True)
         tokenizer = load_tokenizer(config.base)
-        qlora.fit(
+        training.fit(
             Run(run),
             model,
             base,

@@ -15,7 +15,7 @@ from space.model.base import load_base, load_tokenizer
 from space.model.prompt import PromptTemplate, prompt_ids
 from train import shop as invented
 from train.config import FitConfig
-from train.fit.qlora import add_lora, save_adapter
+from train.fit.training import add_lora, save_adapter
 from train.prepare.catalogue import prepare
 from train.run import Run
 from train.sample import build_tokenizer

@@ -23,7 +23,7 @@ from train.evaluate import score as evaluate
 from train.evaluate import tables as report
 from train.examples import Examples
 from train.examples import contamination as leaks
-from train.fit import check_init, qlora, tracking
+from train.fit import check_init, tracking, training
 from train.prepare import load_records, pairs
 from train.publish import card
 from train.run import Run
@@ -90,7 +90,7 @@ def fit_run(run: Run, config: FitConfig, push: PushConfig, track: TrackConfig) -
     """
     load_records(run)
     run.check_fit_config(config)
-    if qlora.is_done(run):
+    if training.is_done(run):
         print("fit: done already", flush=True)
         return
     model, base = load_base(config.base, config.base_revision, config.precision, training=True)
@@ -98,10 +98,10 @@ def fit_run(run: Run, config: FitConfig, push: PushConfig, track: TrackConfig) -
     family = family_of(model.config)
     tokenizer = load_tokenizer(config.base, config.base_revision, family.template)
     examples = load_examples(run, config, tokenizer, family.window(model.config))
-    qlora.fit(run, model, base, examples, push, track)
+    training.fit(run, model, base, examples, push, track)
 
 
-def evaluate_run(run: Run, config: EvaluateConfig, track: TrackConfig = qlora.UNTRACKED) -> str:
+def evaluate_run(run: Run, config: EvaluateConfig, track: TrackConfig = training.UNTRACKED) -> str:
     """Scores what is not scored yet, writes metrics, samples, report, plots and card, tracks them and returns the table."""
     if not run.has_adapter():
         raise ConfigError(f"{run.name} has no adapter yet: run fit first")

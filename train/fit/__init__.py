@@ -1,5 +1,5 @@
 """TODO"""
 
-from train.fit.lora import check_init
+from train.fit.adapter import check_init
 
 __all__ = ["check_init"]

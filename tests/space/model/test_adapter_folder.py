@@ -11,7 +11,7 @@ from transformers import MistralConfig, MistralForCausalLM
 
 from space.model.base import Base
 from train.config import FitConfig
-from train.fit.lora import add_lora
+from train.fit.adapter import add_lora
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "space" / "sample" / "adapter"

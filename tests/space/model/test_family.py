@@ -29,7 +29,7 @@ from space.settings import Settings
 from tests.encoder_decoder import KINDS, adapter_of, texts, tiny_base
 from train.config import FitConfig
 from train.evaluate import score as evaluate
-from train.fit import qlora
+from train.fit import training
 from train.run import Run
 
 NEW, WORDS = 16, PromptTemplate()
@@ -368,10 +368,10 @@ def test_a_row_comes_apart_again():
 def test_the_trainers_loss_is_the_models_own_and_only_lora_learns(tmp_path, made, kind):
     config = FitConfig(base=str(made[kind][0]), rank=4, batch_size=3)
     model, base = load_base(config.base, training=True)
-    model = qlora.add_lora(model, base, config)
+    model = training.add_lora(model, base, config)
     assert model.peft_config["default"].task_type == "SEQ_2_SEQ_LM"
     tokenizer = load_tokenizer(config.base, template=EncoderDecoder.template)
-    trainer = qlora.build_trainer(Run(tmp_path), model, rows(), tokenizer, config)
+    trainer = training.build_trainer(Run(tmp_path), model, rows(), tokenizer, config)
     batch = trainer.data_collator(rows())
     model.eval()
     ours, own = trainer.compute_loss(model, dict(batch)), model(**batch).loss
@@ -398,8 +398,10 @@ def test_the_trainers_loss_is_the_models_own_and_only_lora_learns(tmp_path, made
 def test_lora_trains_with_checkpointing_too(tmp_path, made, kind):
     config = FitConfig(base=str(made[kind][0]), rank=4, batch_size=3, checkpointing="on")
     model, base = load_base(config.base, training=True)
-    model = qlora.add_lora(model, base, config)
-    trainer = qlora.build_trainer(Run(tmp_path), model, rows(), load_tokenizer(config.base), config)
+    model = training.add_lora(model, base, config)
+    trainer = training.build_trainer(
+        Run(tmp_path), model, rows(), load_tokenizer(config.base), config
+    )
     model.train()
     trainer.compute_loss(model, trainer.data_collator(rows())).backward()
     assert all(p.grad.norm() > 0 for name, p in model.named_parameters() if "lora_B" in name)

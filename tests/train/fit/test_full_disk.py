@@ -13,7 +13,7 @@ from space.model.base import load_base, load_tokenizer
 from space.model.prompt import PromptTemplate
 from train.__main__ import main
 from train.config import ConfigError, FitConfig
-from train.fit import qlora
+from train.fit import training
 from train.publish.inspection import missing, problems
 from train.publish.upload import adapter_files
 from train.run import Run
@@ -79,14 +79,14 @@ def unfit(run):
 )  # at last the tokenizer is larger
 def test_an_adapter_is_whole_or_not_there(tmp_path, tiny_base, rank, size):
     model, base = load_base(str(tiny_base), training=True)
-    model = qlora.add_lora(model, base, FitConfig(base=str(tiny_base), rank=rank))
+    model = training.add_lora(model, base, FitConfig(base=str(tiny_base), rank=rank))
     made = SimpleNamespace(
         tokenizer=load_tokenizer(str(tiny_base)), prompt_template=PromptTemplate()
     )
     with pytest.raises(OSError, match=r"cannot be written|too large"), room_for(size):
-        qlora.save_adapter(Run(tmp_path), model, made, {"base": {"name": base.name}})
+        training.save_adapter(Run(tmp_path), model, made, {"base": {"name": base.name}})
     assert not (tmp_path / "adapter").exists()
-    qlora.save_adapter(Run(tmp_path), model, made, {"base": {"name": base.name}})
+    training.save_adapter(Run(tmp_path), model, made, {"base": {"name": base.name}})
     (tmp_path / "history.jsonl").write_text("{}\n")
     assert not any("train fit" in words for words in missing(Run(tmp_path), catalogue=False))
 

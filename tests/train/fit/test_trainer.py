@@ -12,7 +12,7 @@ from tests.conftest import tiny_model
 from train import pipeline
 from train.__main__ import main
 from train.config import FitConfig, PrepareConfig
-from train.fit import checkpoints, qlora
+from train.fit import checkpoints, training
 from train.fit.trainer import DivergedError
 from train.prepare.catalogue import prepare
 from train.run import Run
@@ -100,7 +100,7 @@ def begun(run, base):
 
 def test_a_gradient_that_is_no_number_touches_no_weight(run, tiny_base, monkeypatch):
     model, base, examples = begun(run, tiny_base)
-    add_lora, kept = qlora.add_lora, {}
+    add_lora, kept = training.add_lora, {}
 
     def exploding(*args, **kwargs):
         kept["model"] = adapted = add_lora(*args, **kwargs)
@@ -108,12 +108,12 @@ def test_a_gradient_that_is_no_number_touches_no_weight(run, tiny_base, monkeypa
         last.register_hook(lambda gradient: gradient * torch.inf)
         return adapted
 
-    monkeypatch.setattr(qlora, "add_lora", exploding)
+    monkeypatch.setattr(training, "add_lora", exploding)
     with pytest.raises(
         DivergedError,
         match=r"gradient's norm is inf at step 1 of 8: .* there is no checkpoint from before",
     ):
-        qlora.fit(Run(run), model, base, examples)
+        training.fit(Run(run), model, base, examples)
     assert all(
         parameter.isfinite().all()
         for parameter in kept["model"].parameters()
@@ -125,7 +125,7 @@ def test_a_gradient_that_is_no_number_touches_no_weight(run, tiny_base, monkeypa
 def test_an_adapter_of_no_numbers_is_not_written(run, tiny_base):
     """A checkpoint that something else spoiled, of the very last step: no loss would tell."""
     model, base, examples = begun(run, tiny_base)
-    adapted = qlora.add_lora(model, base, examples.config)
+    adapted = training.add_lora(model, base, examples.config)
     next(parameter for parameter in adapted.parameters() if parameter.requires_grad).data[0, 0] = (
         torch.nan
     )
@@ -134,5 +134,5 @@ def test_an_adapter_of_no_numbers_is_not_written(run, tiny_base):
         match=r"after step 8 are not all numbers, and no adapter was written: train "
         r"with a lower --learning-rate, in another --run$",
     ):
-        qlora.save_adapter(Run(run), adapted, examples, {"steps": 8})
+        training.save_adapter(Run(run), adapted, examples, {"steps": 8})
     assert not (run / "adapter").exists() and not (run / "adapter.unfinished").exists()

@@ -20,7 +20,7 @@ from train.examples import contamination as leaks
 from train.examples.examples import Examples
 from train.examples.few_shot import worked
 from train.examples.summaries import lead
-from train.fit import qlora
+from train.fit import training
 from train.prepare import pairs
 from train.prepare.catalogue import load_records, prepare
 from train.prepare.reading import SourceError
@@ -525,7 +525,7 @@ def test_a_checkpoint_is_not_gone_on_with_for_other_summaries(
     ]
     assert main([*call, write(tmp_path / "set.jsonl", rows(40))]) == 0
     monkeypatch.setattr(
-        qlora, "save_adapter", lambda *_: None
+        training, "save_adapter", lambda *_: None
     )  # as if it had been killed just before
     assert main(fitting) == 0 and (run / "checkpoints").is_dir()
     assert main([*call, write(tmp_path / "set.jsonl", rows(41))]) == 0

@@ -133,7 +133,7 @@ def test_a_dry_run_reaches_nothing(shop, capsys):
     assert rent(shop, "--dry-run") == 0
     said = capsys.readouterr().out
     assert (
-        "train/fit/qlora.py" in said
+        "train/fit/training.py" in said
         and "a100-large for up to 12h: python -m train all http" in said
     )
     assert not shop.jobs and not shop.requests

@@ -14,7 +14,7 @@ from space.model.prompt import PromptTemplate
 from tests.conftest import tiny_model
 from train.config import ConfigError, FitConfig, PrepareConfig
 from train.examples.examples import Examples
-from train.fit import qlora
+from train.fit import training
 from train.prepare.catalogue import load_records, prepare
 from train.run import Run
 from train.sample import write_catalogue
@@ -68,7 +68,7 @@ def train(run, prepared, config):
         config,
         512,
     )
-    qlora.fit(Run(run), model, base, examples)
+    training.fit(Run(run), model, base, examples)
     return run / "adapter"
 
 
@@ -86,7 +86,7 @@ def gradients(model, ids):
 def test_gradients_survive_an_evaluation_before_training(tiny_base):
     """On a CPU with AVX512-BF16 the first evaluation could repack the frozen weights for a kernel without a backward."""
     model, base = load_base(str(tiny_base), training=True)
-    model = qlora.add_lora(model, base, FitConfig(base=str(tiny_base), rank=4))
+    model = training.add_lora(model, base, FitConfig(base=str(tiny_base), rank=4))
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
@@ -106,7 +106,7 @@ def test_the_loss_at_answers_alone_is_the_models_own_loss(tmp_path, prepared, ti
     """Leaving the prompts' logits out changes neither the loss nor a gradient."""
     config = config_for(tiny_base)
     model, base = load_base(str(tiny_base), training=True)
-    model = qlora.add_lora(model, base, config)
+    model = training.add_lora(model, base, config)
     tokenizer = load_tokenizer(str(tiny_base))
     examples = Examples(
         load_records(Run(prepared)),
@@ -116,8 +116,8 @@ def test_the_loss_at_answers_alone_is_the_models_own_loss(tmp_path, prepared, ti
         config,
         512,
     )
-    data, left_out = qlora.tokenize(examples)
-    trainer = qlora.build_trainer(Run(tmp_path), model, data, tokenizer, config)
+    data, left_out = training.tokenize(examples)
+    trainer = training.build_trainer(Run(tmp_path), model, data, tokenizer, config)
     batch = trainer.data_collator(
         [{k: data[i][k] for k in ("input_ids", "labels")} for i in range(4)]
     )
@@ -171,13 +171,13 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path, prepared, tiny_base
     run = tmp_path / "run"
     run.mkdir()
     config = config_for(tiny_base)
-    save = qlora.AnswerTrainer._save_checkpoint
+    save = training.AnswerTrainer._save_checkpoint
 
     def dying(self, *args, **kwargs):
         save(self, *args, **kwargs)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(qlora.AnswerTrainer, "_save_checkpoint", dying)
+    monkeypatch.setattr(training.AnswerTrainer, "_save_checkpoint", dying)
     with pytest.raises(KeyboardInterrupt):
         train(run, prepared, config)
     assert not (run / "adapter").exists()

@@ -26,7 +26,7 @@ from space.settings import VERSION
 from train.config import ConfigError, FitConfig, PushConfig, TrackConfig
 from train.examples import Examples
 from train.fit import checkpoints, pushing, tracking
-from train.fit.lora import add_lora, eva
+from train.fit.adapter import add_lora, eva
 from train.fit.trainer import AnswerTrainer, DivergedError, Progress, watched
 from train.prepare import pairs
 from train.run import Run

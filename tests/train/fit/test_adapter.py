@@ -22,8 +22,8 @@ from tests.encoder_decoder import tiny_base as encoder_decoder
 from train import pipeline
 from train.__main__ import main
 from train.config import ConfigError, FitConfig, PrepareConfig, PushConfig, TrackConfig
-from train.fit import checkpoints, qlora
-from train.fit.lora import add_lora, eva, eva_batches
+from train.fit import checkpoints, training
+from train.fit.adapter import add_lora, eva, eva_batches
 from train.prepare.catalogue import prepare
 from train.run import Run
 from train.sample import write_catalogue
@@ -61,14 +61,14 @@ def fit(run, config):
 
 
 def dies_after_a_checkpoint(monkeypatch):
-    save = qlora.AnswerTrainer._save_checkpoint
+    save = training.AnswerTrainer._save_checkpoint
 
     def dying(self, *args, **kwargs):
         save(self, *args, **kwargs)
         self.callback_handler.on_save(self.args, self.state, self.control)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(qlora.AnswerTrainer, "_save_checkpoint", dying)
+    monkeypatch.setattr(training.AnswerTrainer, "_save_checkpoint", dying)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_eva_is_the_same_in_every_process_and_comes_once(tmp_path, source, tiny_
         fit(run, config)
     monkeypatch.undo()
     monkeypatch.setattr(
-        qlora, "eva", lambda *_: pytest.fail("a checkpoint has its weights already")
+        training, "eva", lambda *_: pytest.fail("a checkpoint has its weights already")
     )
     folder = fit(run, config)
     options = [
@@ -150,7 +150,7 @@ def test_eva_is_the_same_in_every_process_and_comes_once(tmp_path, source, tiny_
 def begun(source, run, base, **options):
     config = FitConfig(base=str(base), **SMALL | options)
     tokenizer = load_tokenizer(config.base)
-    dataset, _ = qlora.tokenize(
+    dataset, _ = training.tokenize(
         pipeline.load_examples(Run(begin(source, run)), config, tokenizer, 512)
     )
     model, identity = load_base(config.base, training=True)
