@@ -1,7 +1,7 @@
 """TODO"""
 
 from train.prepare.blocks import Tally
-from train.prepare.catalogue import load_records, prepare
+from train.prepare.catalogue import load_records, prepare, require_catalogue
 from train.prepare.cleaning import DROPS, LONGEST_PHRASE, REPEATS, RULES, clean
 from train.prepare.pairs import keep
 
@@ -15,4 +15,5 @@ __all__ = [
     "keep",
     "load_records",
     "prepare",
+    "require_catalogue",
 ]

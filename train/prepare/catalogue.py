@@ -65,12 +65,17 @@ def prepare(
         raise
 
 
-def load_records(run: Run) -> list[dict]:
-    """Returns the kept records (uid, title, content, split) in order; raises SourceError where there are none."""
+def require_catalogue(run: Run) -> None:
+    """Raise SourceError where the run has no prepared catalogue; reads no record."""
     if not run.catalogue_report():
         raise SourceError(
             f"{str(run.folder)!r} has no catalogue yet: run `python -m train prepare SOURCE --run {run.folder}`"
         )
+
+
+def load_records(run: Run) -> list[dict]:
+    """Read the kept records in order; raise SourceError where there is no catalogue."""
+    require_catalogue(run)
     return list(stored_records(run.catalogue))
 
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from space.catalogue.search import Catalogue, normalise
 from train.config import ConfigError, PrepareConfig
 from train.prepare import catalogue, shards
-from train.prepare.catalogue import SourceError, load_records, prepare
+from train.prepare.catalogue import SourceError, load_records, prepare, require_catalogue
 from train.prepare.cleaning import LONGEST, RULES, clean
 from train.run import Run
 
@@ -818,9 +818,10 @@ def test_options_that_make_no_sense(options):
         PrepareConfig(**options)
 
 
-def test_records_of_a_run_without_a_catalogue(tmp_path):
+@pytest.mark.parametrize("read", [load_records, require_catalogue])
+def test_records_of_a_run_without_a_catalogue(tmp_path, read):
     with pytest.raises(SourceError) as caught:
-        load_records(Run(tmp_path / "run"))
+        read(Run(tmp_path / "run"))
     assert str(caught.value) == (
         f"{str(tmp_path / 'run')!r} has no catalogue yet: run `python -m train prepare SOURCE "
         f"--run {tmp_path / 'run'}`"
