@@ -266,8 +266,9 @@ class PublishConfig(Checked):
 
 @dataclass(frozen=True)
 class MergeConfig(Checked):
-    """How a merged model is compared with base and adapter apart."""
+    """Where a merged model goes, and how it is compared with base and adapter apart."""
 
+    out: str = option("", "the merged model's folder; RUN/merged if not set")
     items: int = option(
         8, "questions of each scored set whose answers are compared, at most", low=1
     )
@@ -334,3 +335,15 @@ class RentConfig(Checked):
             )
         if problems:
             raise ConfigError("; ".join(problems))
+
+
+@dataclass(frozen=True)
+class SampleConfig(Checked):
+    """What of the embedded sample is rebuilt, and where."""
+
+    base: bool = option(False, "pre-train the sample's base (long)")
+    adapter: bool = option(False, "rebuild its catalogue and adapter (short)")
+    run: str = option("runs/sample", "the folder it is trained in")
+    out: str = option("", "where it goes; space/sample if not set")
+    max_steps: int | None = option(None, "stop after this many steps", low=1)
+    items: int = option(50, "items in a set, at most", low=2)

@@ -1,9 +1,11 @@
-"""A run's folder and the models it needs: what stands between a verb and the module that does its work."""
+"""The verbs in order: which step needs which model, and what it leaves in the run."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
+from typing import Any
 
 from space.catalogue import Catalogue
 from space.model import (
@@ -16,7 +18,17 @@ from space.model import (
     load_pair,
     load_tokenizer,
 )
-from train.config import ConfigError, EvaluateConfig, FitConfig, PushConfig, TrackConfig
+from train.config import (
+    Checked,
+    ConfigError,
+    EvaluateConfig,
+    FitConfig,
+    PrepareConfig,
+    PublishConfig,
+    PushConfig,
+    SummariesConfig,
+    TrackConfig,
+)
 from train.evaluate import page, statistics
 from train.evaluate import record as evaluation
 from train.evaluate import score as evaluate
@@ -24,9 +36,10 @@ from train.evaluate import tables as report
 from train.examples import Examples
 from train.examples import contamination as leaks
 from train.fit import check_init, tracking, training
-from train.prepare import load_records, pairs
-from train.publish import card
+from train.prepare import load_records, pairs, prepare_run, require_catalogue
+from train.publish import card, publish
 from train.run import Run
+from train.teacher import teach_run
 
 
 def load_examples(
@@ -51,7 +64,7 @@ def load_examples(
 
 def score_base(run: Run, fit_config: FitConfig, config: EvaluateConfig) -> None:
     """Scores the base before anything is trained, without and with worked examples, and keeps it in the run."""
-    load_records(run)
+    require_catalogue(run)
     run.check_fit_config(fit_config)
     model, base = load_base(fit_config.base, fit_config.base_revision, fit_config.precision)
     check_init(fit_config, model.config)
@@ -88,7 +101,8 @@ def fit_run(run: Run, config: FitConfig, push: PushConfig, track: TrackConfig) -
 
     `push` is where checkpoints go meanwhile, `track` where it is followed.
     """
-    load_records(run)
+    require_catalogue(run)
+    tracking.check(track)
     run.check_fit_config(config)
     if training.is_done(run):
         print("fit: done already", flush=True)
@@ -103,6 +117,7 @@ def fit_run(run: Run, config: FitConfig, push: PushConfig, track: TrackConfig) -
 
 def evaluate_run(run: Run, config: EvaluateConfig, track: TrackConfig = training.UNTRACKED) -> str:
     """Scores what is not scored yet, writes metrics, samples, report, plots and card, tracks them and returns the table."""
+    tracking.check(track)
     if not run.has_adapter():
         raise ConfigError(f"{run.name} has no adapter yet: run fit first")
     fit_config = run.fit_config()
@@ -138,3 +153,16 @@ def evaluate_run(run: Run, config: EvaluateConfig, track: TrackConfig = training
     run.keep_evaluation(unfinished)
     tracking.evaluated(run, track)
     return report.as_text(report.table_rows(metrics, config.shots)) + report.summary_note(metrics)
+
+
+def run_all(source: str, run: Run, configs: Mapping[type[Checked], Any]) -> None:
+    """Run every verb in order; the base is scored before anything is trained."""
+    tracking.check(configs[TrackConfig])
+    prepare_run(source, run, configs[PrepareConfig], configs[SummariesConfig])
+    if configs[SummariesConfig].teacher:
+        teach_run(run, configs[SummariesConfig])
+    score_base(run, configs[FitConfig], configs[EvaluateConfig])
+    fit_run(run, configs[FitConfig], configs[PushConfig], configs[TrackConfig])
+    print(evaluate_run(run, configs[EvaluateConfig], configs[TrackConfig]), flush=True)
+    if configs[PublishConfig].to:
+        publish(run, configs[PublishConfig])

@@ -49,6 +49,10 @@ class AdapterRecord(TypedDict):
     adapter_parameters: int
 
 
+class RunError(Exception):
+    """A run's folder cannot be read or written; one line for a person."""
+
+
 def write_atomic(path: Path, text: str) -> None:
     """Write UTF-8 text so that a reader sees the old file or the new one, never a part."""
     unfinished = path.with_name(path.name + ".unfinished")

@@ -19,6 +19,7 @@ from train.config import (
     SummariesConfig,
     TrackConfig,
 )
+from train.pipeline import run_all
 from train.run import Run
 
 SAMPLE = Path(__file__).resolve().parent.parent / "space" / "sample"
@@ -191,8 +192,6 @@ def rebuild(
 
     `out` stands for space/sample, to rebuild it elsewhere.
     """
-    from train.__main__ import everything
-
     out = out or SAMPLE
     if base:
         build_base(run.folder.with_name(run.name + "-base"), out / "base", max_steps or BASE_STEPS)
@@ -210,7 +209,7 @@ def rebuild(
         EvaluateConfig(items=items),
         PublishConfig(),
     )
-    everything(run, str(source), {type(config): config for config in configs})
+    run_all(str(source), run, {type(config): config for config in configs})
     if adapter:
         for name in ("catalogue", "adapter", "plots"):
             shutil.rmtree(out / name, ignore_errors=True)

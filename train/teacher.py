@@ -22,7 +22,7 @@ from space.catalogue import language, normalise
 from space.model import Base, PromptTemplate, family_of, fit_prompt, identify, load_tokenizer, named
 from train.config import SummariesConfig
 from train.examples import FEWEST, sentences
-from train.prepare import LONGEST_PHRASE, REPEATS, Tally, clean, keep, load_records
+from train.prepare import LONGEST_PHRASE, REPEATS, Tally, clean, keep, load_records, print_pairs
 from train.run import Run
 
 TOKENS = 200  # of a summary, at most
@@ -48,6 +48,11 @@ class Teacher(NamedTuple):
     tokenizer: object
     window: int
     prefix: str
+
+
+def teach_run(run: Run, config: SummariesConfig) -> None:
+    """Let the teacher summarize, and print what became of it."""
+    print_pairs(teach(run, config))
 
 
 def teach(run: Run, config: SummariesConfig, progress: bool = True) -> dict:

@@ -326,3 +326,24 @@ def test_the_sample_is_rebuilt_from_nothing(tmp_path, capsys):
     rows = [json.loads(line) for line in (out / "trn.json").read_text().splitlines()]
     assert all(set(row) == {"uid", "title", "content", "target_ind", "target_rel"} for row in rows)
     assert json.loads((out / "catalogue/report.json").read_text())["kept"] >= 2000
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(28, "No space left on device", "/data/run/adapter"), "No space left on device"),
+        (PermissionError(13, "Permission denied", "/data/run"), "Permission denied: run"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(monkeypatch, capsys, error, line):
+    monkeypatch.setattr("train.__main__.do", lambda call: (_ for _ in ()).throw(error))
+    assert line in said(capsys, ["fit", "--run", "x", "--base", "y"], 1)
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError(2, "No such file", "adapter/run.json"), OSError("odd")]
+)
+def test_a_bug_that_raises_an_oserror_keeps_its_traceback(monkeypatch, error):
+    monkeypatch.setattr("train.__main__.do", lambda call: (_ for _ in ()).throw(error))
+    with pytest.raises(OSError):
+        main(["fit", "--run", "x", "--base", "y"])

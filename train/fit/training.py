@@ -29,7 +29,7 @@ from train.fit import checkpoints, pushing, tracking
 from train.fit.adapter import add_lora, eva
 from train.fit.trainer import AnswerTrainer, DivergedError, Progress, watched
 from train.prepare import pairs
-from train.run import Run
+from train.run import Run, RunError
 
 LIBRARIES = (
     "torch",
@@ -217,12 +217,12 @@ def is_done(run: Run) -> bool:
 
 @contextlib.contextmanager
 def one_kind_of_error(folder: Path) -> Iterator[None]:
-    """Raises OSError where weights or tokenizer cannot be written; their libraries have other names for a full disk."""
+    """Raises RunError where weights or tokenizer cannot be written; their libraries have other names for a full disk."""
     try:
         yield
     except Exception as error:
         if isinstance(error, SafetensorError) or type(error) is Exception:
-            raise OSError(f"{folder} cannot be written: {error}") from error
+            raise RunError(f"{folder.name} cannot be written: {error}") from error
         raise
 
 
