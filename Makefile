@@ -1,5 +1,7 @@
 # make run: install, fine-tune the embedded sample, print base against tuned, serve the page.
 # make test: install, pass every test.
+# make quick: lint and the fast tests, in a minute.
+# make lint: style and types.
 # make demo: record the README's film and pictures in a browser.
 # make deploy SPACE=user/name: the page on a Space; see README.md for what it serves.
 PYTHON ?= python3
@@ -8,15 +10,20 @@ VENV := .venv
 PY := $(VENV)/bin/python
 RUN := runs/sample
 
-.PHONY: run test bench demo deploy lint clean
+.PHONY: run test quick lint bench demo deploy clean
 
 run: $(VENV)/train.ok
 	@test -f $(RUN)/adapter/README.md || $(PY) -m train sample --run $(RUN)
 	BASE_MODEL=space/sample/base ADAPTER=$(RUN)/adapter CATALOGUE=$(RUN)/catalogue PORT=$(PORT) $(PY) app.py
 
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
+
 test: $(VENV)/tests.ok
+	$(PYTEST)
+
+quick: $(VENV)/tests.ok
 	$(PY) -m ruff check .
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(PYTEST) -q -m "not slow and not browser and not model"
 
 bench: $(VENV)/bench.ok
 	$(PY) -m bench
@@ -30,6 +37,8 @@ demo: $(VENV)/tests.ok
 
 lint: $(VENV)/tests.ok
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m pyright
 
 # One stamp for each set of requirements; a changed pin installs again.
 $(VENV)/%.ok: requirements.txt %/requirements.txt
