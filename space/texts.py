@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
+from typing import NoReturn
 
 LANGUAGES = ("en", "pt")
 # {key: {language: format string}}
@@ -16,7 +17,16 @@ Say = Callable[..., str]  # words() or html()
 
 
 class Html(str):
-    """Text that is HTML already: html() puts it into a text as it is."""
+    """HTML, which html() inserts without escaping it.
+
+    Change a text before it becomes Html: these methods would also change tags and entities, and
+    their result is a plain str, which html() would escape once more.
+    """
+
+    def upper(self, *_) -> NoReturn:
+        raise TypeError("change the text before it becomes Html")
+
+    capitalize = casefold = lower = replace = swapcase = title = translate = upper
 
 
 def words(key: str, language: str = "en", **values) -> str:

@@ -61,3 +61,11 @@ def test_html_says_it_in_both_and_escapes_what_is_put_in():
     half = html("number", number=decimal("0.5%"))
     assert said(half) == "0.5%" and said(half, "pt") == "0,5%"
     assert html("number", number="12%") == "12%", "what is the same in both is said once"
+
+
+@pytest.mark.parametrize("change", ["upper", "lower", "title", "capitalize", "casefold", "replace"])
+def test_html_is_not_changed_like_a_text(change):
+    with pytest.raises(TypeError, match="before it becomes Html"):
+        getattr(Html("<b>a &amp; b</b>"), change)()
+    with pytest.raises(TypeError):
+        Html("a").replace("a", "b")

@@ -130,9 +130,9 @@ def _base(run: Mapping, info: Mapping) -> Terms:
         inside(run, "base", "revision") or info["base_revision"],
     )
     yield "made_base_is", Html(f"<b>{_short(name)}</b>{_digest(revision)}")
-    if precision := _short(inside(run, "config", "precision")):
+    if precision := text(inside(run, "config", "precision"), SHORT):
         yield "made_precision", html("made_precision_is", precision=precision.upper())
-    yield "made_served", html("made_precision_is", precision=_short(info["precision"]).upper())
+    yield "made_served", html("made_precision_is", precision=info["precision"].upper())
 
 
 def _recipe(run: Mapping, lora: Mapping) -> Terms:
