@@ -29,6 +29,7 @@ from train.config import (
     SampleConfig,
     SummariesConfig,
     TrackConfig,
+    flag,
 )
 from train.run import Run
 
@@ -65,12 +66,11 @@ SOURCE_HELP = (
     "or a Hub dataset's user/name[:split]"
 )
 # What a full disk, missing rights and the like raise. Any other OSError is a bug of ours.
-ENVIRONMENT = frozenset(
-    getattr(errno, name)
-    for name in ("EACCES", "EDQUOT", "EFBIG", "EIO", "EMFILE", "ENAMETOOLONG", "ENFILE", "ENOSPC")
-    + ("ENOTDIR", "EPERM", "EROFS")
-    if hasattr(errno, name)
-)
+ENVIRONMENT = {
+    *(errno.EACCES, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENAMETOOLONG, errno.ENFILE),
+    *(errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS),
+    getattr(errno, "EDQUOT", errno.ENOSPC),  # Windows has none
+}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -108,17 +108,16 @@ def add_options(parser: argparse.ArgumentParser, configs: Sequence[type[Checked]
             if item.name in added:
                 continue
             added.add(item.name)
-            flag = "--" + item.name.replace("_", "-")
             text = item.metadata["help"].replace("%", "%%")
             if hints[item.name] is bool:
-                parser.add_argument(flag, action="store_true", help=text)
+                parser.add_argument(flag(item.name), action="store_true", help=text)
                 continue
             kind = hints[item.name]
             if isinstance(kind, types.UnionType):
                 kind = typing.get_args(kind)[0]
             if item.default not in ("", None):
                 text += f" (default {item.default})"
-            parser.add_argument(flag, type=kind, default=item.default, help=text)
+            parser.add_argument(flag(item.name), type=kind, default=item.default, help=text)
 
 
 def read_configs(call: argparse.Namespace) -> dict[type[Checked], typing.Any]:

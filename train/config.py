@@ -1,39 +1,52 @@
-"""What a run may set: frozen dataclasses, checked as a whole, saved with every run."""
+"""The options of every verb: frozen dataclasses that are checked when they are made."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 
 class ConfigError(ValueError):
     """The call was wrong; one message that lists every problem."""
 
 
-def option(default, words: str, **limits):
-    """Returns a dataclass field with its help and its limits: `low`, `high` (both allowed) or `choices`."""
-    return field(default=default, metadata={"help": words, **limits})
+def option(default: Any, help: str, **limits: Any) -> Any:
+    """Make a dataclass field with its help and limits: `low`, `high` (inclusive), `choices`."""
+    return field(default=default, metadata={"help": help, **limits})
+
+
+def flag(name: str) -> str:
+    """Return a field's option on the command line."""
+    return "--" + name.replace("_", "-")
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A config whose fields are checked together when it is made."""
+    """A config that raises ConfigError with all its problems when it is made."""
 
     def __post_init__(self) -> None:
-        problems = []
+        problems = [*self.limits(), *self.problems()]
+        if problems:
+            raise ConfigError("; ".join(problems))
+
+    def limits(self) -> Iterator[str]:
+        """Yield the fields that are outside their limits."""
         for item in fields(self):
-            value, limits = getattr(self, item.name), item.metadata
-            name = "--" + item.name.replace("_", "-")
+            value, limits, name = getattr(self, item.name), item.metadata, flag(item.name)
             if value is None:
                 continue
             if "low" in limits and value < limits["low"]:
-                problems.append(f"{name} is {value}, the least is {limits['low']}")
+                yield f"{name} is {value}, the least is {limits['low']}"
             if "high" in limits and value > limits["high"]:
-                problems.append(f"{name} is {value}, the most is {limits['high']}")
+                yield f"{name} is {value}, the most is {limits['high']}"
             if "choices" in limits and value not in limits["choices"]:
-                problems.append(f"{name} is {value!r}, it is one of {', '.join(limits['choices'])}")
-        if problems:
-            raise ConfigError("; ".join(problems))
+                yield f"{name} is {value!r}, it is one of {', '.join(limits['choices'])}"
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong between fields."""
+        return iter(())
 
 
 @dataclass(frozen=True)
@@ -49,8 +62,8 @@ class PrepareConfig(Checked):
     uid_column: str = option("uid", "the source's name for uids")
     jsonl: bool = option(False, "also write records.jsonl and prompts.jsonl, for other tools")
 
-    def options(self) -> dict:
-        """Returns what changes the records."""
+    def options(self) -> dict[str, Any]:
+        """Return the options that change the records."""
         return {
             "limit": self.limit,
             "unseen_share": self.unseen_share,
@@ -64,7 +77,7 @@ class SummariesConfig(Checked):
 
     summaries: str = option(
         "",
-        "learn to summarize from this set: what SOURCE may be, or a folder with two folders of texts",
+        "learn to summarize from this set: what SOURCE may be, or two folders of texts in one",
     )
     text_column: str = option("text", "the set's name for texts, or for their folder")
     summary_column: str = option("summary", "the set's name for summaries, or for their folder")
@@ -81,17 +94,17 @@ class SummariesConfig(Checked):
     taught: int = option(2000, "contents that the teacher summarizes, at most", low=2)
     teacher_batch: int = option(8, "contents that the teacher summarizes at once", low=1)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def problems(self) -> Iterator[str]:
         if self.summaries and self.teacher:
-            raise ConfigError(
-                "--summaries and --teacher contradict each other: summaries are learned from one of them"
+            yield (
+                "--summaries and --teacher contradict each other: summaries are learned from one "
+                "of them"
             )
         if self.text_column == self.summary_column:
-            raise ConfigError(f"--text-column and --summary-column are both {self.text_column!r}")
+            yield f"--text-column and --summary-column are both {self.text_column!r}"
 
-    def options(self) -> dict:
-        """Returns what changes the pairs of a set."""
+    def options(self) -> dict[str, Any]:
+        """Return the options that change the pairs of a set."""
         return {"columns": [self.text_column, self.summary_column], "held_out": self.held_out}
 
 
@@ -166,21 +179,20 @@ class EvaluateConfig(Checked):
     score_batch: int = option(64, "items scored in one batch", low=1)
 
 
-def no_repositories(named: dict[str, str]) -> list[str]:
-    """Returns the problems of {option: repository on the Hub}; an empty one is none."""
+def repository_problems(**repositories: str) -> Iterator[str]:
+    """Yield the options whose value is no repository on the Hub; an empty one is not given."""
     from huggingface_hub.utils import HFValidationError, validate_repo_id
 
-    problems = []
-    for name, value in named.items():
+    for name, value in repositories.items():
         try:
             validate_repo_id(value or "user/name")
             if value and value.count("/") != 1:
-                raise HFValidationError("it has no user")
+                raise HFValidationError("no user")
         except HFValidationError:
-            problems.append(
-                f"{name} is {value!r}, which is no repository: give user/name, of letters, digits, -, _ and ."
+            yield (
+                f"{flag(name)} is {value!r}, which is no repository: give user/name, of letters, "
+                "digits, -, _ and ."
             )
-    return problems
 
 
 @dataclass(frozen=True)
@@ -206,10 +218,9 @@ class PushConfig(Checked):
         low=0,
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def problems(self) -> Iterator[str]:
         if self.push_every and not self.to:
-            raise ConfigError("--to is missing: --push-every needs the Hub repository, user/name")
+            yield "--to is missing: --push-every needs the Hub repository, user/name"
 
 
 @dataclass(frozen=True)
@@ -236,32 +247,28 @@ class PublishConfig(Checked):
     no_catalogue: bool = option(False, "the catalogue stays here")
     dry_run: bool = option(False, "only list what would go, without any network")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        chosen = [
-            f"--{item.name.replace('_', '-')}" for item in fields(self) if getattr(self, item.name)
-        ]
+    def problems(self) -> Iterator[str]:
+        chosen = [flag(item.name) for item in fields(self) if getattr(self, item.name)]
         if chosen and not self.to:
-            raise ConfigError(f"--to is missing: {chosen[0]} needs the Hub repository, user/name")
-        problems = [
-            f"{first} and {second} contradict each other"
-            for first, second in (
-                ("--private", "--public-catalogue"),
-                ("--catalogue", "--no-catalogue"),
-                ("--public-catalogue", "--no-catalogue"),
-            )
-            if {first, second} <= set(chosen)
-        ]
-        problems += no_repositories({"--to": self.to, "--catalogue": self.catalogue_repo})
+            yield f"--to is missing: {chosen[0]} needs the Hub repository, user/name"
+            return
+        for first, second in (
+            ("--private", "--public-catalogue"),
+            ("--catalogue", "--no-catalogue"),
+            ("--public-catalogue", "--no-catalogue"),
+        ):
+            if first in chosen and second in chosen:
+                yield f"{first} and {second} contradict each other"
+        yield from repository_problems(to=self.to, catalogue=self.catalogue_repo)
         if self.to and self.to == self.catalogue:
-            problems.append("--to and --catalogue are the same")
-        if problems:
-            raise ConfigError("; ".join(problems))
+            yield "--to and --catalogue are the same"
 
     @property
     def catalogue_repo(self) -> str:
         """The catalogue's repository; empty where it stays here."""
-        return "" if self.no_catalogue or not self.to else self.catalogue or f"{self.to}-catalogue"
+        if self.no_catalogue or not self.to:
+            return ""
+        return self.catalogue or f"{self.to}-catalogue"
 
 
 @dataclass(frozen=True)
@@ -292,28 +299,20 @@ class DeployConfig(Checked):
     private: bool = option(False, "nobody else may see the Space")
     dry_run: bool = option(False, "only list what would go; nothing is changed on the Hub")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        problems = [] if self.to else ["--to is missing: give the Space, user/name"]
+    def problems(self) -> Iterator[str]:
+        if not self.to:
+            yield "--to is missing: give the Space, user/name"
         if self.run and (self.adapter or self.catalogue):
-            problems.append(
-                "--run says which adapter and catalogue are served: leave --adapter and --catalogue out"
+            yield (
+                "--run says which adapter and catalogue are served: leave --adapter and "
+                "--catalogue out"
             )
-        problems += [
-            f"--{name} needs --adapter"
-            for name in ("base", "catalogue")
-            if getattr(self, name) and not (self.adapter or self.run)
-        ]
-        problems += no_repositories(
-            {
-                "--to": self.to,
-                "--adapter": self.adapter,
-                "--catalogue": self.catalogue,
-                "--base": self.base,
-            }
+        for name in ("base", "catalogue"):
+            if getattr(self, name) and not (self.adapter or self.run):
+                yield f"{flag(name)} needs --adapter"
+        yield from repository_problems(
+            to=self.to, adapter=self.adapter, catalogue=self.catalogue, base=self.base
         )
-        if problems:
-            raise ConfigError("; ".join(problems))
 
 
 @dataclass(frozen=True)
@@ -326,15 +325,10 @@ class RentConfig(Checked):
         "", "the private repository that takes what is run there; TO-code if not set"
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        problems = no_repositories({"--code": self.code})
+    def problems(self) -> Iterator[str]:
+        yield from repository_problems(code=self.code)
         if not re.fullmatch(r"[1-9]\d*[smhd]", self.timeout):
-            problems.append(
-                f"--timeout is {self.timeout!r}: give a number and s, m, h or d, such as 12h"
-            )
-        if problems:
-            raise ConfigError("; ".join(problems))
+            yield f"--timeout is {self.timeout!r}: give a number and s, m, h or d, such as 12h"
 
 
 @dataclass(frozen=True)

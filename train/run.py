@@ -232,7 +232,7 @@ class Run:
             write_atomic(path, json.dumps(asdict(config), indent=1) + "\n")
 
     def data_digest(self) -> dict:
-        """Return what an adapter's training data is known by: the source, how it was prepared, its counts and digests."""
+        """Identify the training data by its source, options, counts and digests."""
         report, summaries = read_json(self.catalogue / "report.json"), self.summaries_report()
         known = {name: report[name] for name in ("source", "options", "read", "kept", "splits")}
         return known | ({"summaries": summaries["sha256"]} if summaries else {})
@@ -245,7 +245,7 @@ class Run:
 
     @contextmanager
     def unfinished(self, name: str) -> Iterator[Path]:
-        """Yield a new folder to write to; it takes the place of `name` at the end, and of nothing on an error."""
+        """Yield a new folder that replaces `name` at the end, unless an error comes."""
         building, folder = self.folder / f"{name}.unfinished", self.folder / name
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(parents=True)
@@ -254,7 +254,10 @@ class Run:
         building.rename(folder)
 
     def keep_evaluation(self, building: Path) -> None:
-        """Move a finished evaluation into the run, its card last: a run with a card has all that the card names."""
+        """Move a finished evaluation into the run.
+
+        The card comes last: a run with a card has everything that the card names.
+        """
         self.card.unlink(missing_ok=True)
         self.plots.mkdir(exist_ok=True)
         for name in EVALUATION_FILES:
