@@ -23,7 +23,7 @@ from train.evaluate.metrics import Rouge
 from train.evaluate.score import MARGIN
 from train.fit import training
 from train.pipeline import load_examples
-from train.prepare.catalogue import prepare
+from train.prepare.catalogue import prepare_catalogue
 from train.run import Run
 from train.sample import RECIPE
 
@@ -70,7 +70,7 @@ def measure(options: Options) -> Outcome:
 
 def recall(run: Path, config: FitConfig) -> dict:
     """Trains a run, or goes on with it, and returns how its answers from memory agree with what it learned."""
-    prepare(str(SAMPLE / "trn.json"), Run(run), PrepareConfig(), progress=False)
+    prepare_catalogue(str(SAMPLE / "trn.json"), Run(run), PrepareConfig(), progress=False)
     if not training.is_done(Run(run)):
         model, base = load_base(config.base, precision=config.precision, training=True)
         tokenizer = load_tokenizer(config.base)

@@ -10,7 +10,7 @@ from bench.figures import ROOT, Figure, Options, Outcome
 from bench.startup import SAMPLE, need_sample
 from train import pipeline
 from train.config import EvaluateConfig, FitConfig, PrepareConfig, PushConfig, TrackConfig
-from train.prepare.catalogue import prepare
+from train.prepare.catalogue import prepare_catalogue
 from train.run import Run
 from train.sample import RECIPE
 
@@ -63,7 +63,7 @@ def measure(options: Options) -> Outcome:
 def scored(choice: str, config: FitConfig, items: int, tiny: bool) -> dict:
     """Returns the metrics of one choice with one seed, from its own run."""
     run = RUNS / f"{'tiny-' if tiny else ''}{choice.replace(' ', '-')}-{config.seed}"
-    prepare(str(SAMPLE / "trn.json"), Run(run), PrepareConfig(), progress=False)
+    prepare_catalogue(str(SAMPLE / "trn.json"), Run(run), PrepareConfig(), progress=False)
     pipeline.fit_run(Run(run), config, PushConfig(), TrackConfig())
     pipeline.evaluate_run(Run(run), EvaluateConfig(items=items, shots=0))
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))

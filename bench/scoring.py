@@ -18,7 +18,7 @@ from space.model.pair import load_pair
 from train.config import EvaluateConfig, FitConfig, PrepareConfig
 from train.evaluate import score as evaluate
 from train.pipeline import load_examples
-from train.prepare.catalogue import prepare
+from train.prepare.catalogue import prepare_catalogue
 from train.run import Run
 
 ITEMS, ALONE, SECONDS, TIMES = 500, 12, 240, 5  # items of a set; of them one at a time; targets
@@ -32,7 +32,7 @@ def measure(options: Options) -> Outcome:
         run = Path(name)
         recipe = json.loads((SAMPLE / "adapter" / "run.json").read_text(encoding="utf-8"))["config"]
         config = FitConfig(**{**recipe, "base": str(SAMPLE / "base")})
-        prepare(str(SAMPLE / "trn.json"), Run(run), PrepareConfig(), progress=False)
+        prepare_catalogue(str(SAMPLE / "trn.json"), Run(run), PrepareConfig(), progress=False)
         pair = load_pair(config.base, str(SAMPLE / "adapter"), precision=config.precision)
         examples = load_examples(
             Run(run), config, pair.tokenizer, pair.window, pair.prompt_template

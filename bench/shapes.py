@@ -16,7 +16,7 @@ from space.model.prompt import PromptTemplate, prompt_ids
 from train import shop as invented
 from train.config import FitConfig
 from train.fit.training import add_lora, save_adapter
-from train.prepare.catalogue import prepare
+from train.prepare.catalogue import prepare_catalogue
 from train.run import Run
 from train.sample import build_tokenizer
 
@@ -93,7 +93,7 @@ def make_catalogue(run: Path, products: int) -> Path:
     source.write_text(
         "".join(json.dumps(row) + "\n" for row in invented.catalogue(products)), encoding="utf-8"
     )
-    prepare(str(source), Run(run), progress=False)
+    prepare_catalogue(str(source), Run(run), progress=False)
     return run / "catalogue"
 
 

@@ -19,7 +19,7 @@ from space.engine import load_engine
 from space.errors import CatalogueError, ModelError
 from space.page.missing import plain
 from space.settings import Settings
-from train.prepare.shards import stored_records
+from train.prepare.catalogue import read_records
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "space" / "sample"
@@ -65,7 +65,7 @@ def learned_records(count):
     """Short English records that the committed adapter learned, in the order of learning."""
     learn = json.loads((SAMPLE / "adapter" / "run.json").read_text())["config"]["learn"]
     records = [
-        record for record in stored_records(SAMPLE / "catalogue") if record["split"] == "train"
+        record for record in read_records(SAMPLE / "catalogue") if record["split"] == "train"
     ]
     records.sort(key=lambda record: hashlib.sha256(record["uid"].encode()).digest())
     short = (

@@ -36,7 +36,13 @@ from train.evaluate import tables as report
 from train.examples import Examples
 from train.examples import contamination as leaks
 from train.fit import check_init, tracking, training
-from train.prepare import load_records, pairs, prepare_run, require_catalogue
+from train.prepare import (
+    describe_references,
+    load_pairs,
+    load_records,
+    prepare_run,
+    require_catalogue,
+)
 from train.publish import card, publish
 from train.run import Run
 from train.teacher import teach_run
@@ -58,7 +64,7 @@ def load_examples(
         prompt_template or PromptTemplate(),
         config,
         window,
-        pairs.load_pairs(run),
+        load_pairs(run),
     )
 
 
@@ -132,7 +138,7 @@ def evaluate_run(run: Run, config: EvaluateConfig, track: TrackConfig = training
     lines = evaluate.samples(examples, config, columns)
     metrics = statistics.metrics(lines, list(columns), pair.prompt_template)
     if "summary" in metrics:
-        metrics["summary"]["references"] = pairs.references(run)
+        metrics["summary"]["references"] = describe_references(run)
     about = evaluation.record(run, config, lines, checked)
     record = run.adapter_record()
     unfinished = run.folder / "evaluation.unfinished"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 from train.config import ConfigError, FitConfig
 
@@ -51,6 +51,57 @@ class AdapterRecord(TypedDict):
 
 class RunError(Exception):
     """A run's folder cannot be read or written; one line for a person."""
+
+
+class SourceIdentity(TypedDict):
+    """What tells one source of data from another, without a path of this machine."""
+
+    name: str
+    files: list[str]
+    bytes: int
+    sha256: str
+    dataset: NotRequired[str]  # user/name on the Hub
+
+
+class DroppedLine(TypedDict):
+    """A line that was dropped, as an example."""
+
+    file: str
+    line: int  # from 1
+    text: str  # its beginning
+
+
+class PreparationReport(TypedDict):
+    """What every preparation counts: read = kept + the sum of dropped, always."""
+
+    read: int
+    kept: int
+    dropped: dict[str, int]  # by reason
+    examples: dict[str, list[DroppedLine]]  # the first of each reason
+    repaired: dict[str, dict[str, Any]]  # by rule: {"texts": count, "examples": [...]}
+    splits: dict[str, int]  # train and unseen
+    near_duplicates: int
+    languages: dict[str, int]  # of up to 10,000 texts
+    characters: dict[str, dict[str, Any]]  # by field: percentiles and a histogram of lengths
+
+
+class CatalogueReport(PreparationReport):
+    """catalogue/report.json."""
+
+    source: SourceIdentity
+    options: dict[str, Any]
+    uids_made: int
+
+
+class SummariesReport(PreparationReport):
+    """summaries/report.json, of a set of texts with summaries or of what a teacher wrote."""
+
+    source: NotRequired[SourceIdentity]  # of a set, and its options
+    options: NotRequired[dict[str, Any]]
+    teacher: NotRequired[dict[str, Any]]  # of a teacher, and the digest of what it was asked
+    asked: NotRequired[str]
+    licence: str
+    sha256: str  # of the pairs
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -183,13 +234,13 @@ class Run:
 
     # --- records ---
 
-    def catalogue_report(self) -> dict:
+    def catalogue_report(self) -> CatalogueReport:
         """Read catalogue/report.json; {} where the catalogue is not prepared."""
-        return _object(self.catalogue / "report.json")
+        return cast(CatalogueReport, _object(self.catalogue / "report.json"))
 
-    def summaries_report(self) -> dict:
+    def summaries_report(self) -> SummariesReport:
         """Read summaries/report.json; {} where the run has no texts with summaries."""
-        return _object(self.summaries / "report.json")
+        return cast(SummariesReport, _object(self.summaries / "report.json"))
 
     def adapter_record(self) -> AdapterRecord:
         """Read adapter/run.json."""

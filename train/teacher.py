@@ -22,7 +22,15 @@ from space.catalogue import language, normalise
 from space.model import Base, PromptTemplate, family_of, fit_prompt, identify, load_tokenizer, named
 from train.config import SummariesConfig
 from train.examples import FEWEST, sentences
-from train.prepare import LONGEST_PHRASE, REPEATS, Tally, clean, keep, load_records, print_pairs
+from train.prepare import (
+    LONGEST_PHRASE,
+    REPEATS,
+    Tally,
+    clean,
+    load_records,
+    print_pairs,
+    write_pairs,
+)
 from train.run import Run
 
 TOKENS = 200  # of a summary, at most
@@ -92,7 +100,7 @@ def teach(run: Run, config: SummariesConfig, progress: bool = True) -> dict:
             f"the teacher {teacher} gave {len(frame)} usable summaries of {len(records):,} long contents"
             f"{went and f': {went}'}; choose another --teacher"
         )
-    return keep(run, frame, tally, wanted, why=FAULTS)
+    return write_pairs(run, frame, tally, wanted, reasons=FAULTS)
 
 
 def _identified(config: SummariesConfig) -> tuple[Base, PreTrainedConfig, SummariesConfig]:

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from train import shop as invented
-from train.prepare.catalogue import prepare
+from train.prepare.catalogue import prepare_catalogue
 from train.run import Run
 
 SAMPLE = Path(__file__).resolve().parents[2] / "space" / "sample"
@@ -32,7 +32,7 @@ def test_it_holds_every_kind_of_dirt(tmp_path):
     assert any(len(row["content"].split()) == 1 for row in rows)
     path = tmp_path / "trn.json"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    report = prepare(str(path), Run(tmp_path / "run"), progress=False)
+    report = prepare_catalogue(str(path), Run(tmp_path / "run"), progress=False)
     assert report["kept"] >= 2000
     assert {"no_content", "too_short", "junk", "duplicate_title"} <= set(report["dropped"])
 

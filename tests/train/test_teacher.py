@@ -27,7 +27,7 @@ from train.__main__ import main
 from train.config import FitConfig, SummariesConfig
 from train.examples.summaries import sentences
 from train.prepare import pairs
-from train.prepare.catalogue import load_records, prepare
+from train.prepare.catalogue import load_records, prepare_catalogue
 from train.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ def catalogue(tmp_path_factory) -> Path:
     run.parent.mkdir(exist_ok=True)
     source = run.parent / "trn.json"
     source.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    prepare(str(source), Run(run), progress=False)
+    prepare_catalogue(str(source), Run(run), progress=False)
     return run
 
 
@@ -225,7 +225,7 @@ def test_what_a_teacher_writes_is_learned_and_its_failures_are_counted(run, taug
         in (run / "summaries/report.md").read_text()
     )
     assert len(lines_of(run)) == 24
-    origin = pairs.origin(Run(run))
+    origin = pairs.summaries_origin(Run(run))
     assert origin["from"] == "the teacher tiny-bart" and origin["teacher"]["revision"].startswith(
         "sha256:"
     )
@@ -374,6 +374,6 @@ def test_a_teacher_on_the_hub_is_known_by_its_commit(run, taught, hub):
     report = teacher.teach(Run(run), SummariesConfig(teacher="acme/bart", taught=8), progress=False)
     assert report["teacher"] == {"name": "acme/bart", "revision": repo.head} and report["read"] == 8
     assert (
-        pairs.origin(Run(run))["from"] == "the teacher acme/bart"
-        and pairs.origin(Run(run))["licence"] == "unknown"
+        pairs.summaries_origin(Run(run))["from"] == "the teacher acme/bart"
+        and pairs.summaries_origin(Run(run))["licence"] == "unknown"
     )

@@ -28,7 +28,7 @@ from train.examples import Examples
 from train.fit import checkpoints, pushing, tracking
 from train.fit.adapter import add_lora, eva
 from train.fit.trainer import AnswerTrainer, DivergedError, Progress, watched
-from train.prepare import pairs
+from train.prepare import summaries_origin
 from train.run import Run, RunError
 
 LIBRARIES = (
@@ -97,7 +97,7 @@ def fit(
         examples,
         {
             **told,
-            "summaries": pairs.origin(run),
+            "summaries": summaries_origin(run),
             "version": VERSION,
             "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
             "python": platform.python_version(),

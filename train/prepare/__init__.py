@@ -1,9 +1,23 @@
-"""TODO"""
+"""Prepare what a run learns from: catalogues and sets of texts with summaries.
 
-from train.prepare.blocks import Tally
-from train.prepare.catalogue import load_records, prepare, require_catalogue
-from train.prepare.cleaning import DROPS, LONGEST_PHRASE, REPEATS, RULES, clean
-from train.prepare.pairs import keep
+A source becomes clean records with a split, a search index and a report in which every line that
+was read is counted as kept or dropped.
+"""
+
+from train.prepare.catalogue import (
+    SplitRecord,
+    load_records,
+    prepare_catalogue,
+    require_catalogue,
+)
+from train.prepare.clean import DROPS, LONGEST_PHRASE, REPEATS, RULES, Tally, clean
+from train.prepare.pairs import (
+    SummaryPair,
+    describe_references,
+    load_pairs,
+    summaries_origin,
+    write_pairs,
+)
 from train.prepare.steps import prepare_run, print_pairs
 
 __all__ = [
@@ -11,12 +25,17 @@ __all__ = [
     "LONGEST_PHRASE",
     "REPEATS",
     "RULES",
+    "SplitRecord",
+    "SummaryPair",
     "Tally",
     "clean",
-    "keep",
+    "describe_references",
+    "load_pairs",
     "load_records",
-    "prepare",
+    "prepare_catalogue",
     "prepare_run",
     "print_pairs",
     "require_catalogue",
+    "summaries_origin",
+    "write_pairs",
 ]

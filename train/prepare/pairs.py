@@ -1,4 +1,4 @@
-"""Texts with summaries to learn from: a set -> clean pairs, each on one side of the split, and their report."""
+"""Prepare texts with summaries: clean pairs, each on one side of the split, and their report."""
 
 from __future__ import annotations
 
@@ -6,203 +6,262 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
 
 from train.config import ConfigError, SummariesConfig
-from train.prepare import report as account
-from train.prepare.blocks import BEGINNING, EXAMPLES, KEYS, Columns, Tally
-from train.prepare.catalogue import clean_all
-from train.prepare.cleaning import DROPS
-from train.prepare.duplicates import REASONS, SIDES, judge, mixed, near_duplicates, sides
-from train.prepare.fetching import fetch, hub_dataset
-from train.prepare.folders import two_folders
-from train.prepare.reading import Part, SourceError, blocks, identity, parse, source_parts
-from train.prepare.shards import LANGUAGES_OF, made_uid
-from train.run import Run, write_atomic
+from train.prepare.catalogue import (
+    LANGUAGE_SAMPLE,
+    SplitRecord,
+    clean_parts,
+    make_uid,
+    unusable_files,
+)
+from train.prepare.clean import (
+    DROPS,
+    KEYS,
+    Columns,
+    Tally,
+    block_name,
+)
+from train.prepare.duplicates import (
+    REASONS,
+    SPLITS,
+    assign_splits,
+    find_duplicates,
+    group_near_duplicates,
+    rehash,
+)
+from train.prepare.fetch import fetch, hub_dataset
+from train.prepare.report import count_languages, describe_lengths, summaries_page
+from train.prepare.source import (
+    Part,
+    SourceError,
+    find_parts,
+    identify_source,
+    parse_line,
+    read_blocks,
+)
+from train.run import Run, SummariesReport, to_json, to_jsonl, write_atomic
 
-LOOKED_AT = 100  # rows of a set in which its columns are looked for
-# A summary is cleaned as a title is and its text as a content: what a title is dropped for, a summary is.
-NAMES = {reason: reason.replace("title", "summary").replace("content", "text") for reason in DROPS}
-WHY = {
-    NAMES[reason]: words.replace("titles", "summaries")
-    .replace("title", "summary")
-    .replace("content", "text")
-    for reason, words in DROPS.items()
-} | {
-    "longer": "a summary that is not shorter than its text",
-    "junk_summary": "a summary without a letter",
-}
+HEADER_ROWS = 100  # rows of a set in which its columns are looked for
 
 
-def prepare_pairs(run: Run, config: SummariesConfig, progress: bool = True) -> dict:
-    """Writes run/summaries/ from the set that `config.summaries` names and returns its report; done already, only returns it.
+def _of_pairs(words: str) -> str:
+    words = words.replace("titles", "summaries").replace("title", "summary")
+    return words.replace("content", "text")
 
-    A pair is {uid, text, summary, split: train | unseen}; near duplicates are on one side together. Raises SourceError
-    where a column is missing, where a file cannot be read or written, or where fewer than two pairs are left.
+
+# A summary is cleaned as a title is and its text as a content, and dropped for the same reasons.
+NAMES = {reason: _of_pairs(reason) for reason in DROPS}
+PAIR_DROPS = {NAMES[reason]: _of_pairs(description) for reason, description in DROPS.items()}
+PAIR_DROPS["longer"] = "a summary that is not shorter than its text"
+PAIR_DROPS["junk_summary"] = "a summary without a letter"
+
+
+class SummaryPair(SplitRecord):
+    """A text, as the content of a record without a title, and its summary."""
+
+    summary: str
+
+
+def prepare_pairs(run: Run, config: SummariesConfig, progress: bool = True) -> SummariesReport:
+    """Write run/summaries/ from the set `config.summaries` and return its report.
+
+    A finished one is only read. A stored pair is {uid, text, summary, split}, and near duplicates
+    are on one side of the split. Raise SourceError where a column is missing, where a file cannot
+    be read or written, or where fewer than two pairs are left.
     """
     try:
-        parts = source_parts(_fetched(run, config, progress))
-        # A Hub data set is named in full: its config is often its language.
-        dataset = (
-            {"dataset": name, "name": config.summaries}
-            if (name := hub_dataset(config.summaries))
-            else {}
-        )
+        parts = find_parts(_fetch_set(run, config, progress))
+        identity = identify_source(config.summaries, parts)
+        dataset = hub_dataset(config.summaries)
+        if dataset:
+            # Named in full: the config of a Hub dataset is often its language.
+            identity.update(dataset=dataset, name=config.summaries)
         wanted = {
-            "source": identity(config.summaries, parts) | dataset,
+            "source": identity,
             "options": config.options(),
             "licence": config.summaries_licence,
         }
         saved = run.summaries_report()
         if wanted.items() <= saved.items():
             return saved
-        _check_columns(parts, wanted["source"]["name"], config)
+        name = identity["name"]
+        _check_columns(parts, name, config)
         building = run.folder / "summaries.building"
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(parents=True)
         columns = Columns(config.summary_column, config.text_column, "")
-        tally, files, keys = clean_all(
-            parts, building, wanted["source"]["bytes"], columns, progress
-        )
-        frame = _kept(files, keys["unseen"], tally)
+        tally, files, keys = clean_parts(parts, building, identity["bytes"], columns, progress)
+        frame = _drop_pairs(files, keys["test_set"], tally)
         if len(frame) < 2:
-            raise SourceError(_too_few(wanted["source"]["name"], tally, len(frame)))
-        frame, near = _split(frame, config.held_out, wanted["source"]["name"])
-        report = keep(run, frame, tally, wanted, near)
+            raise SourceError(_explain_too_few(name, tally, len(frame)))
+        frame, near = _split_pairs(frame, config.held_out, name)
+        report = write_pairs(run, frame, tally, wanted, near)
         shutil.rmtree(building)
         return report
     except (OSError, pl.exceptions.PolarsError) as error:
-        place, reason = (
-            getattr(error, "filename", None) or run.folder,
-            getattr(error, "strerror", None) or error,
-        )
-        raise SourceError(
-            f"{place}: {reason}; {config.summaries!r} must be readable and the run folder {str(run.folder)!r} "
-            "writable, with room on its disk"
-        ) from error
+        raise unusable_files(error, config.summaries, run) from error
 
 
-def _fetched(run: Run, config: SummariesConfig, progress: bool) -> Path:
-    folders = [Path(config.summaries, name) for name in (config.text_column, config.summary_column)]
-    if all(folder.is_dir() for folder in folders):
-        return two_folders(*folders, run.source, (config.text_column, config.summary_column))
+def _fetch_set(run: Run, config: SummariesConfig, progress: bool) -> Path:
+    texts, summaries = (
+        Path(config.summaries, name) for name in (config.text_column, config.summary_column)
+    )
+    if texts.is_dir() and summaries.is_dir():
+        return join_folders(texts, summaries, run.source, config)
     return fetch(config.summaries, run.source, progress)
 
 
 def _check_columns(parts: Sequence[Part], name: str, config: SummariesConfig) -> None:
-    """Raises SourceError, with the columns that there are, where no row of the beginning has both."""
-    lines = itertools.chain.from_iterable(block.lines for block in blocks(parts))
-    rows = [row for row in map(parse, itertools.islice(lines, LOOKED_AT)) if isinstance(row, dict)]
-    wanted = {"--text-column": config.text_column, "--summary-column": config.summary_column}
-    if rows and not any(set(wanted.values()) <= row.keys() for row in rows):
-        there = list(dict.fromkeys(key for row in rows for key in row))
-        missing = " and ".join(
-            f"no column {column!r} ({option})"
-            for option, column in wanted.items()
-            if column not in there
-        )
-        raise SourceError(
-            f"{name!r} has {missing or 'no row with both columns'}; it has {', '.join(there)[:300]}"
-        )
+    """Raise SourceError, with the columns that there are, where no row has both."""
+    lines = itertools.chain.from_iterable(block.lines for block in read_blocks(parts))
+    items = map(parse_line, itertools.islice(lines, HEADER_ROWS))
+    rows = [item for item in items if isinstance(item, dict)]
+    options = {config.text_column: "--text-column", config.summary_column: "--summary-column"}
+    if not rows or any(options.keys() <= row.keys() for row in rows):
+        return
+    there = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
+    missing = [
+        f"no column {column!r} ({option})"
+        for column, option in options.items()
+        if column not in there
+    ]
+    problem = " and ".join(missing) or "no row with both columns"
+    raise SourceError(f"{name!r} has {problem}; it has {', '.join(there)[:300]}")
 
 
-def _kept(files: Sequence[Path], held_back: np.ndarray, tally: Tally) -> pl.DataFrame:
-    """Returns the pairs that stay (summary, text and what is known of them); the others are counted in `tally`."""
-    tally.dropped = type(tally.dropped)(
-        {NAMES[reason]: count for reason, count in tally.dropped.items()}
-    )
+def _drop_pairs(files: Sequence[Path], test_set: np.ndarray, tally: Tally) -> pl.DataFrame:
+    """Return the pairs that stay, with their KEYS; the others are counted in `tally`."""
+    tally.dropped = Counter({NAMES[reason]: n for reason, n in tally.dropped.items()})
     for reason in list(tally.examples):
         tally.examples[NAMES[reason]] = tally.examples.pop(reason)
-    named = [
-        pl.read_ipc(file).with_columns(
-            file=pl.lit(json.loads(file.with_suffix(".json").read_text("utf-8"))["name"])
-        )
-        for file in files
-    ]
-    if not named:
+    if not files:
         return pl.DataFrame({"text": []})
-    frame = (
-        pl.concat(named)
-        .with_columns(held_back=pl.Series(held_back))
-        .rename({"title": "summary", "content": "text"})
-    )
-    frame = _without(frame, "junk_summary", ~frame["summary"].str.contains(r"\p{L}"), tally)
-    frame = _without(frame, "longer", frame["title_characters"] >= frame["characters"], tally)
-    verdicts = judge({name: frame[name].to_numpy() for name in KEYS})
-    for reason in REASONS[1:]:
-        at_fault = pl.Series(verdicts == REASONS.index(reason))
-        frame = _without(frame, NAMES[reason], at_fault, tally)
-        verdicts = verdicts[~at_fault.to_numpy()]
+    blocks = [pl.read_ipc(file).with_columns(file=pl.lit(block_name(file))) for file in files]
+    frame = pl.concat(blocks).with_columns(test_set=pl.Series(test_set))
+    frame = frame.rename({"title": "summary", "content": "text"})
+    frame = _drop(frame, "junk_summary", ~frame["summary"].str.contains(r"\p{L}"), tally)
+    frame = _drop(frame, "longer", frame["title_characters"] >= frame["characters"], tally)
+    codes = find_duplicates({name: frame[name].to_numpy() for name in KEYS})
+    for code, reason in enumerate(REASONS[1:], start=1):
+        faulty = codes == code
+        frame = _drop(frame, NAMES[reason], pl.Series(faulty), tally)
+        codes = codes[~faulty]
     return frame
 
 
-def _without(frame: pl.DataFrame, reason: str, at_fault: pl.Series, tally: Tally) -> pl.DataFrame:
-    gone = frame.filter(at_fault)
-    if len(gone):
-        tally.dropped[reason] += len(gone)
-        tally.examples[reason] += [
-            {
-                "file": row["file"],
-                "line": row["line"],
-                "text": f"{row['summary']}: {row['text']}"[:BEGINNING],
-            }
-            for row in gone.head(EXAMPLES).iter_rows(named=True)
-        ]
-    return frame.filter(~at_fault)
+def _drop(frame: pl.DataFrame, reason: str, faulty: pl.Series, tally: Tally) -> pl.DataFrame:
+    for row in frame.filter(faulty).iter_rows(named=True):
+        tally.drop(reason, row["file"], row["line"], f"{row['summary']}: {row['text']}")
+    return frame.filter(~faulty)
 
 
-def _split(frame: pl.DataFrame, share: float, name: str) -> tuple[pl.DataFrame, int]:
-    """Returns (uid, text, summary, split), and how many have a near duplicate: a hash of the text says which side.
+def _split_pairs(frame: pl.DataFrame, share: float, name: str) -> tuple[pl.DataFrame, int]:
+    """Return (uid, text, summary, split), and how many pairs have a near duplicate.
 
-    Neither side is empty: where chance left one so, as it does with a handful of pairs, one group changes over.
+    A hash of the text decides the side. Where that leaves one side empty, as it does with a
+    handful of pairs, one group changes over.
     """
     keys = {column: frame[column].to_numpy() for column in KEYS}
-    near = near_duplicates(keys)
-    side = sides(keys["content_key"], near, share, frame["held_back"].to_numpy())
-    if side.all() or not side.any():
-        lot = mixed(keys["content_key"], "split")
-        last = near == near[lot.argmax() if side.all() else lot.argmin()]
-        if last.all():
+    labels = group_near_duplicates(keys)
+    splits = assign_splits(keys["content_key"], labels, share, frame["test_set"].to_numpy())
+    if splits.all() or not splits.any():
+        lots = rehash(keys["content_key"], "split")
+        moved = labels == labels[lots.argmax() if splits.all() else lots.argmin()]
+        if moved.all():
             raise SourceError(
-                f"all {len(frame)} pairs of {name!r} are near duplicates of one another: nothing would be "
-                "left to score that was not trained on"
+                f"all {len(frame)} pairs of {name!r} are near duplicates of one another: nothing "
+                "would be left to score that was not trained on"
             )
-        side[last] = 1 - side[last]
-    uids = [made_uid(*pair) for pair in frame.select("summary", "text").iter_rows()]
-    split = pl.Series(np.array(SIDES)[side].tolist(), dtype=pl.String)
-    alike = int((np.bincount(near)[near] > 1).sum())
-    return frame.select(pl.Series("uid", uids), "text", "summary", split.alias("split")), alike
+        splits[moved] = 1 - splits[moved]
+    uids = [make_uid(*pair) for pair in frame.select("summary", "text").iter_rows()]
+    sides = pl.Series("split", np.array(SPLITS)[splits].tolist(), dtype=pl.String)
+    near = int((np.bincount(labels)[labels] > 1).sum())
+    return frame.select(pl.Series("uid", uids), "text", "summary", sides), near
 
 
-def _too_few(name: str, tally: Tally, left: int) -> str:
-    went = ", ".join(
-        f"{count:,} {reason} ({WHY[reason]})" for reason, count in tally.dropped.most_common()
-    )
+def _explain_too_few(name: str, tally: Tally, left: int) -> str:
+    counts = tally.dropped.most_common()
+    dropped = [f"{count:,} {reason} ({PAIR_DROPS[reason]})" for reason, count in counts]
     return (
-        f"{name!r} has {left} usable pair{'' if left == 1 else 's'} in {tally.read:,} rows, and two are the least, one to "
-        f"learn from and one to score{went and f'; dropped: {went}'}"
+        f"{name!r} has {left} usable pair{'' if left == 1 else 's'} in {tally.read:,} rows, and "
+        "two are the least, one to learn from and one to score"
+        f"{'; dropped: ' if dropped else ''}{', '.join(dropped)}"
     )
 
 
-# --- on disk ---------------------------------------------------------------------------------------------------------
+# --- two folders as a set --------------------------------------------------------------------
 
 
-def keep(
+def join_folders(texts: Path, summaries: Path, cache: Path, config: SummariesConfig) -> Path:
+    """Write a file in `cache` with a row for each .txt file of `texts` and its summary.
+
+    A summary belongs to the text whose name its own ends with, as in TeMario: "Sum-ce94ab10-a.txt"
+    to "ce94ab10-a.txt". A text or summary alone gets a row with an empty other column, to be
+    counted. Files are UTF-8 or else Windows-1252. Raise SourceError where a folder has none.
+    """
+    text_files, summary_files = _text_files(texts), _text_files(summaries)
+    by_ending = {}
+    for name in summary_files:
+        for separator in re.finditer(r"[-_. ]", name):
+            by_ending[name[separator.end() :]] = name
+    by_ending.update(zip(summary_files, summary_files, strict=True))
+    rows = []
+    for name, path in text_files.items():
+        partner = by_ending.get(name)
+        summary = _read_text(summary_files[partner]) if partner else ""
+        rows.append((name, _read_text(path), summary))
+    partners = {by_ending.get(name) for name in text_files}
+    for name, path in summary_files.items():
+        if name not in partners:
+            rows.append((name, "", _read_text(path)))
+    cache.mkdir(parents=True, exist_ok=True)
+    file = cache / f"{texts.parent.resolve().name}.jsonl"
+    columns = ("id", config.text_column, config.summary_column)
+    write_atomic(file, to_jsonl(dict(zip(columns, row, strict=True)) for row in rows))
+    return file
+
+
+def _text_files(folder: Path) -> dict[str, Path]:
+    paths = sorted(folder.glob("**/*.[tT][xX][tT]"))
+    found = {path.stem.casefold(): path for path in paths if path.is_file()}
+    if not found:
+        raise SourceError(f"the folder {str(folder)!r} has no .txt file")
+    return found
+
+
+def _read_text(path: Path) -> str:
+    raw = path.read_bytes()
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", "replace")
+
+
+# --- pairs of a run --------------------------------------------------------------------------
+
+
+def write_pairs(
     run: Run,
     frame: pl.DataFrame,
     tally: Tally,
-    wanted: Mapping,
-    near: int = 0,
-    why: Mapping[str, str] = WHY,
-) -> dict:
-    """Writes pairs.parquet (uid, text, summary, split), report.md and, last, report.json to run/summaries; returns the report.
+    wanted: Mapping[str, Any],
+    near_duplicates: int = 0,
+    reasons: Mapping[str, str] = PAIR_DROPS,
+) -> SummariesReport:
+    """Write pairs.parquet (uid, text, summary, split), report.md and, last, report.json.
 
-    `wanted` says where the pairs are from and how they were made, `why` what each reason in the tally is.
+    `wanted` says where the pairs are from and how they were made, `reasons` describes each reason
+    in the tally.
     """
     folder = run.summaries
     folder.mkdir(parents=True, exist_ok=True)
@@ -210,91 +269,76 @@ def keep(
     unfinished = folder / "pairs.parquet.unfinished"
     frame.write_parquet(unfinished)
     os.replace(unfinished, folder / "pairs.parquet")
-    some = frame["text"].gather_every(max(1, len(frame) // LANGUAGES_OF)).to_list()
-    told = "".join(json.dumps(row) for row in frame.sort("uid").iter_rows())
-    report = {
-        "read": tally.read,
-        "kept": len(frame),
-        "dropped": dict(tally.dropped.most_common()),
-        "examples": dict(tally.examples),
-        "repaired": {
-            name: {"texts": count, "examples": tally.repairs[name]}
-            for name, count in tally.repaired.items()
-        },
+    sample = frame["text"].gather_every(max(1, len(frame) // LANGUAGE_SAMPLE)).to_list()
+    rows = "".join(json.dumps(row) for row in frame.sort("uid").iter_rows())
+    lengths = {name: frame[name].str.len_chars().to_numpy() for name in ("summary", "text")}
+    made = {
+        **tally.as_report(),
         **wanted,
-        "splits": {side: int((frame["split"] == side).sum()) for side in SIDES},
-        "near_duplicates": near,
-        "languages": account.languages(some),
-        "sha256": hashlib.sha256(told.encode()).hexdigest(),
-        "characters": {
-            name: account.lengths(frame[name].str.len_chars().to_numpy())
-            for name in ("summary", "text")
-        },
+        "splits": {side: int((frame["split"] == side).sum()) for side in SPLITS},
+        "near_duplicates": near_duplicates,
+        "languages": count_languages(sample),
+        "sha256": hashlib.sha256(rows.encode()).hexdigest(),
+        "characters": dict(zip(lengths, map(describe_lengths, lengths.values()), strict=True)),
     }
-    write_atomic(folder / "report.md", account.pairs_page(report, why))
-    write_atomic(folder / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    report = cast(SummariesReport, made)
+    write_atomic(folder / "report.md", summaries_page(report, reasons))
+    write_atomic(folder / "report.json", to_json(report))
     return report
 
 
-def refuse_leftover(run: Run) -> None:
-    """Raises ConfigError where the run was prepared with summaries that are not asked for any more."""
+def refuse_leftover_pairs(run: Run) -> None:
+    """Raise ConfigError where the run has summaries that are not asked for any more."""
     report = run.summaries_report()
-    if report:
-        option, name = (
-            ("--teacher", report["teacher"]["name"])
-            if "teacher" in report
-            else ("--summaries", report["source"]["name"])
-        )
-        raise ConfigError(
-            f"{run.name} was prepared with {option} {name}: repeat it, choose another --run, or remove its "
-            "summaries/ to learn from the contents' own sentences"
-        )
+    if not report:
+        return
+    if "teacher" in report:
+        option, name = "--teacher", report["teacher"]["name"]
+    else:
+        option, name = "--summaries", report.get("source", {}).get("name")
+    raise ConfigError(
+        f"{run.name} was prepared with {option} {name}: repeat it, choose another --run, or remove "
+        "its summaries/ to learn from the contents' own sentences"
+    )
 
 
-def load_pairs(run: Run) -> dict[str, list[dict]] | None:
-    """Returns {"train": pairs, "unseen": pairs}, or None where the run has none.
+def load_pairs(run: Run) -> dict[str, list[SummaryPair]] | None:
+    """Return {"train": pairs, "unseen": pairs}, or None where the run has none.
 
-    A pair is like a record, {uid, title, content, split}, with the text as its content, and has a `summary`; it has no title.
     The order depends on nothing but the uids.
     """
     if not run.summaries_report():
         return None
     rows = pl.read_parquet(run.summaries / "pairs.parquet").iter_rows(named=True)
-    ordered = sorted(rows, key=lambda pair: hashlib.sha256(pair["uid"].encode()).digest())
-    return {
-        side: [
-            {
-                "uid": pair["uid"],
-                "title": "",
-                "content": pair["text"],
-                "summary": pair["summary"],
-                "split": side,
-            }
-            for pair in ordered
-            if pair["split"] == side
-        ]
-        for side in SIDES
-    }
+    pairs: dict[str, list[SummaryPair]] = {side: [] for side in SPLITS}
+    for row in sorted(rows, key=lambda row: hashlib.sha256(row["uid"].encode()).digest()):
+        pair: SummaryPair = {
+            "uid": row["uid"],
+            "title": "",
+            "content": row["text"],
+            "summary": row["summary"],
+            "split": row["split"],
+        }
+        pairs[row["split"]].append(pair)
+    return pairs
 
 
-def origin(run: Run) -> dict:
-    """Returns which summaries a run learns from, for run.json: a name, and what is known of it."""
+def summaries_origin(run: Run) -> dict[str, Any]:
+    """Say which summaries a run learns from, for run.json: a name, and what is known of it."""
     report = run.summaries_report()
     if not report:
         return {"from": "the contents' own principal sentences"}
-    told = {"licence": report["licence"], "splits": report["splits"], "sha256": report["sha256"]}
+    known = {name: report[name] for name in ("licence", "splits", "sha256")}
     if "teacher" in report:
-        return {
-            "from": f"the teacher {report['teacher']['name']}",
-            "teacher": report["teacher"],
-            **told,
-        }
-    return {"from": f"the set {report['source']['name']}", "source": report["source"], **told}
+        teacher = report["teacher"]
+        return {"from": f"the teacher {teacher['name']}", "teacher": teacher, **known}
+    source = report.get("source", {})
+    return {"from": f"the set {source.get('name')}", "source": source, **known}
 
 
-def references(run: Run) -> str:
-    """Returns in words what the `summary` set is scored against."""
-    report, made = run.summaries_report(), origin(run)["from"]
-    if not report:
-        return f"{made} of unseen records"
-    return f"summaries of {made}, of texts that training never showed"
+def describe_references(run: Run) -> str:
+    """Say what the `summary` set is scored against."""
+    origin = summaries_origin(run)["from"]
+    if not run.summaries_report():
+        return f"{origin} of unseen records"
+    return f"summaries of {origin}, of texts that training never showed"

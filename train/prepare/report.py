@@ -1,4 +1,4 @@
-"""What a person reads of a prepared catalogue: report.md, from the numbers of report.json."""
+"""Counts of a preparation, and report.md, the page that a person reads of them."""
 
 from __future__ import annotations
 
@@ -8,89 +8,81 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from space.catalogue import language
-from train.prepare.cleaning import DROPS, RULES
+from train.prepare.clean import DROPS, RULES
+from train.run import CatalogueReport, PreparationReport, SummariesReport
 
 PERCENTS = (0, 5, 25, 50, 75, 95, 100)
-EDGES = (
-    0,
-    50,
-    100,
-    200,
-    400,
-    800,
-    1600,
-    3200,
-    6400,
-)  # characters; a histogram's bars, the last without an end
-BAR = 40  # signs of the longest bar
-SHOWN = 100  # characters of an example in a table
+EDGES = (0, 50, 100, 200, 400, 800, 1600, 3200, 6400)  # characters; the last bar has no end
+BAR = 40  # characters of the longest bar
+EXAMPLE = 100  # characters of an example in a table
 
 
-def lengths(characters: np.ndarray) -> dict:
-    """Returns percentiles, each a value that occurs, and a histogram {lower edge: records} of lengths in characters."""
+def describe_lengths(characters: np.ndarray) -> dict:
+    """Return percentiles, each a value that occurs, and a histogram {lower edge: texts}."""
     ordered = np.sort(characters)
-    places = [(len(ordered) - 1) * percent // 100 for percent in PERCENTS]
     counts = np.histogram(ordered, bins=[*EDGES, np.inf])[0]
-    return {
-        f"p{percent}": int(ordered[place]) for percent, place in zip(PERCENTS, places, strict=True)
-    } | {"histogram": {str(edge): int(count) for edge, count in zip(EDGES, counts, strict=True)}}
+    found: dict = {}
+    for percent in PERCENTS:
+        found[f"p{percent}"] = int(ordered[(len(ordered) - 1) * percent // 100])
+    found["histogram"] = dict(zip(map(str, EDGES), counts.tolist(), strict=True))
+    return found
 
 
-def languages(texts: Sequence[str]) -> dict[str, int]:
-    """Returns how many of the texts are in each language."""
-    found = [language(text) for text in texts]
+def count_languages(texts: Sequence[str]) -> dict[str, int]:
+    """Count the texts in each language."""
+    found = list(map(language, texts))
     return {name: found.count(name) for name in sorted(set(found))}
 
 
-def page(report: Mapping) -> str:
-    """Returns a catalogue's report.md."""
-    return "\n".join(
-        [*_summary(report), *dropped(report, DROPS), *repaired(report), *characters(report), ""]
-    )
-
-
-def pairs_page(report: Mapping, reasons: Mapping[str, str]) -> str:
-    """Returns the report.md of texts with summaries, whether a set's or a teacher's; `reasons` says what each one is."""
-    splits, made = report["splits"], report.get("teacher") or report["source"]
-    told = sum(report["languages"].values())
-    shares = ", ".join(f"{name} {count / told:.0%}" for name, count in report["languages"].items())
-    first = [
-        f"# Summaries from {made['name']}",
-        "",
-        f"{report['read']:,} came in, {report['kept']:,} pairs of a text and its summary were kept: {splits['train']:,} "
-        f"to learn from and {splits['unseen']:,} held out. Languages of the texts: {shares}. Licence: "
-        f"{report['licence']}.",
-        "",
-    ]
-    return "\n".join(
-        [
-            *first,
-            *dropped(report, reasons),
-            *(repaired(report) if report["repaired"] else ()),
-            *characters(report),
-            "",
-        ]
-    )
-
-
-def _summary(report: Mapping) -> list[str]:
-    splits, told = report["splits"], sum(report["languages"].values())
-    shares = ", ".join(f"{name} {count / told:.0%}" for name, count in report["languages"].items())
-    return [
+def catalogue_page(report: CatalogueReport) -> str:
+    """Write a catalogue's report.md."""
+    splits = report["splits"]
+    lines = [
         f"# The catalogue from {report['source']['name']}",
         "",
-        f"{report['read']:,} lines came in, {report['kept']:,} records were kept: {splits['train']:,} to train on and "
-        f"{splits['unseen']:,} unseen. {report['uids_made']:,} uids were made. Languages, of {told:,} contents: {shares}.",
+        f"{report['read']:,} lines came in, {report['kept']:,} records were kept: "
+        f"{splits['train']:,} to train on and {splits['unseen']:,} unseen. "
+        f"{report['uids_made']:,} uids were made. Languages, of "
+        f"{sum(report['languages'].values()):,} contents: {_language_shares(report)}.",
         "",
-        "No title and no content is twice among the records, whatever its case and punctuation, and near duplicates "
-        f"({report['near_duplicates']:,} records: a title that differs in its brackets alone, or a content that begins "
-        "with the same words) are on one side of the split together.",
+        "No title and no content is twice among the records, whatever its case and punctuation, "
+        f"and near duplicates ({report['near_duplicates']:,} records: a title that differs in its "
+        "brackets alone, or a content that begins with the same words) are on one side of the "
+        "split together.",
         "",
     ]
+    return _page(lines, report, DROPS)
 
 
-def dropped(report: Mapping, reasons: Mapping[str, str]) -> list[str]:
-    """Returns the part on what went; `reasons` says in words what each one is."""
+def summaries_page(report: SummariesReport, reasons: Mapping[str, str]) -> str:
+    """Write the report.md of texts with summaries; `reasons` describes each reason to drop one."""
+    splits = report["splits"]
+    made_by = report.get("teacher") or report.get("source") or {}
+    lines = [
+        f"# Summaries from {made_by['name']}",
+        "",
+        f"{report['read']:,} came in, {report['kept']:,} pairs of a text and its summary were "
+        f"kept: {splits['train']:,} to learn from and {splits['unseen']:,} held out. Languages of "
+        f"the texts: {_language_shares(report)}. Licence: {report['licence']}.",
+        "",
+    ]
+    return _page(lines, report, reasons)
+
+
+def _language_shares(report: PreparationReport) -> str:
+    total = sum(report["languages"].values())
+    return ", ".join(f"{name} {count / total:.0%}" for name, count in report["languages"].items())
+
+
+def _page(lines: list[str], report: PreparationReport, reasons: Mapping[str, str]) -> str:
+    lines += _dropped(report, reasons)
+    if report["repaired"]:
+        lines += _repaired(report)
+    lines += _lengths(report)
+    return "\n".join([*lines, ""])
+
+
+def _dropped(report: PreparationReport, reasons: Mapping[str, str]) -> list[str]:
     lines = [
         "## What went, and why",
         "",
@@ -100,14 +92,13 @@ def dropped(report: Mapping, reasons: Mapping[str, str]) -> list[str]:
     for reason, count in report["dropped"].items():
         example = report["examples"][reason][0]
         lines.append(
-            f"| {reason} | {count:,} | {reasons[reason]} | {example['file']}, line {example['line']}: "
-            f"{_code(example['text'])} |"
+            f"| {reason} | {count:,} | {reasons[reason]} | {example['file']}, "
+            f"line {example['line']}: {_code(example['text'])} |"
         )
     return [*lines, ""]
 
 
-def repaired(report: Mapping) -> list[str]:
-    """Returns the part on what was repaired."""
+def _repaired(report: PreparationReport) -> list[str]:
     lines = [
         "## What was repaired, in this order",
         "",
@@ -118,14 +109,13 @@ def repaired(report: Mapping) -> list[str]:
         entry = report["repaired"][rule.name]
         example = entry["examples"][0] if entry["examples"] else {"before": "", "after": ""}
         lines.append(
-            f"| {rule.name} | {entry['texts']:,} | {rule.words} | {_code(example['before'])} | "
-            f"{_code(example['after'])} |"
+            f"| {rule.name} | {entry['texts']:,} | {rule.description} | "
+            f"{_code(example['before'])} | {_code(example['after'])} |"
         )
     return [*lines, ""]
 
 
-def characters(report: Mapping) -> list[str]:
-    """Returns the part on the lengths; the last kind of text in the report is the one that is drawn."""
+def _lengths(report: PreparationReport) -> list[str]:
     lines = [
         "## Lengths in characters",
         "",
@@ -134,11 +124,12 @@ def characters(report: Mapping) -> list[str]:
         "| | " + " | ".join(f"p{percent}" for percent in PERCENTS) + " |",
         "|---|" + "---:|" * len(PERCENTS),
     ]
-    for name, values in report["characters"].items():
-        lines.append(
-            f"| {name} | " + " | ".join(f"{values[f'p{percent}']:,}" for percent in PERCENTS) + " |"
-        )
-    histogram = values["histogram"]
+    for name, lengths in report["characters"].items():
+        values = (f"{lengths[f'p{percent}']:,}" for percent in PERCENTS)
+        lines.append(f"| {name} | " + " | ".join(values) + " |")
+    # The last field, contents or texts, is the one that is drawn.
+    name, lengths = list(report["characters"].items())[-1]
+    histogram = lengths["histogram"]
     longest = max(histogram.values()) or 1
     lines += ["", f"{name.capitalize()}s by length:", "", "```"]
     ends = [*(f"to {edge:,}" for edge in EDGES[1:]), f"{EDGES[-1]:,} and more"]
@@ -148,6 +139,6 @@ def characters(report: Mapping) -> list[str]:
 
 
 def _code(text: str) -> str:
-    """A text as code in a cell of a table."""
+    """Format a text as code in a cell of a table."""
     bare = re.sub(r"[`|\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()
-    return f"` {bare[:SHOWN]} `" if bare else ""
+    return f"` {bare[:EXAMPLE]} `" if bare else ""

@@ -177,7 +177,7 @@ def _data(report: dict) -> dict[str, object]:
     """What the card says of the data: where from, what went and why, what was mended, which side a record is on."""
     dropped = [[reason, f"{count:,}", DROPS[reason]] for reason, count in report["dropped"].items()]
     repaired = [
-        [rule.name, f"{count:,}", rule.words]
+        [rule.name, f"{count:,}", rule.description]
         for rule in RULES
         if (count := report["repaired"][rule.name]["texts"])
     ]

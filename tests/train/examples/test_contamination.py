@@ -10,7 +10,7 @@ from train import pipeline
 from train.config import ConfigError, EvaluateConfig, FitConfig, PrepareConfig
 from train.examples.contamination import check, fresh
 from train.examples.examples import Example, Examples
-from train.prepare.catalogue import load_records, prepare
+from train.prepare.catalogue import load_records, prepare_catalogue
 from train.run import Run
 from train.sample import write_catalogue
 
@@ -35,7 +35,7 @@ SETS = {
 def made(tmp_path_factory, tokenizer):
     run = tmp_path_factory.mktemp("leaks")
     write_catalogue(run / "trn.json")
-    prepare(str(run / "trn.json"), Run(run), PrepareConfig(limit=150), progress=False)
+    prepare_catalogue(str(run / "trn.json"), Run(run), PrepareConfig(limit=150), progress=False)
     config = FitConfig(base="x", learn=20, max_length=400, answer_tokens=60)
     return Examples(
         load_records(Run(run)),

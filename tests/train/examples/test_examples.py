@@ -15,7 +15,7 @@ from train.examples.examples import Examples
 from train.examples.few_shot import worked
 from train.examples.summaries import lead, main_sentence, principal, sentences
 from train.fit import qlora
-from train.prepare.catalogue import load_records, prepare
+from train.prepare.catalogue import load_records, prepare_catalogue
 from train.run import Run
 from train.sample import write_catalogue
 
@@ -25,7 +25,7 @@ def made(tmp_path_factory, tokenizer):
     """A prepared run of the invented catalogue, and its examples."""
     run = tmp_path_factory.mktemp("examples")
     write_catalogue(run / "trn.json")
-    prepare(str(run / "trn.json"), Run(run), PrepareConfig(limit=400), progress=False)
+    prepare_catalogue(str(run / "trn.json"), Run(run), PrepareConfig(limit=400), progress=False)
     config = FitConfig(
         base="x", learn=30, epochs=6, answers=0.5, summarize=0.25, max_length=400, answer_tokens=120
     )

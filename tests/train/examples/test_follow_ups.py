@@ -10,7 +10,7 @@ from space.model.prompt import PromptTemplate, example_ids
 from train.config import FitConfig, PrepareConfig
 from train.examples.examples import Examples
 from train.examples.follow_ups import follow_up
-from train.prepare.catalogue import load_records, prepare
+from train.prepare.catalogue import load_records, prepare_catalogue
 from train.run import Run
 from train.sample import write_catalogue
 
@@ -21,7 +21,7 @@ WORDS = PromptTemplate()
 def maker(tmp_path_factory, tokenizer):
     run = tmp_path_factory.mktemp("follow-ups")
     write_catalogue(run / "trn.json")
-    prepare(str(run / "trn.json"), Run(run), PrepareConfig(limit=200), progress=False)
+    prepare_catalogue(str(run / "trn.json"), Run(run), PrepareConfig(limit=200), progress=False)
     config = FitConfig(base="x", learn=20, absent=0.5, max_length=900, answer_tokens=60)
     return Examples(
         load_records(Run(run)), Catalogue.open(run / "catalogue"), tokenizer, WORDS, config, 1024

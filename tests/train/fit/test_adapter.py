@@ -24,7 +24,7 @@ from train.__main__ import main
 from train.config import ConfigError, FitConfig, PrepareConfig, PushConfig, TrackConfig
 from train.fit import checkpoints, training
 from train.fit.adapter import add_lora, eva, eva_batches
-from train.prepare.catalogue import prepare
+from train.prepare.catalogue import prepare_catalogue
 from train.run import Run
 from train.sample import write_catalogue
 
@@ -51,7 +51,7 @@ def source(tmp_path_factory):
 
 
 def begin(source, run):
-    prepare(str(source), Run(run), PrepareConfig(limit=120), progress=False)
+    prepare_catalogue(str(source), Run(run), PrepareConfig(limit=120), progress=False)
     return run
 
 

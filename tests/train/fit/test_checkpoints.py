@@ -14,7 +14,7 @@ from tests.conftest import tiny_model
 from train.__main__ import main
 from train.config import ConfigError, PrepareConfig
 from train.fit import checkpoints
-from train.prepare.catalogue import prepare
+from train.prepare.catalogue import prepare_catalogue
 from train.run import Run
 from train.sample import write_catalogue
 
@@ -47,7 +47,7 @@ def ready(tmp_path_factory, tokenizer):
     write_catalogue(folder / "trn.json")
 
     def begin(name: str, limit: int = 120) -> list[str]:
-        prepare(
+        prepare_catalogue(
             str(folder / "trn.json"), Run(folder / name), PrepareConfig(limit=limit), progress=False
         )
         return ["fit", "--run", str(folder / name), "--base", str(base), *OPTIONS]

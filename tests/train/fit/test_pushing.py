@@ -10,7 +10,7 @@ from train.__main__ import main
 from train.config import PrepareConfig
 from train.fit.checkpoints import WHOLE
 from train.fit.pushing import FILES
-from train.prepare.catalogue import prepare
+from train.prepare.catalogue import prepare_catalogue
 from train.publish import hub as sending
 from train.run import Run
 from train.sample import write_catalogue
@@ -24,7 +24,7 @@ def fitting(tmp_path_factory, tokenizer):
     folder = tmp_path_factory.mktemp("pushing")
     base = tiny_model(folder / "base", tokenizer)
     write_catalogue(folder / "trn.json")
-    prepare(
+    prepare_catalogue(
         str(folder / "trn.json"), Run(folder / "ready"), PrepareConfig(limit=120), progress=False
     )
 

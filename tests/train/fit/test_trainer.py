@@ -14,7 +14,7 @@ from train.__main__ import main
 from train.config import FitConfig, PrepareConfig
 from train.fit import checkpoints, training
 from train.fit.trainer import DivergedError
-from train.prepare.catalogue import prepare
+from train.prepare.catalogue import prepare_catalogue
 from train.run import Run
 from train.sample import write_catalogue
 
@@ -33,7 +33,7 @@ SMALL = dict(
 @pytest.fixture
 def run(tmp_path):
     write_catalogue(tmp_path / "trn.json")
-    prepare(
+    prepare_catalogue(
         str(tmp_path / "trn.json"), Run(tmp_path / "run"), PrepareConfig(limit=120), progress=False
     )
     return tmp_path / "run"

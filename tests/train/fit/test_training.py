@@ -15,7 +15,7 @@ from tests.conftest import tiny_model
 from train.config import ConfigError, FitConfig, PrepareConfig
 from train.examples.examples import Examples
 from train.fit import training
-from train.prepare.catalogue import load_records, prepare
+from train.prepare.catalogue import load_records, prepare_catalogue
 from train.run import Run
 from train.sample import write_catalogue
 
@@ -34,7 +34,7 @@ ADAPTER_FILES = {
 def prepared(tmp_path_factory):
     run = tmp_path_factory.mktemp("prepared")
     write_catalogue(run / "trn.json")
-    prepare(str(run / "trn.json"), Run(run), PrepareConfig(limit=120), progress=False)
+    prepare_catalogue(str(run / "trn.json"), Run(run), PrepareConfig(limit=120), progress=False)
     return run
 
 

@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 
 from space.catalogue.search import Catalogue, normalise
 from train.config import ConfigError, PrepareConfig
-from train.prepare import catalogue, shards
-from train.prepare.catalogue import SourceError, load_records, prepare, require_catalogue
-from train.prepare.cleaning import LONGEST, RULES, clean
+from train.prepare import catalogue
+from train.prepare.catalogue import load_records, prepare_catalogue, require_catalogue
+from train.prepare.clean import LONGEST, RULES, clean
+from train.prepare.source import SourceError
 from train.run import Run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -58,7 +59,9 @@ def write(path: Path, *lines: dict | str | bytes) -> str:
 
 def prepared(tmp_path: Path, *lines: dict | str | bytes, **options) -> tuple[dict, list[dict]]:
     source = write(tmp_path / "trn.json", *lines)
-    report = prepare(source, Run(tmp_path / "run"), PrepareConfig(**options), progress=False)
+    report = prepare_catalogue(
+        source, Run(tmp_path / "run"), PrepareConfig(**options), progress=False
+    )
     assert report["read"] == report["kept"] + sum(report["dropped"].values()) == len(lines)
     return report, load_records(Run(tmp_path / "run"))
 
@@ -355,7 +358,7 @@ def test_the_page_says_what_went_and_why(tmp_path):
 
 
 def test_many_records_go_into_several_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "PART", 4)
+    monkeypatch.setattr(catalogue, "SHARD", 4)
     report, records = prepared(tmp_path, *(item(n) for n in range(10)))
     assert len(list((tmp_path / "run" / "catalogue" / "records").iterdir())) == 3
     assert [record["uid"] for record in records] == [f"u{n}" for n in range(10)]
@@ -369,10 +372,10 @@ def test_many_records_go_into_several_parts(tmp_path, monkeypatch):
 
 def test_progress_goes_to_stderr_or_nowhere(tmp_path, capsys):
     source = write(tmp_path / "trn.json", item(1))
-    prepare(source, Run(tmp_path / "loud"))
+    prepare_catalogue(source, Run(tmp_path / "loud"))
     loud = capsys.readouterr()
     assert "reading" in loud.err and "indexing" in loud.err and loud.out == ""
-    prepare(source, Run(tmp_path / "quiet"), progress=False)
+    prepare_catalogue(source, Run(tmp_path / "quiet"), progress=False)
     assert capsys.readouterr() == ("", "")
 
 
@@ -384,8 +387,10 @@ def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
     moved = tmp_path / "moved"
     moved.mkdir()
     os.rename(tmp_path / "trn.json", moved / "trn.json")
-    monkeypatch.setattr(catalogue, "blocks", None)  # whoever reads again fails
-    assert prepare(str(moved / "trn.json"), Run(tmp_path / "run"), progress=False) == report
+    monkeypatch.setattr(catalogue, "read_blocks", None)  # whoever reads again fails
+    assert (
+        prepare_catalogue(str(moved / "trn.json"), Run(tmp_path / "run"), progress=False) == report
+    )
 
 
 @pytest.mark.parametrize("options", [{"limit": 1}, {"unseen_share": 0.5}, {}])
@@ -413,14 +418,17 @@ def test_what_was_broken_off_is_done_anew(tmp_path):
         (folder / "report.json").write_text(text)
         with pytest.raises(SourceError, match="has no catalogue yet"):
             load_records(Run(tmp_path / "run"))
-        assert prepare(str(tmp_path / "trn.json"), Run(tmp_path / "run"), progress=False) == whole
+        assert (
+            prepare_catalogue(str(tmp_path / "trn.json"), Run(tmp_path / "run"), progress=False)
+            == whole
+        )
     assert [file.name for file in (tmp_path / "run").iterdir()] == ["catalogue"]
 
 
 def test_a_failure_leaves_the_older_catalogue(tmp_path):
     _, before = prepared(tmp_path, item(1), item(2))
     with pytest.raises(SourceError):
-        prepare(write(tmp_path / "bad.json", "{"), Run(tmp_path / "run"), progress=False)
+        prepare_catalogue(write(tmp_path / "bad.json", "{"), Run(tmp_path / "run"), progress=False)
     assert load_records(Run(tmp_path / "run")) == before
     assert [file.name for file in (tmp_path / "run").iterdir()] == ["catalogue"]
 
@@ -442,14 +450,14 @@ def test_a_killed_preparation_goes_on(tmp_path, moment):
     source = in_files(tmp_path / "shop", [item(n) for n in range(80)])
     script = (
         "import os, sys; from pathlib import Path; from train.prepare import catalogue; from train.run import Run\n"
-        "clean, seen, moment = catalogue.cleaned, [], sys.argv[3]\n"
+        "clean, seen, moment = catalogue.clean_block, [], sys.argv[3]\n"
         "def cleaned(*given):\n"
         "    if moment == str(len(seen)): os.kill(os.getpid(), 9)\n"
         "    seen.append(1); return clean(*given)\n"
         "def dying(*given): os.kill(os.getpid(), 9)\n"
-        "catalogue.cleaned = cleaned\n"
+        "catalogue.clean_block = cleaned\n"
         "if moment == 'records': catalogue.build_index = lambda records, path: [next(records), dying()]\n"
-        "catalogue.prepare(sys.argv[1], Run(Path(sys.argv[2])), progress=False); print(len(seen))\n"
+        "catalogue.prepare_catalogue(sys.argv[1], Run(Path(sys.argv[2])), progress=False); print(len(seen))\n"
     )
 
     def run(folder: str, moment) -> subprocess.CompletedProcess:
@@ -481,7 +489,7 @@ def test_blocks_of_another_source_are_not_gone_on_with(tmp_path):
     blocks.mkdir(parents=True)
     (blocks / "of.json").write_text("{}")
     (blocks / "000000.arrow").write_bytes(b"of another")
-    assert prepare(source, Run(tmp_path / "run"), progress=False)["kept"] == 2
+    assert prepare_catalogue(source, Run(tmp_path / "run"), progress=False)["kept"] == 2
 
 
 def test_in_parallel_it_is_the_same(tmp_path, monkeypatch):
@@ -489,9 +497,9 @@ def test_in_parallel_it_is_the_same(tmp_path, monkeypatch):
         tmp_path / "shop",
         [item(n, content=f"Kettle&nbsp;{n % 90} of copper.") for n in range(300)] + ["{", ""],
     )
-    report = prepare(source, Run(tmp_path / "run"), progress=False)
+    report = prepare_catalogue(source, Run(tmp_path / "run"), progress=False)
     monkeypatch.setattr(catalogue, "ALONE", 0)
-    assert prepare(source, Run(tmp_path / "parallel"), progress=False) == report
+    assert prepare_catalogue(source, Run(tmp_path / "parallel"), progress=False) == report
     assert load_records(Run(tmp_path / "parallel")) == load_records(Run(tmp_path / "run"))
 
 
@@ -560,7 +568,7 @@ def test_other_columns_have_their_names(tmp_path):
         (str(n), f"Kettle {n}") for n in range(3)
     ]
     with pytest.raises(SourceError, match="--title-column"):
-        prepare(str(tmp_path / "trn.json"), Run(tmp_path / "run"), progress=False)
+        prepare_catalogue(str(tmp_path / "trn.json"), Run(tmp_path / "run"), progress=False)
 
 
 @pytest.mark.parametrize("name", ["shop.csv", "shop.tsv", "shop.parquet", "shop.zip"])
@@ -578,7 +586,7 @@ def test_tables_and_zips_are_catalogues_too(tmp_path, name):
             )
     else:
         frame.write_csv(tmp_path / name, separator="\t" if name.endswith("tsv") else ",")
-    report = prepare(str(tmp_path / name), Run(tmp_path / "run"), progress=False)
+    report = prepare_catalogue(str(tmp_path / name), Run(tmp_path / "run"), progress=False)
     assert (report["read"], report["dropped"]) == (3, {"no_content": 1})
     assert [record["content"] for record in load_records(Run(tmp_path / "run"))] == [
         "A kettle of copper, number 1.",
@@ -598,7 +606,7 @@ def test_the_sources_own_test_file_is_the_unseen_set(tmp_path):
     )
     write(folder / "trn.json", item(0, title="Copper Kettle"), item(4), item(5))
     write(folder / "lbl.json", item(6))
-    report = prepare(str(folder), Run(tmp_path / "run"), progress=False)
+    report = prepare_catalogue(str(folder), Run(tmp_path / "run"), progress=False)
     assert report["dropped"] == {"duplicate_title": 1} and report["read"] == 7
     split = {record["uid"]: record["split"] for record in load_records(Run(tmp_path / "run"))}
     # The third is near one that is trained on: nobody may be tested with it.
@@ -635,7 +643,7 @@ def test_near_duplicates_are_on_one_side(tmp_path):
 def test_the_shards_are_a_data_set(tmp_path, monkeypatch):
     import datasets
 
-    monkeypatch.setattr(shards, "PART", 40)
+    monkeypatch.setattr(catalogue, "SHARD", 40)
     _, records = prepared(tmp_path, *(item(n) for n in range(100)))
     files = str(tmp_path / "run" / "catalogue" / "records" / "*.parquet")
     loaded = datasets.load_dataset(
@@ -682,7 +690,7 @@ def test_records_and_prompts_as_json_lines(tmp_path):
 @pytest.mark.parametrize("name", ["trn.json", "trn.jsonl", "trn.json.gz", "trn.jsonl.gz"])
 def test_every_kind_of_file_gives_the_same(tmp_path, name):
     source = write(tmp_path / name, item(1), "{", item(2))
-    report = prepare(source, Run(tmp_path / "run"), progress=False)
+    report = prepare_catalogue(source, Run(tmp_path / "run"), progress=False)
     assert (report["read"], report["dropped"], report["source"]["name"]) == (3, {"broken": 1}, name)
     assert [record["uid"] for record in load_records(Run(tmp_path / "run"))] == ["u1", "u2"]
 
@@ -694,7 +702,7 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path):
     write(folder / "a.json", item(1), "{")
     write(folder / "notes.txt", "not a catalogue")
     write(folder / ".hidden.json", item(3))
-    report = prepare(str(folder), Run(tmp_path / "run"), progress=False)
+    report = prepare_catalogue(str(folder), Run(tmp_path / "run"), progress=False)
     assert report["source"]["name"] == "shop" and report["source"]["files"] == [
         "a.json",
         "b.jsonl.gz",
@@ -705,10 +713,10 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path):
 
 
 def test_the_order_of_a_folder_is_not_the_disks(tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "PART", 1)
+    monkeypatch.setattr(catalogue, "SHARD", 1)
     for letter in "dbhfaceg":
         write(tmp_path / f"{letter}.json", item(ord(letter)))
-    report = prepare(str(tmp_path), Run(tmp_path / "run"), progress=False)
+    report = prepare_catalogue(str(tmp_path), Run(tmp_path / "run"), progress=False)
     assert report["source"]["files"] == [f"{letter}.json" for letter in "abcdefgh"]
     assert [record["uid"] for record in load_records(Run(tmp_path / "run"))] == [
         f"u{ord(letter)}" for letter in "abcdefgh"
@@ -718,7 +726,7 @@ def test_the_order_of_a_folder_is_not_the_disks(tmp_path, monkeypatch):
 def refused(source: str, run: Path, **options) -> str:
     """Returns the one line that a person reads."""
     with pytest.raises(SourceError) as caught:
-        prepare(source, Run(run), PrepareConfig(**options), progress=False)
+        prepare_catalogue(source, Run(run), PrepareConfig(**options), progress=False)
     message = str(caught.value)
     assert "\n" not in message
     assert not (run / "catalogue").exists()
@@ -764,7 +772,7 @@ def test_an_empty_file(tmp_path):
 def test_a_run_folder_that_cannot_be_written(tmp_path):
     source = write(tmp_path / "trn.json", item(1))
     with pytest.raises(SourceError) as caught:
-        prepare(source, Run(Path(source) / "run"), progress=False)
+        prepare_catalogue(source, Run(Path(source) / "run"), progress=False)
     assert re.fullmatch(
         r".*trn\.json/run.*: Not a directory; .* must be readable and the run folder .*trn\.json/run' "
         "writable, with room on its disk",
@@ -809,7 +817,7 @@ def test_a_disk_that_is_full_leaves_nothing_half_written(tmp_path, most):
     assert not (tmp_path / "run" / "catalogue").exists()
     with pytest.raises(SourceError, match="has no catalogue yet"):
         load_records(Run(tmp_path / "run"))
-    assert prepare(source, Run(tmp_path / "run"), progress=False)["kept"] == 400
+    assert prepare_catalogue(source, Run(tmp_path / "run"), progress=False)["kept"] == 400
 
 
 @pytest.mark.parametrize("options", [{"limit": 0}, {"unseen_share": 1.0}, {"unseen_share": -0.1}])
@@ -833,7 +841,7 @@ def test_records_of_a_run_without_a_catalogue(tmp_path, read):
 
 @pytest.mark.parametrize("path", REAL)
 def test_a_real_catalogue(tmp_path, path):
-    report = prepare(str(path), Run(tmp_path / "run"), progress=False)
+    report = prepare_catalogue(str(path), Run(tmp_path / "run"), progress=False)
     lines = path.read_bytes().count(b"\n")
     assert lines == report["read"] == report["kept"] + sum(report["dropped"].values())
     records = load_records(Run(tmp_path / "run"))
@@ -856,7 +864,7 @@ def test_the_invented_catalogue_loses_its_dirt_and_nothing_else(tmp_path):
     from train import sample
 
     sample.write_catalogue(tmp_path / "trn.json")
-    report = prepare(str(tmp_path / "trn.json"), Run(tmp_path / "run"), progress=False)
+    report = prepare_catalogue(str(tmp_path / "trn.json"), Run(tmp_path / "run"), progress=False)
     assert report["kept"] == 2400
     assert set(report["dropped"]) == {"no_content", "too_short", "duplicate_title", "junk"}
     assert not any(

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from train.prepare.cleaning import BOILERPLATE
+from train.prepare.clean import BOILERPLATE
 from train.prepare.duplicates import (
     REASONS,
-    choose,
-    groups,
-    judge,
-    made_uids,
-    mixed,
-    near_duplicates,
-    sides,
+    assign_splits,
+    connected_groups,
+    find_duplicates,
+    group_near_duplicates,
+    mark_not_sampled,
+    needs_uid,
+    rehash,
 )
 
 
@@ -28,11 +28,11 @@ def keys(titles, contents, stems=None, openings=None, characters=None):
 
 
 def sided(made, share, held):
-    return sides(made["title_key"], near_duplicates(made), share, held)
+    return assign_splits(made["title_key"], group_near_duplicates(made), share, held)
 
 
 def judged(titles, contents):
-    return [REASONS[code] for code in judge(keys(titles, contents))]
+    return [REASONS[code] for code in find_duplicates(keys(titles, contents))]
 
 
 def test_the_first_of_its_title_and_of_its_content_stays():
@@ -56,7 +56,7 @@ def test_a_content_of_many_titles_says_nothing_about_any():
 
 def test_nothing_is_judged_without_a_fault():
     assert judged([], []) == []
-    assert np.array_equal(groups([np.array([], np.uint64)]), [])
+    assert np.array_equal(connected_groups([np.array([], np.uint64)]), [])
 
 
 def test_near_duplicates_of_near_duplicates_are_one_group():
@@ -64,7 +64,7 @@ def test_near_duplicates_of_near_duplicates_are_one_group():
         np.array([1, 1, 2, 3, 0, 0, 9], np.uint64),
         np.array([0, 5, 5, 6, 6, 0, 0], np.uint64),
     )
-    labels = groups([first, second])
+    labels = connected_groups([first, second])
     assert labels[0] == labels[1] == labels[2] and labels[3] == labels[4]
     assert len(set(labels.tolist())) == 4  # 0 is no number: the last two are alone
 
@@ -73,7 +73,7 @@ def test_a_long_chain_is_one_group():
     ends = np.arange(1, 2002, dtype=np.uint64)
     one, other = ends[:-1] // 2 + 1, ends[1:] // 2 + 5000
     shuffled = np.random.default_rng(0).permutation(len(one))
-    assert len(set(groups([one[shuffled], other[shuffled]]).tolist())) == 1
+    assert len(set(connected_groups([one[shuffled], other[shuffled]]).tolist())) == 1
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5])
@@ -108,7 +108,7 @@ def test_a_limited_choice_is_spread_over_the_lengths_and_the_same_in_any_order()
     titles, characters = rng.integers(1, 2**63, 5000, dtype=np.uint64), rng.integers(20, 9000, 5000)
     whole, verdicts = keys(titles, titles, characters=characters), np.zeros(5000, np.uint8)
     verdicts[:100] = 1
-    choose(whole, verdicts, 500)
+    mark_not_sampled(whole, verdicts, 500)
     chosen = np.flatnonzero(verdicts == 0)
     assert len(chosen) == 500 and chosen.min() >= 100
     tenths = np.histogram(characters[chosen], np.quantile(characters[100:], np.linspace(0, 1, 11)))[
@@ -118,19 +118,19 @@ def test_a_limited_choice_is_spread_over_the_lengths_and_the_same_in_any_order()
     turned = rng.permutation(5000)
     again = np.zeros(5000, np.uint8)
     again[np.isin(turned, np.arange(100))] = 1
-    choose({name: column[turned] for name, column in whole.items()}, again, 500)
+    mark_not_sampled({name: column[turned] for name, column in whole.items()}, again, 500)
     assert set(turned[again == 0].tolist()) == set(chosen.tolist())
 
 
 @pytest.mark.parametrize(("count", "limit"), [(2, 1), (3, 2), (11, 10), (7, 7), (5, 50), (1, 1)])
 def test_a_limit_is_met_exactly(count, limit):
     titles, verdicts = np.arange(1, count + 1, dtype=np.uint64), np.zeros(count, np.uint8)
-    choose(keys(titles, titles), verdicts, limit)
+    mark_not_sampled(keys(titles, titles), verdicts, limit)
     assert (verdicts == 0).sum() == min(count, limit)
 
 
 def test_a_uid_is_made_where_there_is_none_or_an_earlier_one():
-    assert made_uids(np.array([5, 0, 5, 6, 0], np.uint64)).tolist() == [
+    assert needs_uid(np.array([5, 0, 5, 6, 0], np.uint64)).tolist() == [
         False,
         True,
         True,
@@ -141,5 +141,5 @@ def test_a_uid_is_made_where_there_is_none_or_an_earlier_one():
 
 def test_numbers_of_two_purposes_have_nothing_in_common():
     numbers = np.arange(20_000, dtype=np.uint64)
-    one, other = mixed(numbers, "split") < 2**63, mixed(numbers, "sample") < 2**63
+    one, other = rehash(numbers, "split") < 2**63, rehash(numbers, "sample") < 2**63
     assert 0.48 < (one == other).mean() < 0.52 and 0.48 < one.mean() < 0.52

@@ -22,8 +22,8 @@ from train.examples.few_shot import worked
 from train.examples.summaries import lead
 from train.fit import training
 from train.prepare import pairs
-from train.prepare.catalogue import load_records, prepare
-from train.prepare.reading import SourceError
+from train.prepare.catalogue import load_records, prepare_catalogue
+from train.prepare.source import SourceError
 from train.run import Run
 from train.sample import SAMPLE, write_catalogue
 
@@ -271,7 +271,9 @@ def run(tmp_path_factory):
     """A run with a small catalogue and a set of 60 pairs."""
     folder = tmp_path_factory.mktemp("pairs")
     write_catalogue(folder / "trn.json")
-    prepare(str(folder / "trn.json"), Run(folder / "run"), PrepareConfig(limit=150), progress=False)
+    prepare_catalogue(
+        str(folder / "trn.json"), Run(folder / "run"), PrepareConfig(limit=150), progress=False
+    )
     made(folder, rows(60), held_out=0.2, summaries_licence="CC0-1.0")
     return folder / "run"
 
@@ -398,17 +400,19 @@ def test_a_run_proves_it_of_its_own_pairs(examples, monkeypatch):
 
 def test_an_adapter_is_of_its_pairs_and_says_whose_they_are(run, tmp_path):
     assert Run(run).data_digest()["summaries"] == Run(run).summaries_report()["sha256"]
-    told = pairs.origin(Run(run))
+    told = pairs.summaries_origin(Run(run))
     assert (
         told["from"] == "the set set.jsonl"
         and told["licence"] == "CC0-1.0"
         and told["source"]["bytes"] > 0
     )
     assert (
-        pairs.references(Run(run))
+        pairs.describe_references(Run(run))
         == "summaries of the set set.jsonl, of texts that training never showed"
     )
-    assert pairs.origin(Run(tmp_path)) == {"from": "the contents' own principal sentences"}
+    assert pairs.summaries_origin(Run(tmp_path)) == {
+        "from": "the contents' own principal sentences"
+    }
     assert not Run(tmp_path).summaries_report() and pairs.load_pairs(Run(tmp_path)) is None
 
 

@@ -16,7 +16,7 @@ from space.model.decode import complete
 from space.model.pair import load_pair
 from space.model.prompt import prompt_ids
 from train.evaluate.tables import HEADLINE
-from train.prepare.fetching import hub_dataset
+from train.prepare.fetch import hub_dataset
 from train.publish.card import CardError, card, fill_card, for_repository, metadata, sample_pairs
 from train.publish.origin import Licence, base_licence
 from train.run import Run

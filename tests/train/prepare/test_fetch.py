@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from train.prepare import downloading, fetching
-from train.prepare.catalogue import prepare
-from train.prepare.fetching import fetch
-from train.prepare.reading import SourceError, blocks, source_parts
+from train import retry
+from train.prepare import fetch as fetching
+from train.prepare.catalogue import prepare_catalogue
+from train.prepare.fetch import fetch
+from train.prepare.source import SourceError, find_parts, read_blocks
 from train.run import Run
 
 DATA = b"".join(
@@ -95,8 +96,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(downloading, "PAUSE", 0)
-    monkeypatch.setattr(downloading, "PIECE", 10_000)
+    monkeypatch.setattr(fetching, "PAUSE", 0)
+    monkeypatch.setattr(fetching, "PIECE", 10_000)
     running = Server()
     thread = threading.Thread(target=running.serve_forever, args=(0.01,))
     thread.start()
@@ -117,7 +118,7 @@ def refused(source: str, cache: Path) -> str:
 
 def cut_off(server: Server, cache: Path, after: int = 400_000) -> None:
     """Leaves a download half-way: the first request is cut, and no other gets anything."""
-    server.cuts, server.statuses = [after], [200] + [503] * downloading.TRIES
+    server.cuts, server.statuses = [after], [200] + [503] * fetching.TRIES
     refused(server.url(), cache)
     server.cuts, server.statuses, server.asked = [], [], []
 
@@ -188,7 +189,7 @@ def test_what_came_compressed_is_kept_as_it_came(tmp_path, server):
     path = fetch(server.url("trn.json.gz"), tmp_path, progress=False)
     assert (
         path.read_bytes() == server.data
-        and sum(len(block.lines) for block in blocks(source_parts(path))) == 20_000
+        and sum(len(block.lines) for block in read_blocks(find_parts(path))) == 20_000
     )
     assert server.last["Accept-Encoding"] == "identity"
 
@@ -216,11 +217,11 @@ def test_a_connection_that_always_drops_is_given_up_in_words(tmp_path, server):
         f"{server.url()} cannot be downloaded (the connection broke, ProtocolError): check the address and your connection; "
         "the same command goes on after the 300,000 bytes that are here"
     )
-    assert len(server.asked) == downloading.TRIES
+    assert len(server.asked) == fetching.TRIES
 
 
 def test_tries_are_counted_anew_where_something_came(tmp_path, server, monkeypatch):
-    monkeypatch.setattr(downloading, "PROGRESS", 100_000)
+    monkeypatch.setattr(fetching, "PROGRESS", 100_000)
     server.cuts = [100_000] * 9
     assert fetch(server.url(), tmp_path, progress=False).read_bytes() == DATA
     assert len(server.asked) == 10
@@ -315,7 +316,7 @@ def test_a_server_that_stays_down(tmp_path, server):
 
 def test_an_address_that_nobody_can_ask_is_asked_once(tmp_path, monkeypatch):
     pauses = []
-    monkeypatch.setattr(downloading.time, "sleep", pauses.append)
+    monkeypatch.setattr(retry.time, "sleep", pauses.append)
     assert "cannot be downloaded (the connection broke, InvalidURL)" in refused(
         "http://.shop.example/trn.json", tmp_path
     )
@@ -323,7 +324,7 @@ def test_an_address_that_nobody_can_ask_is_asked_once(tmp_path, monkeypatch):
 
 
 def test_no_server_at_all(tmp_path, monkeypatch):
-    monkeypatch.setattr(downloading, "PAUSE", 0)
+    monkeypatch.setattr(fetching, "PAUSE", 0)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/trn.json"
@@ -486,7 +487,7 @@ def hub(tmp_path, monkeypatch):
 
 
 def rows(path: Path) -> list[dict]:
-    return [json.loads(line) for block in blocks(source_parts(path)) for line in block.lines]
+    return [json.loads(line) for block in read_blocks(find_parts(path)) for line in block.lines]
 
 
 def test_a_hub_dataset_is_its_training_split_in_parts(tmp_path, hub, monkeypatch):
@@ -567,14 +568,16 @@ def test_a_prepared_hub_dataset_is_known_by_its_name(tmp_path, hub):
     (tmp_path / "hub" / "train.jsonl").write_text(told)
     (tmp_path / "here.jsonl").write_text(told)
     assert (
-        prepare("shop/music:train", Run(tmp_path / "run"), progress=False)["source"]["dataset"]
+        prepare_catalogue("shop/music:train", Run(tmp_path / "run"), progress=False)["source"][
+            "dataset"
+        ]
         == "shop/music"
     )
     assert (
         "dataset"
-        not in prepare(str(tmp_path / "here.jsonl"), Run(tmp_path / "other"), progress=False)[
-            "source"
-        ]
+        not in prepare_catalogue(
+            str(tmp_path / "here.jsonl"), Run(tmp_path / "other"), progress=False
+        )["source"]
     )
 
 

@@ -19,18 +19,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tqdm import tqdm
 
-from train.prepare import tables, unpacking
-from train.prepare.reading import (
+from train.prepare import source
+from train.prepare.source import (
     BROKEN,
     KINDS,
     OVERSIZED,
     SourceError,
-    blocks,
-    identity,
-    parse,
-    source_parts,
+    find_parts,
+    identify_source,
+    parse_line,
+    read_blocks,
+    split_lines,
 )
-from train.prepare.unpacking import split
 
 RECORDS = [
     {
@@ -77,7 +77,7 @@ def written(path: Path, data: bytes) -> Path:
 def numbered(path: Path, size: int = 2**23) -> list[tuple[int, bytes]]:
     """Returns each line with its number; checks that a block's lines follow those before."""
     found, last = [], {}
-    for block in blocks(source_parts(path), size=size):
+    for block in read_blocks(find_parts(path), size=size):
         assert block.lines and block.line > last.get(block.part, 0)
         last[block.part] = block.line + len(block.lines) - 1
         found += enumerate(block.lines, start=block.line)
@@ -130,12 +130,12 @@ FORMS = {
 @pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize("size", [1, 300, 2**23])
 def test_every_kind_gives_the_same(tmp_path, name, size, monkeypatch):
-    monkeypatch.setattr(unpacking, "PIECE", 50)
+    monkeypatch.setattr(source, "PIECE", 50)
     path = written(tmp_path / name, FORMS[name])
-    assert [parse(line) for line in texts(path, size)] == RECORDS
-    (part,) = source_parts(path)
+    assert [parse_line(line) for line in texts(path, size)] == RECORDS
+    (part,) = find_parts(path)
     with tqdm(total=part.bytes, file=io.StringIO()) as bar:
-        list(blocks([part], bar))
+        list(read_blocks([part], bar))
         assert bar.n == part.bytes > 0
 
 
@@ -144,8 +144,8 @@ def test_every_kind_is_tried():
 
 
 def test_the_bar_moves_while_a_part_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(unpacking, "READ", 100)
-    monkeypatch.setattr(unpacking, "PIECE", 100)
+    monkeypatch.setattr(source, "PACKED_READ", 100)
+    monkeypatch.setattr(source, "PIECE", 100)
     data = os.urandom(20_000).hex().encode().replace(b"0", b"\n")
     packed = gzip.compress(data)
     for name, text in {
@@ -153,9 +153,9 @@ def test_the_bar_moves_while_a_part_is_read(tmp_path, monkeypatch):
         "a.json.gz": packed,
         "a.zip": zipped({"a.json.gz": packed}),
     }.items():
-        (part,) = source_parts(written(tmp_path / name, text))
+        (part,) = find_parts(written(tmp_path / name, text))
         with tqdm(total=part.bytes, file=io.StringIO()) as bar:
-            seen = [bar.n for _ in blocks([part], bar, size=100)]
+            seen = [bar.n for _ in read_blocks([part], bar, size=100)]
         assert seen == sorted(seen) and seen[len(seen) // 2] in range(
             part.bytes // 4, 3 * part.bytes // 4
         ), name
@@ -182,7 +182,7 @@ def test_a_folder_or_zip_is_read_by_name_the_unseen_set_last_and_labels_not_at_a
         path = tmp_path / "lf"
         for name, data in members.items():
             written(path / name, data)
-    parts = source_parts(path)
+    parts = find_parts(path)
     names = ["trn.json", "tst.json", "tst.json"] if packed else ["trn.json", "zoo.json", "tst.json"]
     assert [part.name for part in parts] == names
     assert [part.unseen for part in parts] == [name == "tst.json" for name in names]
@@ -190,28 +190,26 @@ def test_a_folder_or_zip_is_read_by_name_the_unseen_set_last_and_labels_not_at_a
 
 
 def test_labels_alone_are_a_catalogue(tmp_path):
-    assert [part.name for part in source_parts(written(tmp_path / "lbl.json", LINES))] == [
-        "lbl.json"
-    ]
+    assert [part.name for part in find_parts(written(tmp_path / "lbl.json", LINES))] == ["lbl.json"]
 
 
 def test_identity_tells_what_is_in_a_source(tmp_path):
     import hashlib
 
     path = written(tmp_path / "one" / "lf.zip", zipped({"a/trn.json": LINES, "tst.json": LINES}))
-    parts = source_parts(path)
-    first = identity(str(path), parts)
+    parts = find_parts(path)
+    first = identify_source(str(path), parts)
     assert first == {
         "name": "lf.zip",
         "files": ["trn.json", "tst.json"],
         "bytes": sum(part.bytes for part in parts),
         "sha256": hashlib.sha256(hashlib.sha256(path.read_bytes()).digest()).hexdigest(),
     }
-    assert identity("https://me:pass@shop.example/lf.zip?token=secret#x", parts) == first
+    assert identify_source("https://me:pass@shop.example/lf.zip?token=secret#x", parts) == first
     again = written(
         tmp_path / "two" / "lf.zip", zipped({"a/trn.json": LINES, "tst.json": LINES[:-5]})
     )
-    assert identity(str(again), source_parts(again))["sha256"] != first["sha256"]
+    assert identify_source(str(again), find_parts(again))["sha256"] != first["sha256"]
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------
@@ -349,7 +347,7 @@ def test_a_pipe_is_no_catalogue(tmp_path):
 
 
 def test_a_damaged_member_of_a_zip(tmp_path, monkeypatch):
-    monkeypatch.setattr(unpacking, "PIECE", 5000)
+    monkeypatch.setattr(source, "PIECE", 5000)
     whole = bytearray(zipped({"trn.json": LINES * 1000}))
     for place in range(len(whole) // 2, len(whole) // 2 + 9):
         whole[place] ^= 255
@@ -363,7 +361,7 @@ def test_a_damaged_member_of_a_zip(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["bomb.json.gz", "bomb.zip", "twofold.zip", "bomb.csv.gz"])
 def test_a_bomb_is_refused(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(unpacking, "INFLATED", 2**20)
+    monkeypatch.setattr(source, "BOMB_SIZE", 2**20)
     blob = gzip.compress((b"a," + b"b" * 1021 + b"\n") * 2**12)
     data = {
         "bomb.json.gz": blob,
@@ -372,7 +370,7 @@ def test_a_bomb_is_refused(tmp_path, monkeypatch, name):
         "twofold.zip": zipped({"a.json.gz": gzip.compress(b"{}\n") + b"\0" * 2**22}),
     }[name]
     assert "and unpacks to more than " in refused(written(tmp_path / name, data))
-    monkeypatch.setattr(unpacking, "INFLATED", 2**30)  # much, but not too much
+    monkeypatch.setattr(source, "BOMB_SIZE", 2**30)  # much, but not too much
     assert texts(tmp_path / name)
 
 
@@ -385,13 +383,13 @@ def test_a_line_that_is_too_long_is_skipped_as_it_is_read(tmp_path, monkeypatch)
     line = b'{"title": "\xc3\xa9", "content": "' + b"x" * (40 * 2**20) + b'"}\n'
     data = LINES + line + LINES + line[:-1]
     path = written(tmp_path / "trn.json", data)
-    monkeypatch.setattr(unpacking, "LONGEST_LINE", 2**21)
+    monkeypatch.setattr(source, "LONGEST_LINE", 2**21)
     tracemalloc.start()
     found = numbered(path, size=2**18)
     assert tracemalloc.get_traced_memory()[1] < 12 * 2**20
     tracemalloc.stop()
     assert [number for number, _ in found] == list(range(1, 17))
-    assert [parse(text) for _, text in found] == [*RECORDS, "oversized", *RECORDS, "oversized"]
+    assert [parse_line(text) for _, text in found] == [*RECORDS, "oversized", *RECORDS, "oversized"]
     assert found[7][1] == OVERSIZED + line[:4096]
     assert found[7][1].decode().strip().startswith('{"title": "\u00e9"')  # the mark does not show
 
@@ -400,9 +398,9 @@ def test_a_line_that_is_too_long_is_skipped_as_it_is_read(tmp_path, monkeypatch)
 @pytest.mark.parametrize("piece", [7, 1000, 2**20])
 @pytest.mark.parametrize("end", [b"", b"\n", b"\n{}\n"])
 def test_the_longest_line_does_not_depend_on_the_pieces(tmp_path, monkeypatch, length, piece, end):
-    monkeypatch.setattr(unpacking, "LONGEST_LINE", 1000)
-    monkeypatch.setattr(unpacking, "HEAD", 10)
-    monkeypatch.setattr(unpacking, "PIECE", piece)
+    monkeypatch.setattr(source, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(source, "HEAD", 10)
+    monkeypatch.setattr(source, "PIECE", piece)
     found = texts(written(tmp_path / "a.json", b"{}\n" + b"y" * length + end))
     assert found == [
         b"{}",
@@ -435,7 +433,7 @@ def test_lines_and_their_ends(tmp_path, data, expected):
 
 @pytest.mark.parametrize("name", ["wide.json", "wide.json.gz", "gz.json"])
 def test_a_signature_may_come_in_pieces(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(unpacking, "PIECE", 1)
+    monkeypatch.setattr(source, "PIECE", 1)
     wide = "{}".encode("utf-16")
     data = {
         "wide.json": wide,
@@ -469,8 +467,8 @@ def test_any_bytes_are_lines_or_refused(tmp_path_factory, chunks, size, piece):
         written(folder / "any.json.gz", gzip.compress(data)),
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(unpacking, "PIECE", piece)
-        patch.setattr(unpacking, "LONGEST_LINE", 50)
+        patch.setattr(source, "PIECE", piece)
+        patch.setattr(source, "LONGEST_LINE", 50)
         for path in paths:
             try:
                 found = numbered(path, size)
@@ -485,7 +483,7 @@ def test_any_bytes_are_lines_or_refused(tmp_path_factory, chunks, size, piece):
             plain = [*(line.removesuffix(b"\r") for line in ended), last]
             for (_, line), was in zip(found, plain, strict=False):
                 assert line == was or (len(was) > 49 and line.startswith(OVERSIZED))
-            assert all(isinstance(parse(line), (dict, str)) for _, line in found)
+            assert all(isinstance(parse_line(line), (dict, str)) for _, line in found)
 
 
 @settings(max_examples=150, deadline=None)
@@ -511,7 +509,7 @@ def test_any_damage_is_read_or_refused(tmp_path_factory, name, changes, cut):
         data[place % len(data)] = value
     path = written(tmp_path_factory.getbasetemp() / "damaged" / name, bytes(data[: -cut or None]))
     try:
-        assert all(isinstance(parse(line), (dict, str)) for line in texts(path))
+        assert all(isinstance(parse_line(line), (dict, str)) for line in texts(path))
     except SourceError as error:
         assert "\n" not in str(error)
 
@@ -519,7 +517,7 @@ def test_any_damage_is_read_or_refused(tmp_path_factory, name, changes, cut):
 def test_split_is_as_fast_as_the_splitting_of_bytes():
     text = (b"x" * 300 + b"\n") * 100_000
     started = time.process_time()
-    assert len(split(text)) == 100_000
+    assert len(split_lines(text)) == 100_000
     assert time.process_time() - started < 0.5  # a loop over the bytes takes far longer
 
 
@@ -527,7 +525,7 @@ def test_split_is_as_fast_as_the_splitting_of_bytes():
 
 
 def table(tmp_path: Path, data: bytes, name: str = "trn.csv") -> list[tuple[int, dict | str]]:
-    return [(number, parse(line)) for number, line in numbered(written(tmp_path / name, data))]
+    return [(number, parse_line(line)) for number, line in numbered(written(tmp_path / name, data))]
 
 
 def test_rows_are_numbered_by_the_line_they_begin_on(tmp_path):
@@ -627,7 +625,7 @@ def test_odd_bytes_in_a_table(tmp_path):
 
 
 def test_a_field_that_is_too_long_is_oversized(tmp_path, monkeypatch):
-    monkeypatch.setattr(unpacking, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(source, "LONGEST_LINE", 1000)
     found = table(
         tmp_path, b"title,content\nA,1\nB," + b"x" * 2000 + b'\nC,"3\n' + b"y" * 2000 + b'"\nD,4\n'
     )
@@ -669,7 +667,7 @@ def test_any_table_is_rows_or_refused(tmp_path_factory, pieces):
     )
     lines = body.split(b"\n")
     for (number, line), following in zip(found, [*starts, total + 2][1:], strict=False):
-        item = parse(line)
+        item = parse_line(line)
         assert isinstance(item, dict) or item in ("blank", "broken")
         if not isinstance(item, dict):
             assert following == number + 1 or line.startswith(BROKEN)
@@ -701,7 +699,7 @@ def test_any_table_is_rows_or_refused(tmp_path_factory, pieces):
 def test_any_text_comes_back_from_a_table(tmp_path_factory, rows):
     records = [dict(zip(("uid", "title", "content"), row, strict=True)) for row in rows]
     path = written(tmp_path_factory.getbasetemp() / "round.csv", separated(records=records))
-    assert [parse(line) for line in texts(path)] == records
+    assert [parse_line(line) for line in texts(path)] == records
 
 
 def test_parquet_of_every_type(tmp_path):
@@ -740,7 +738,7 @@ def test_a_parquet_row_that_is_no_text_is_broken_alone(tmp_path):
 
     texts_ = pa.array([b"good", b"\xff\xfe", b"fine"]).view(pa.string())
     pq.write_table(pa.table({"title": texts_}), tmp_path / "a.parquet")
-    assert [parse(line) for line in texts(tmp_path / "a.parquet")] == [
+    assert [parse_line(line) for line in texts(tmp_path / "a.parquet")] == [
         {"title": "good"},
         "broken",
         {"title": "fine"},
@@ -748,9 +746,9 @@ def test_a_parquet_row_that_is_no_text_is_broken_alone(tmp_path):
 
 
 def test_a_parquet_row_that_is_too_long_is_oversized(tmp_path, monkeypatch):
-    monkeypatch.setattr(unpacking, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(source, "LONGEST_LINE", 1000)
     assert [
-        parse(line)
+        parse_line(line)
         for line in texts(written(tmp_path / "a.parquet", parquet([{"a": "x" * 2000}, {"a": "y"}])))
     ] == ["oversized", {"a": "y"}]
 
@@ -793,7 +791,7 @@ def test_a_parquet_row_that_is_too_long_is_oversized(tmp_path, monkeypatch):
     ],
 )
 def test_parse(line, expected):
-    assert parse(line) == expected
+    assert parse_line(line) == expected
 
 
 TEXT = st.text(st.characters())  # halves of surrogate pairs too
@@ -818,7 +816,7 @@ def test_parse_is_what_the_standard_library_says(item, ascii_only):
         expected = json.loads(line.decode())
     except ValueError:
         expected = "broken"
-    found = parse(line)
+    found = parse_line(line)
     assert found == expected
     if isinstance(found, dict):
         assert [type(value) for value in found.values()] == [
@@ -841,7 +839,7 @@ def test_parse_never_raises(line):
     except ValueError:
         expected = None
     reason = "oversized" if line.startswith(OVERSIZED) else "broken" if line.strip() else "blank"
-    assert parse(line) == (expected if isinstance(expected, dict) else reason)
+    assert parse_line(line) == (expected if isinstance(expected, dict) else reason)
 
 
 def test_a_random_zip_is_no_crash(tmp_path):
@@ -860,6 +858,4 @@ def test_a_random_zip_is_no_crash(tmp_path):
 
 
 def test_the_field_limit_is_above_the_longest_line():
-    assert (
-        csv.field_size_limit() >= unpacking.LONGEST_LINE and tables.WEIGHT < unpacking.LONGEST_LINE
-    )
+    assert csv.field_size_limit() >= source.LONGEST_LINE and source.ROW_BYTES < source.LONGEST_LINE
