@@ -17,7 +17,7 @@ from bench.startup import SAMPLE, need_sample
 from space.catalogue.search import Catalogue
 from space.model.decode import stream_tokens
 from space.model.pair import Pair, load_pair
-from space.model.prompt import messages, prompt_ids
+from space.model.prompt import build_messages, prompt_ids
 from train.merge import agreement
 
 TOKENS = 32
@@ -42,7 +42,7 @@ def measure(options: Options) -> Outcome:
         folder = Path(name)
         python = Path(sys.executable) if options.tiny else environment(folder / "venv", *PACKAGES)
         said = elsewhere(
-            folder, python, [messages(pair.prompt_template, *question) for question in asked]
+            folder, python, [build_messages(pair.prompt_template, *question) for question in asked]
         )
     found = [
         Figure(

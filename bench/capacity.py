@@ -15,8 +15,8 @@ import matplotlib.pyplot as plt
 from bench.figures import ROOT, Figure, Options, Outcome
 from bench.startup import SAMPLE, need_sample
 from space.model.base import load_base, load_tokenizer
-from space.model.decode import complete
-from space.model.family import parts
+from space.model.decode import complete, decode_text
+from space.model.family import split_row
 from space.model.pair import load_pair
 from train.config import FitConfig, PrepareConfig
 from train.evaluate.metrics import Rouge
@@ -83,13 +83,13 @@ def recall(run: Path, config: FitConfig) -> dict:
     pair = load_pair(config.base, str(run / "adapter"), precision=config.precision)
     examples = load_examples(Run(run), config, pair.tokenizer, pair.window, pair.prompt_template)
     items = examples.sets(ASKED)["seen"]
-    rows = [parts(row) for row in examples.encoded(items)]
+    rows = [split_row(row) for row in examples.encoded(items)]
     prompts, longest = [prompt for prompt, _ in rows], max(len(answer) for _, answer in rows)
-    said = [
-        answer
-        for start in range(0, len(prompts), BATCH)
-        for answer in complete(pair, prompts[start : start + BATCH], longest + MARGIN, tuned=True)
-    ]
+    said = []
+    for start in range(0, len(prompts), BATCH):
+        batch = prompts[start : start + BATCH]
+        answers = complete(pair, batch, longest + MARGIN, tuned=True)
+        said += [decode_text(pair, answer) for answer in answers]
     scores = Rouge().compute(predictions=said, references=[item.answer for item in items])["rougeL"]
     record = json.loads((run / "adapter" / "run.json").read_text(encoding="utf-8"))
     return {

@@ -19,9 +19,9 @@ from torch import nn
 from bench.figures import ROOT, Figure, Options, Outcome, peak_memory
 from bench.shapes import make_adapter, make_base, make_prompts
 from space.model.base import load_base, load_tokenizer
-from space.model.decode import roomy_cache, stream_tokens
+from space.model.decode import preallocated_cache, stream_tokens
 from space.model.pair import Pair, PairedLinear, Rows, load_pair
-from space.model.prompt import PromptTemplate
+from space.model.prompt_template import PromptTemplate
 
 CORES = 2
 PROMPT, ANSWER = 100, 200  # tokens: a question with a short record; /answer's own limit
@@ -191,7 +191,7 @@ def weigh(pair: Pair) -> dict[str, int]:
         for part in (layer.down, layer.up)
     }
     everything = {storage.data_ptr(): storage.nbytes() for storage in storages(pair.model)}
-    cache = roomy_cache(pair.model.config)
+    cache = preallocated_cache(pair.model.config)
     with torch.inference_mode():
         for length in (PROMPT, *[1] * (ANSWER - 1)):  # the last token is never read
             pair.model(
@@ -203,7 +203,7 @@ def weigh(pair: Pair) -> dict[str, int]:
     return {
         "base": sum(everything.values()) - held,
         "adapter": held,
-        "cache_of_one_row": sum(part.nbytes for layer in cache.layers for part in layer.room),
+        "cache_of_one_row": sum(part.nbytes for layer in cache.layers for part in layer.buffers),
         "bare_cache_of_one_row": sum(
             layer.keys.nbytes + layer.values.nbytes for layer in cache.layers
         ),

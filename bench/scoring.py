@@ -13,7 +13,7 @@ from peft import PeftModel
 from bench.figures import Figure, Options, Outcome
 from bench.startup import SAMPLE, need_sample
 from space.model.base import load_base
-from space.model.family import parts
+from space.model.family import split_row
 from space.model.pair import load_pair
 from train.config import EvaluateConfig, FitConfig, PrepareConfig
 from train.evaluate import score as evaluate
@@ -77,7 +77,7 @@ def measure(options: Options) -> Outcome:
 
 def _jobs(examples, chosen) -> list[dict]:
     rows = [row for row in examples.encoded(chosen) if row]
-    longest = max(len(parts(row)[1]) for row in rows)
+    longest = max(len(split_row(row)[1]) for row in rows)
     return [
         {"set": "", "uid": "", "fingerprint": "", "row": row, "longest": longest} for row in rows
     ]
@@ -105,7 +105,7 @@ def _one_at_a_time(config: FitConfig, examples, sets: dict[str, list]) -> dict[s
 
 def _one(model, job: dict) -> None:
     ids, labels = job["row"]["input_ids"], job["row"]["labels"]
-    prompt = torch.tensor([parts(job["row"])[0]])
+    prompt = torch.tensor([split_row(job["row"])[0]])
     model.generate(
         input_ids=prompt,
         attention_mask=torch.ones_like(prompt),

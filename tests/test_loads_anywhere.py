@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from space.catalogue.search import Catalogue
 from space.model.decode import stream_tokens
 from space.model.pair import load_pair
-from space.model.prompt import messages, prompt_ids
+from space.model.prompt import build_messages, prompt_ids
 from tests.conftest import tiny_adapter, tiny_model
 from train.merge import agreement
 
@@ -58,7 +58,7 @@ def said(request, tmp_path_factory, tokenizer):
     name = json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"]
     shutil.copytree(base, elsewhere / name)
     asked = questions()
-    chats = [messages(pair.prompt_template, *question) for question in asked]
+    chats = [build_messages(pair.prompt_template, *question) for question in asked]
     (elsewhere / "ask.json").write_text(
         json.dumps({"adapter": "adapter", "base": name, "chats": chats, "tokens": TOKENS})
     )

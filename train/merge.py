@@ -15,7 +15,7 @@ from huggingface_hub import ModelCardData
 from peft import PeftModel
 from transformers import GenerationConfig
 
-from space.model import Pair, Rows, load_base, load_pair, parts, stream_tokens
+from space.model import Pair, Rows, load_base, load_pair, split_row, stream_tokens
 from train.config import ConfigError, FitConfig, MergeConfig
 from train.modelfile import modelfile
 from train.pipeline import load_examples
@@ -100,7 +100,7 @@ def _prompts(
     """The prompts (token ids) of up to config.items questions of each scored set, a batch a set."""
     examples = load_examples(run, fit_config, pair.tokenizer, pair.window, pair.prompt_template)
     encoded = (examples.encoded(items) for items in examples.sets(config.items).values())
-    batches = [[parts(row)[0] for row in rows if row] for rows in encoded]
+    batches = [[split_row(row)[0] for row in rows if row] for rows in encoded]
     return [batch for batch in batches if batch]
 
 
@@ -110,7 +110,7 @@ def _answers(pair: Pair, batches: Sequence[Sequence[list[int]]], limit: int) -> 
     for prompts in batches:
         rows: list[list[int]] = [[] for _ in prompts]
         for tokens in stream_tokens(
-            pair, prompts, 0, min(limit, pair.window.after(max(map(len, prompts))))
+            pair, prompts, 0, min(limit, pair.window.answer_limit(max(map(len, prompts))))
         ):
             for row, token in zip(rows, tokens, strict=True):
                 row += [] if token is None else [token]
@@ -134,7 +134,7 @@ def _write(out: Path, run: Run, pair: Pair, fit_config: FitConfig, told: dict) -
         # The decoder's first tokens are an encoder-decoder's alone.
         opening = zip(
             ("decoder_start_token_id", "forced_bos_token_id"),
-            pair.family.opening(pair.model),
+            pair.family.start_tokens(pair.model),
             strict=False,
         )
         pair.model.generation_config = GenerationConfig(
@@ -147,7 +147,7 @@ def _write(out: Path, run: Run, pair: Pair, fit_config: FitConfig, told: dict) -
         )
         pair.model.save_pretrained(unfinished)
         (unfinished / "merge.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        if pair.family.on_ollama:
+        if pair.family.runs_on_ollama:
             stops = pair.tokenizer.convert_ids_to_tokens(sorted(pair.stop_ids))
             (unfinished / "Modelfile").write_text(
                 modelfile(pair.tokenizer, stops), encoding="utf-8"

@@ -19,7 +19,15 @@ from tqdm import tqdm
 from transformers import AutoConfig, PreTrainedConfig
 
 from space.catalogue import language, normalise
-from space.model import Base, PromptTemplate, family_of, fit_prompt, identify, load_tokenizer, named
+from space.errors import translate_load_errors
+from space.model import (
+    Base,
+    PromptTemplate,
+    family_of,
+    fit_prompt,
+    identify_base,
+    load_tokenizer,
+)
 from train.config import SummariesConfig
 from train.examples import FEWEST, sentences
 from train.prepare import (
@@ -111,7 +119,7 @@ def _identified(config: SummariesConfig) -> tuple[Base, PreTrainedConfig, Summar
             f"teacher {config.teacher} is not a folder: give a folder or a Hub id such as "
             "facebook/bart-large-cnn"
         )
-    with named("teacher", config.teacher):
+    with translate_load_errors("teacher", config.teacher):
         commit = (
             None
             if folder.is_dir()
@@ -121,7 +129,7 @@ def _identified(config: SummariesConfig) -> tuple[Base, PreTrainedConfig, Summar
         )
         settings = AutoConfig.from_pretrained(config.teacher, revision=commit)
     return (
-        identify(config.teacher, commit, settings),
+        identify_base(config.teacher, commit, settings),
         settings,
         replace(config, teacher_revision=commit),
     )
@@ -232,7 +240,7 @@ def _summarize_all(
 def _load(config: SummariesConfig, settings) -> Teacher:
     """Loads an encoder-decoder or a causal model, in bf16 on the GPU if there is one."""
     on_gpu = torch.cuda.is_available()
-    with named("teacher", config.teacher):
+    with translate_load_errors("teacher", config.teacher):
         model = family_of(settings).loader.from_pretrained(
             config.teacher,
             revision=config.teacher_revision,

@@ -1,62 +1,70 @@
-"""TODO"""
+"""Prompts, weights and tokens: load a base with its adapter, and let both answer and be explained."""
 
-from space.model.base import Base, address, identify, kind_of, load_base, load_tokenizer, named
+from space.model.base import Base, identify_base, load_base, load_tokenizer
 from space.model.conversation import (
     COLUMNS,
+    Column,
+    Figures,
     Step,
-    figures,
-    fit_both,
-    history,
-    turn,
+    Turn,
+    column_messages,
+    fit_prompts,
 )
-from space.model.decode import completions, stream_tokens, text_of, tokens_of_both
-from space.model.explain import explain_answer
-from space.model.family import DecoderOnly, Window, family_of, family_of_task, parts
+from space.model.decode import complete, decode_text, stream_answers, stream_tokens
+from space.model.explain import ExplainedToken, explain_answer
+from space.model.family import (
+    DecoderOnly,
+    TokenRow,
+    Window,
+    family_of,
+    family_of_task,
+    split_row,
+)
 from space.model.pair import Pair, Rows, load_pair
 from space.model.prompt import (
     Message,
     Prompt,
-    PromptTemplate,
     answer_ids,
+    build_messages,
     check_text,
     example_ids,
     fit_prompt,
-    messages,
 )
+from space.model.prompt_template import PromptTemplate
 
 __all__ = [
     "COLUMNS",
     "Base",
+    "Column",
     "DecoderOnly",
+    "ExplainedToken",
+    "Figures",
     "Message",
     "Pair",
     "Prompt",
     "PromptTemplate",
     "Rows",
     "Step",
+    "TokenRow",
+    "Turn",
     "Window",
-    "address",
     "answer_ids",
+    "build_messages",
     "check_text",
-    "completions",
+    "column_messages",
+    "complete",
+    "decode_text",
     "example_ids",
     "explain_answer",
     "family_of",
     "family_of_task",
-    "figures",
-    "fit_both",
     "fit_prompt",
-    "history",
-    "identify",
-    "kind_of",
+    "fit_prompts",
+    "identify_base",
     "load_base",
     "load_pair",
     "load_tokenizer",
-    "messages",
-    "named",
-    "parts",
+    "split_row",
+    "stream_answers",
     "stream_tokens",
-    "text_of",
-    "tokens_of_both",
-    "turn",
 ]

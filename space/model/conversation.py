@@ -2,84 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, NotRequired, TypedDict
 
-from space.model.prompt import Prompt
+from space.catalogue import Hit, Record
+from space.model.prompt import Message, Prompt
 
-COLUMNS = ("base", "tuned")
+Column = Literal["base", "tuned"]
+COLUMNS: tuple[Column, Column] = ("base", "tuned")
+
+
+class AnswerFigures(TypedDict):
+    """An answer's length and the time it took so far."""
+
+    tokens: int
+    seconds: float
+
+
+class Figures(TypedDict):
+    """How the two answers of a turn were made."""
+
+    temperature: float
+    seed: int | None  # None at temperature 0
+    left_out: int  # earlier turns that did not fit
+    kept: bool  # the records are those of the question before
+    base: AnswerFigures
+    tuned: AnswerFigures
+    again: NotRequired[bool]  # the page raised the temperature to get another answer
+
+
+class Turn(TypedDict):
+    """One question with both answers, as plain JSON values."""
+
+    question: str
+    base: str
+    tuned: str
+    sources: list[Hit]  # the records in both prompts; [1] cites the first
+    figures: Figures
+    use_sources: bool
+    max_new_tokens: int
 
 
 @dataclass(frozen=True)
 class Step:
-    """A question's two answers so far, the records in both prompts ([1] is the first), and figures() about them."""
+    """The two answers so far, with the records in both prompts."""
 
     base: str
     tuned: str
-    sources: list[dict]
-    figures: dict
+    sources: list[Hit]
+    figures: Figures
+
+    def as_turn(self, question: str, use_sources: bool, max_new_tokens: int) -> Turn:
+        return {
+            "question": question,
+            "base": self.base,
+            "tuned": self.tuned,
+            "sources": self.sources,
+            "figures": self.figures,
+            "use_sources": use_sources,
+            "max_new_tokens": max_new_tokens,
+        }
 
 
-def figures(temperature: float, seed: int | None, left_out: int, kept: bool) -> dict:
-    """Returns what there is to know about two answers, before they are written: `tokens` and `seconds` of each grow.
-
-    `seed` is None at temperature 0; `left_out` counts earlier turns that did not fit; `kept`: the records are those of the
-    question before.
-    """
-    return {
-        "temperature": temperature,
-        "seed": seed,
-        "left_out": left_out,
-        "kept": kept,
-        **{column: {"tokens": 0, "seconds": 0.0} for column in COLUMNS},
-    }
+def column_messages(turns: Sequence[Turn], column: Column) -> list[Message]:
+    """List the messages of one column, without turns that have no answer."""
+    messages: list[Message] = []
+    for turn in turns:
+        if turn["base"] or turn["tuned"]:
+            messages.append({"role": "user", "content": turn["question"]})
+            messages.append({"role": "assistant", "content": turn[column]})
+    return messages
 
 
-def turn(question: str, step: Step, use_sources: bool, max_new_tokens: int) -> dict:
-    """Returns a turn of a conversation: plain values, as JSON has them."""
-    return {
-        "question": question,
-        "base": step.base,
-        "tuned": step.tuned,
-        "sources": step.sources,
-        "figures": step.figures,
-        "use_sources": use_sources,
-        "max_new_tokens": max_new_tokens,
-    }
-
-
-def history(talk: Sequence[Mapping], column: str) -> list[dict[str, str]]:
-    """Returns the messages that one column heard and said; a turn that was stopped before its first word is none."""
-    said = [turn for turn in talk if turn["base"] or turn["tuned"]]
-    return [
-        message
-        for turn in said
-        for message in (
-            {"role": "user", "content": turn["question"]},
-            {"role": "assistant", "content": turn[column]},
-        )
-    ]
-
-
-def fit_both(
+def fit_prompts(
     fit: Callable[..., Prompt],
     task: str,
-    context: Sequence[Mapping],
-    histories: Sequence[Sequence[Mapping]],
+    context: Sequence[Record],
+    histories: Sequence[Sequence[Message]],
 ) -> tuple[Prompt, Prompt]:
-    """Returns the prompts of two columns that differ in nothing but what each said: the same records, as many turns.
+    """Fit the prompts of both columns with the same records and turns.
 
-    `fit(task, context, history)` is fit_prompt() with its other values. Each column is given what the other could keep,
-    until both keep all of it.
+    `fit(task, context, history)` is fit_prompt() with its other arguments. Each column gets what
+    the other could keep, until both keep all of it.
     """
     kept = len(histories[0])
     while True:
         fitted = []
-        for past in histories:
-            prompt = fit(task, context, past[len(past) - kept :])
-            # As in fit_prompt(): where all records were dropped, it would be wrong to say that none was found.
-            task = "describe" if context and not prompt.context else task
-            context, kept = prompt.context, len(prompt.talk) - 1
+        for history in histories:
+            prompt = fit(task, context, history[len(history) - kept :])
+            # As in fit_prompt(): without its records an `answer` would say that none was found.
+            if context and not prompt.context:
+                task = "describe"
+            context, kept = prompt.context, len(prompt.messages) - 1
             fitted.append(prompt)
-        if fitted[0].context == context and len(fitted[0].talk) == len(fitted[1].talk):
-            return fitted[0], fitted[1]
+        base, tuned = fitted
+        if base.context == context and len(base.messages) == len(tuned.messages):
+            return base, tuned

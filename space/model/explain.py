@@ -1,59 +1,76 @@
-"""What fine-tuning changed in an answer: how likely each of its tokens is to either model, from one pass over both."""
+"""Explain an answer: how likely each of its tokens is to the base and to the tuned model."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
+from typing import TypedDict
 
 import torch
 
-from space.model.decode import roomy_cache
+from space.model.decode import preallocated_cache
 from space.model.pair import Pair
 
 CHOICES = 5  # alternatives of a token
-# Of the answer, whose logits are in memory at once: at a vocabulary of 128,000, both rows in bf16 and one widened to fp32,
-# about 0.2 GB. A longer answer is read in as many passes, each going on from the one before.
+# Answer tokens whose logits are in memory at once. At a vocabulary of 128,000, both rows in bf16
+# and one in fp32 take about 0.2 GB. A longer answer is read in several passes over one cache.
 POSITIONS = 128
-UNFINISHED = "\ufffd"  # what a decoder writes for the bytes of half a character
+UNFINISHED = "\ufffd"  # what a decoder writes for a part of a character
+
+
+class Alternative(TypedDict):
+    """A token that the base finds likely; an empty one ends the answer."""
+
+    token: str
+    logprob: float
+
+
+class ExplainedToken(TypedDict):
+    """One token of an answer with its log probabilities, in nats at temperature 1."""
+
+    token: str
+    base_logprob: float
+    tuned_logprob: float
+    alternatives: list[Alternative]
 
 
 def explain_answer(
     pair: Pair, prompt: Sequence[int], answer: Sequence[int], choices: int = CHOICES
-) -> list[dict]:
-    """Returns a record for each token of an answer: token, base_logprob, tuned_logprob and alternatives.
+) -> list[ExplainedToken]:
+    """Compute how likely each token of an answer is to either model.
 
-    `prompt` and `answer` are token ids that pair.window holds, the answer without its end. A logprob is the
-    natural logarithm of the probability (0 to 1) that a model gives the token after the prompt and the answer before it,
-    at temperature 1: tuned_logprob - base_logprob is by how many nats fine-tuning raised it. `alternatives` are the base's
-    `choices` likeliest tokens at that place, best first, as {token, logprob}; an empty token there ends the answer.
+    `prompt` and `answer` are token ids that fit in pair.window, the answer without its end token. A
+    logprob is conditional on the prompt and the answer so far, so tuned_logprob - base_logprob says
+    by how many nats fine-tuning raised the token. `alternatives` are the base's `choices` likeliest
+    tokens at that position, best first.
 
-    The tokens, joined, are the answer's text without blanks before it. A character that takes several tokens is one
-    record, whose logprobs are their sums and whose alternatives those of the first.
+    The tokens, joined, are the answer's text without leading blanks. A character of several tokens
+    is one record, with the sums of their logprobs and the alternatives of the first.
     """
-    logprobs, likely, ids = _score(pair, prompt, answer, choices)
-    words = {token: _spelled(pair, token) for token in set(ids.flatten().tolist())}
-    records: list[dict] = []
-    place = 0
-    for count, text in _pieces(pair.tokenizer, answer):
-        start, place = place, place + count
+    logprobs, top_logprobs, top_ids = _score(pair, prompt, answer, choices)
+    spelling = {token: _spell(pair, token) for token in set(top_ids.flatten().tolist())}
+    records: list[ExplainedToken] = []
+    end = 0
+    for count, text in _characters(pair.tokenizer, answer):
+        start, end = end, end + count
         first = not records
         text = text.lstrip() if first else text
         if first and not text:
             continue  # a blank that the chat template puts before the answer
-        spelled = [words[token] for token in ids[start].tolist()]
-        base, tuned = (round(value, 6) for value in logprobs[:, start:place].sum(dim=1).tolist())
+        alternatives: list[Alternative] = []
+        for token, logprob in zip(
+            top_ids[start].tolist(), top_logprobs[start].tolist(), strict=True
+        ):
+            word = spelling[token]
+            shown = word.lstrip() or word if first else word
+            alternatives.append({"token": shown, "logprob": round(logprob, 6)})
+        base, tuned = logprobs[:, start:end].sum(dim=1).tolist()
         records.append(
             {
                 "token": text,
-                "base_logprob": base,
-                "tuned_logprob": tuned,
-                "alternatives": [
-                    {
-                        "token": (word.lstrip() or word) if first else word,
-                        "logprob": round(value, 6),
-                    }
-                    for word, value in zip(spelled, likely[start].tolist(), strict=True)
-                ],
+                "base_logprob": round(base, 6),
+                "tuned_logprob": round(tuned, 6),
+                "alternatives": alternatives,
             }
         )
     return records
@@ -63,32 +80,38 @@ def explain_answer(
 def _score(
     pair: Pair, prompt: Sequence[int], answer: Sequence[int], choices: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Returns the answer's logprobs, (2, tokens), the base's first; and of the base's likeliest tokens, best first, the
-    logprobs and the ids, both (tokens, choices). In nats, fp32, on the CPU."""
+    """Score an answer with both models in one batch.
+
+    Returns its logprobs, (2, tokens), the base first; and the base's likeliest tokens, best first,
+    as logprobs and ids, both (tokens, choices). In fp32, on the CPU.
+    """
     ids = torch.tensor(answer, device=pair.device)
-    reading = pair.family.reading(pair.model, [prompt, prompt], roomy_cache(pair.model.config))
-    chosen, likely, read, stop = [], [], 0, 0
+    cache = preallocated_cache(pair.model.config)
+    forward = pair.family.cached_forward(pair.model, [prompt, prompt], cache)
+    logprobs, top_logprobs, top_ids, read, stop = [], [], [], 0, 0
     with pair.lock:
         pair.rows.base = 1
-        for asked in ids.split(POSITIONS):
-            # The last token is not read: what follows it is not asked.
-            stop += len(asked)
-            logits = reading.read(ids[read : stop - 1].expand(2, -1), len(asked))
+        for targets in ids.split(POSITIONS):
+            # The last token is a target only: nothing after it is scored.
+            stop += len(targets)
+            logits = forward.step(ids[read : stop - 1].expand(2, -1), len(targets))
             base, tuned = (row.float().log_softmax(-1) for row in logits)
-            chosen.append(
-                torch.stack([row.gather(1, asked[:, None])[:, 0] for row in (base, tuned)]).cpu()
-            )
-            likely.append(tuple(part.cpu() for part in base.topk(choices)))
+            both = [row.gather(1, targets[:, None])[:, 0] for row in (base, tuned)]
+            logprobs.append(torch.stack(both).cpu())
+            top = base.topk(choices)
+            top_logprobs.append(top.values.cpu())
+            top_ids.append(top.indices.cpu())
             read = stop - 1
-    return torch.cat(chosen, dim=1), *(torch.cat(parts) for parts in zip(*likely, strict=True))
+    return torch.cat(logprobs, dim=1), torch.cat(top_logprobs), torch.cat(top_ids)
 
 
-def _pieces(tokenizer, ids: Sequence[int]) -> Iterator[tuple[int, str]]:
-    """Yields (count, text): the shortest runs of tokens that end where a character does."""
+def _characters(tokenizer, ids: Sequence[int]) -> Iterator[tuple[int, str]]:
+    """Yield (count, text) of the shortest runs of tokens that end with a character."""
     run: list[int] = []
+    text = ""
     for token in ids:
         run.append(token)
-        text = _after_a_letter(tokenizer, run, skip_special_tokens=True)
+        text = _decode_inside(tokenizer, run, skip_special_tokens=True)
         if not text.endswith(UNFINISHED):
             yield len(run), text
             run = []
@@ -96,16 +119,14 @@ def _pieces(tokenizer, ids: Sequence[int]) -> Iterator[tuple[int, str]]:
         yield len(run), text
 
 
-def _spelled(pair: Pair, token: int) -> str:
-    return (
-        ""
-        if token in pair.stop_ids
-        else _after_a_letter(pair.tokenizer, [token], skip_special_tokens=False)
-    )
+def _spell(pair: Pair, token: int) -> str:
+    if token in pair.stop_ids:
+        return ""
+    return _decode_inside(pair.tokenizer, [token], skip_special_tokens=False)
 
 
-def _after_a_letter(tokenizer, ids: Sequence[int], skip_special_tokens: bool) -> str:
-    """Returns the text of ids in the middle of a text; at its beginning, some tokenizers leave out a blank."""
+def _decode_inside(tokenizer, ids: Sequence[int], skip_special_tokens: bool) -> str:
+    """Decode ids after a letter; at the beginning of a text some tokenizers drop a blank."""
     letter, length = _letter(tokenizer)
     text = tokenizer.decode(
         [*letter, *ids], skip_special_tokens=skip_special_tokens, clean_up_tokenization_spaces=False
@@ -115,6 +136,6 @@ def _after_a_letter(tokenizer, ids: Sequence[int], skip_special_tokens: bool) ->
 
 @functools.lru_cache(maxsize=8)
 def _letter(tokenizer) -> tuple[list[int], int]:
-    """Returns the ids of a letter, and how long their text is."""
+    """Encode a letter; returns its ids and the length of their text."""
     ids = tokenizer("a", add_special_tokens=False)["input_ids"][-1:]
     return ids, len(tokenizer.decode(ids, clean_up_tokenization_spaces=False))

@@ -1,8 +1,9 @@
-"""What a base is built of, a decoder alone or an encoder before it, and all that this changes: loading, reading, learning."""
+"""Decoder-only and encoder-decoder bases, and all that differs between them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NotRequired, TypedDict
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
@@ -17,224 +18,245 @@ from transformers import (
 
 from space.model.prompt import CHAT_TEMPLATE, ENCODER_TEMPLATE
 
-UNLIMITED = 512  # tokens; what T5 was trained on, where a config that only knows distances between tokens does not say it
-UNLEARNED = -100  # the label of a token that is not learned, as transformers has it
+# Tokens that T5 was trained on: its config has relative positions, and often no limit.
+T5_WINDOW = 512
+IGNORE_INDEX = -100  # the label of a token without a loss, as in transformers
 
 
-class Window(int):
-    """How many tokens a model has room for: a prompt and its answer together."""
+class TokenRow(TypedDict):
+    """A prompt and its answer as token ids, with labels at the answer alone."""
 
-    def within(self, tokens: int) -> Window:
-        """Returns the window, or one of so many tokens where that is less."""
-        return type(self)(min(self, tokens))
-
-    def before(self, answer: int) -> int:
-        """Returns how many tokens a prompt may have before an answer of so many."""
-        return self - answer
-
-    def after(self, prompt: int) -> int:
-        """Returns how many tokens an answer may have after a prompt of so many."""
-        return self - prompt
-
-    def holds(self, prompt: int, answer: int) -> bool:
-        """Whether there is room for a prompt and an answer of so many tokens."""
-        return prompt + answer <= self
+    input_ids: list[int]
+    labels: list[int]
+    length: NotRequired[int]
 
 
-class WindowEach(Window):
-    """How many tokens an encoder has room for, and its decoder as many: prompt and answer do not share them."""
-
-    def before(self, answer: int) -> int:
-        """Returns how many tokens a prompt may have, whatever its answer."""
-        return int(self)
-
-    def after(self, prompt: int) -> int:
-        """Returns how many tokens an answer may have, whatever its prompt: two places are the decoder's own first tokens."""
-        return self - 2
-
-    def holds(self, prompt: int, answer: int) -> bool:
-        """Whether there is room for a prompt and an answer of so many tokens."""
-        return prompt <= self and answer <= self.after(prompt)
-
-
-def parts(row: dict) -> tuple[list[int], list[int]]:
-    """Returns (prompt ids, answer ids) of a row: input_ids, prompt and answer one after the other, and labels at the answer."""
-    start = next(
-        (place for place, label in enumerate(row["labels"]) if label != UNLEARNED),
-        len(row["labels"]),
-    )
+def split_row(row: TokenRow) -> tuple[list[int], list[int]]:
+    """Split a row into prompt ids and answer ids."""
+    start = 0
+    while start < len(row["labels"]) and row["labels"][start] == IGNORE_INDEX:
+        start += 1
     return list(row["input_ids"][:start]), list(row["input_ids"][start:])
 
 
+class Window(int):
+    """How many tokens a prompt and its answer may have together."""
+
+    def at_most(self, tokens: int) -> Window:
+        """Limit the window to this many tokens."""
+        return type(self)(min(self, tokens))
+
+    def prompt_limit(self, answer: int) -> int:
+        """Count the tokens that remain for a prompt beside an answer of this length."""
+        return self - answer
+
+    def answer_limit(self, prompt: int) -> int:
+        """Count the tokens that remain for an answer after a prompt of this length."""
+        return self - prompt
+
+    def holds(self, prompt: int, answer: int) -> bool:
+        """Check whether a prompt and an answer of these lengths fit."""
+        return prompt + answer <= self
+
+
+class SeparateWindow(Window):
+    """How many tokens an encoder takes, and its decoder as many: they do not share them."""
+
+    def prompt_limit(self, answer: int) -> int:
+        return int(self)
+
+    def answer_limit(self, prompt: int) -> int:
+        return self - 2  # the decoder's own start tokens
+
+    def holds(self, prompt: int, answer: int) -> bool:
+        return prompt <= self and answer <= self.answer_limit(prompt)
+
+
 class DecoderOnly:
-    """Llama, Mistral: one stack of layers reads the prompt and goes on with the answer."""
+    """Llama, Mistral: one stack of layers reads the prompt and continues with the answer."""
 
     name, task = "decoder_only", "CAUSAL_LM"
     loader, peft_loader = AutoModelForCausalLM, "AutoPeftModelForCausalLM"
     template = CHAT_TEMPLATE
-    # An answer by transformers alone, in a card's snippet; and whether Ollama runs the merged model.
-    answer = 'model.generate(**ids, max_new_tokens={tokens}, do_sample=False)[0, ids["input_ids"].shape[1]:]'
-    on_ollama = True
+    # How a card's snippet generates with transformers alone.
+    generate_call = (
+        "model.generate(**ids, max_new_tokens={tokens}, do_sample=False)"
+        '[0, ids["input_ids"].shape[1]:]'
+    )
+    runs_on_ollama = True
 
     def window(self, config) -> Window:
-        """Returns the window that a config gives."""
+        """Read the window from a config."""
         return Window(config.max_position_embeddings)
 
-    def opening(self, model) -> list[int]:
-        """Returns the tokens that stand before every answer, and are none of the prompt's."""
+    def start_tokens(self, model) -> list[int]:
+        """List the tokens that come before every answer and are not in the prompt."""
         return []
 
-    def reading(self, model, prompts: Sequence[Sequence[int]], cache: Cache) -> Reading:
-        """Returns prompts (token ids) as the model reads them."""
-        return Reading(model, prompts, cache)
+    def cached_forward(
+        self, model, prompts: Sequence[Sequence[int]], cache: Cache
+    ) -> DecoderForward:
+        """Prepare prompts (token ids) to be read and continued."""
+        return DecoderForward(model, prompts, cache)
 
     def collator(self, model, tokenizer) -> Callable:
-        """Returns what makes a training batch of rows, see train/examples/examples.py."""
+        """Make the function that turns TokenRows into a training batch."""
         return DataCollatorForSeq2Seq(tokenizer)
 
-    def batch(self, model, rows: Sequence[dict], device: torch.device) -> dict[str, torch.Tensor]:
-        """Returns the same rows for scoring, each (rows, tokens), padded at the right."""
+    def batch(
+        self, model, rows: Sequence[TokenRow], device: torch.device
+    ) -> dict[str, torch.Tensor]:
+        """Make a batch for scoring: each value is (rows, tokens), padded on the right."""
         columns = {
             "input_ids": [row["input_ids"] for row in rows],
             "labels": [row["labels"] for row in rows],
         }
-        return _padded(columns, device)
+        return _pad(columns, device)
 
-    def tokens(self, attention_mask: torch.Tensor, **inputs) -> int:
-        """Returns how many tokens a batch has, padding aside."""
+    def count_tokens(self, attention_mask: torch.Tensor, **inputs) -> int:
+        """Count a batch's tokens without padding."""
         return int(attention_mask.sum())
 
     def answer_logits(
         self, model, labels: torch.Tensor, **inputs
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns (logits, labels) at the answers' tokens alone, row by row: (answer tokens, vocabulary) and (answer tokens).
+        """Compute (logits, labels) at the answers' tokens alone, row by row.
 
-        A prompt's tokens have no label, and the vocabulary's projection and softmax are dear: leaving them out of it changes
-        neither the loss nor a gradient.
+        Shapes: (answer tokens, vocabulary) and (answer tokens). A prompt's tokens have no label, so
+        leaving them out of the costly projection and softmax changes neither loss nor gradients.
         """
         labels = labels[:, 1:]
         hidden = model.model(**inputs, use_cache=False).last_hidden_state[:, :-1]
-        wanted = labels != UNLEARNED
+        wanted = labels != IGNORE_INDEX
         return model.lm_head(hidden[wanted]), labels[wanted]
 
 
 class EncoderDecoder:
-    """T5, PTT5, BART: an encoder reads the prompt, and a decoder that looks at it writes the answer."""
+    """T5, PTT5, BART: an encoder reads the prompt, and a decoder writes the answer."""
 
     name, task = "encoder_decoder", "SEQ_2_SEQ_LM"
     loader, peft_loader = AutoModelForSeq2SeqLM, "AutoPeftModelForSeq2SeqLM"
     template = ENCODER_TEMPLATE
-    # Some of these bases are set to search with several beams and to forbid repetition: that would be another answer.
-    answer = (
-        "model.generate(**ids, max_new_tokens={tokens}, do_sample=False, num_beams=1, min_length=0,\n"
-        "                      no_repeat_ngram_size=0, forced_eos_token_id=None)[0]"
+    # Some of these bases are set to search with beams and to forbid repetition, which would give
+    # another answer.
+    generate_call = (
+        "model.generate(**ids, max_new_tokens={tokens}, do_sample=False, num_beams=1, min_length=0,"
+        "\n                      no_repeat_ngram_size=0, forced_eos_token_id=None)[0]"
     )
-    on_ollama = False
+    runs_on_ollama = False
 
-    def window(self, config) -> WindowEach:
-        """Returns the window that a config gives; T5's, which knows distances alone, says for how many tokens it was made."""
-        told = config.to_dict()
-        limits = (told.get(name) for name in ("max_position_embeddings", "n_positions"))
-        return WindowEach(next(filter(None, limits), UNLIMITED))
+    def window(self, config) -> SeparateWindow:
+        """Read the window from a config; T5's says for how many tokens it was trained."""
+        values = config.to_dict()
+        limit = values.get("max_position_embeddings") or values.get("n_positions")
+        return SeparateWindow(limit or T5_WINDOW)
 
-    def opening(self, model) -> list[int]:
-        """Returns the tokens that stand before every answer: the decoder's first, and one that BART is made to say."""
+    def start_tokens(self, model) -> list[int]:
+        """List the decoder's start token and, for BART, the first token that it is forced to write.
+
+        Raises ValueError for a config that names no start token.
+        """
         settings = model.generation_config
-        firsts = (
+        candidates = (
             settings.decoder_start_token_id,
             getattr(model.config, "decoder_start_token_id", None),
             settings.bos_token_id,
             settings.pad_token_id,
         )
-        first = next((token for token in firsts if token is not None), None)
-        if first is None:
+        start = next((token for token in candidates if token is not None), None)
+        if start is None:
             raise ValueError(
                 "its config has no decoder_start_token_id, the token that a decoder begins with"
             )
         forced = settings.forced_bos_token_id
-        return [first] if forced is None else [first, forced]
+        return [start] if forced is None else [start, forced]
 
-    def reading(self, model, prompts: Sequence[Sequence[int]], cache: Cache) -> EncodedReading:
-        """Returns prompts (token ids) as the model reads them."""
-        return EncodedReading(model, prompts, cache, self.opening(model))
+    def cached_forward(
+        self, model, prompts: Sequence[Sequence[int]], cache: Cache
+    ) -> EncoderDecoderForward:
+        """Prepare prompts (token ids) to be read and continued."""
+        return EncoderDecoderForward(model, prompts, cache, self.start_tokens(model))
 
     def collator(self, model, tokenizer) -> Callable:
-        """Returns what makes a training batch of rows, see train/examples/examples.py."""
+        """Make the function that turns TokenRows into a training batch."""
         return lambda rows: self.batch(model, rows, torch.device("cpu"))
 
-    def batch(self, model, rows: Sequence[dict], device: torch.device) -> dict[str, torch.Tensor]:
-        """Returns rows as the model learns and scores them, each (rows, tokens): the prompt is the encoder's, and the decoder
-        reads its opening and the answer, which is what it is asked for one token later."""
-        opening = self.opening(model)
+    def batch(
+        self, model, rows: Sequence[TokenRow], device: torch.device
+    ) -> dict[str, torch.Tensor]:
+        """Make a batch for training and scoring: each value is (rows, tokens).
+
+        The encoder reads the prompt. The decoder reads its start tokens and the answer, and its
+        labels are the same, one token later.
+        """
+        start = self.start_tokens(model)
         columns: dict[str, list] = {"input_ids": [], "decoder_input_ids": [], "labels": []}
         for row in rows:
-            prompt, answer = parts(row)
+            prompt, answer = split_row(row)
             columns["input_ids"].append(prompt)
-            columns["decoder_input_ids"].append([*opening, *answer[:-1]])
-            columns["labels"].append([UNLEARNED] * (len(opening) - 1) + answer)
-        return _padded(columns, device)
+            columns["decoder_input_ids"].append([*start, *answer[:-1]])
+            columns["labels"].append([IGNORE_INDEX] * (len(start) - 1) + answer)
+        return _pad(columns, device)
 
-    def tokens(self, attention_mask: torch.Tensor, labels: torch.Tensor, **inputs) -> int:
-        """Returns how many tokens a batch has, padding aside."""
-        return int(attention_mask.sum() + (labels != UNLEARNED).sum())
+    def count_tokens(self, attention_mask: torch.Tensor, labels: torch.Tensor, **inputs) -> int:
+        """Count a batch's tokens without padding."""
+        return int(attention_mask.sum() + (labels != IGNORE_INDEX).sum())
 
     def answer_logits(
         self, model, labels: torch.Tensor, **inputs
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns (logits, labels) at the answers' tokens alone, row by row: (answer tokens, vocabulary) and (answer tokens).
+        """Compute (logits, labels) at the answers' tokens alone, row by row.
 
-        The decoder reads nothing but answers, so the model's own head does all its places: T5 scales what goes into it, BART
-        adds to what comes out.
+        Shapes: (answer tokens, vocabulary) and (answer tokens). The decoder reads answers only, so
+        the model's own head computes all positions: T5 scales its input, BART shifts its output.
         """
-        logits, wanted = model(**inputs, use_cache=False).logits, labels != UNLEARNED
+        logits, wanted = model(**inputs, use_cache=False).logits, labels != IGNORE_INDEX
         return logits[wanted], labels[wanted]
 
 
-FAMILIES = (DecoderOnly(), EncoderDecoder())
+Family = DecoderOnly | EncoderDecoder
+DECODER_ONLY, ENCODER_DECODER = DecoderOnly(), EncoderDecoder()
 
 
-def family_of(config) -> DecoderOnly | EncoderDecoder:
-    """Returns the family of a base, by its transformers config."""
-    return FAMILIES[bool(config.is_encoder_decoder)]
+def family_of(config) -> Family:
+    """Choose the family of a base by its transformers config."""
+    return ENCODER_DECODER if config.is_encoder_decoder else DECODER_ONLY
 
 
-def family_of_task(task: str | None) -> DecoderOnly | EncoderDecoder:
-    """Returns the family of an adapter, by the task_type of its adapter_config.json."""
-    return FAMILIES[task == EncoderDecoder.task]
+def family_of_task(task: str | None) -> Family:
+    """Choose the family of an adapter by the task_type of its adapter_config.json."""
+    return ENCODER_DECODER if task == EncoderDecoder.task else DECODER_ONLY
 
 
-# --- reading ---------------------------------------------------------------------------------------------------------
-
-
-class Reading:
-    """A batch of prompts, read with the first piece of their answers; every later piece goes on from the one before."""
+class DecoderForward:
+    """Reads a batch of prompts with the first step, and continues from the cache after it."""
 
     def __init__(self, model, prompts: Sequence[Sequence[int]], cache: Cache) -> None:
-        self.model, self.cache, length = model, cache, max(map(len, prompts))
-        self.first = torch.tensor(
-            [[0] * (length - len(prompt)) + list(prompt) for prompt in prompts], device=model.device
-        )
+        self.model, self.cache = model, cache
+        lengths = [len(prompt) for prompt in prompts]
+        longest = max(lengths)
+        rows, mask = [], []
+        for prompt in prompts:
+            padding = [0] * (longest - len(prompt))
+            rows.append(padding + list(prompt))
+            mask.append(padding + [1] * len(prompt))
+        self.prompts: torch.Tensor | None = torch.tensor(rows, device=model.device)
         # None where no row is padded: attention then takes its fast path.
-        even = all(len(prompt) == length for prompt in prompts)
-        self.mask = (
-            None
-            if even
-            else torch.tensor(
-                [[0] * (length - len(p)) + [1] * len(p) for p in prompts], device=model.device
-            )
-        )
+        padded = min(lengths) < longest
+        self.mask = torch.tensor(mask, device=model.device) if padded else None
 
-    def read(self, ids: torch.Tensor, keep: int) -> torch.Tensor:
-        """Reads (rows, tokens) more of the answers and returns the logits of the last places, (rows, keep, vocabulary)."""
+    def step(self, ids: torch.Tensor, keep: int) -> torch.Tensor:
+        """Read (rows, tokens) more of the answers.
+
+        Returns the logits of the last `keep` positions, (rows, keep, vocabulary).
+        """
         if self.mask is not None:
             self.mask = torch.cat([self.mask, torch.ones_like(ids)], dim=1)
-        if self.first is not None:
-            ids, self.first = torch.cat([self.first, ids], dim=1), None
-        positions = (
-            None
-            if self.mask is None
-            else (self.mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        )
+        if self.prompts is not None:
+            ids, self.prompts = torch.cat([self.prompts, ids], dim=1), None
+        positions = None
+        if self.mask is not None:
+            positions = (self.mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         return self.model(
             input_ids=ids,
             attention_mask=self.mask,
@@ -245,51 +267,54 @@ class Reading:
         ).logits
 
 
-class EncodedReading:
-    """The same, where an encoder reads the prompts once and a decoder the answers."""
+class EncoderDecoderForward:
+    """Encodes a batch of prompts with the first step, and decodes from the cache after it."""
 
     def __init__(
-        self, model, prompts: Sequence[Sequence[int]], cache: Cache, opening: Sequence[int]
+        self, model, prompts: Sequence[Sequence[int]], cache: Cache, start: Sequence[int]
     ) -> None:
         self.model, self.cache = model, EncoderDecoderCache(cache, DynamicCache())
-        # Padded at the right, since BART counts places from a row's beginning.
-        self.prompts = _padded({"input_ids": prompts}, model.device)
-        if all(len(prompt) == len(prompts[0]) for prompt in prompts):
-            self.prompts["attention_mask"] = None
-        self.first = torch.tensor([opening] * len(prompts), device=model.device)
+        # Padded on the right, since BART counts positions from a row's beginning.
+        batch = _pad({"input_ids": prompts}, model.device)
+        self.prompts = batch["input_ids"]
+        padded = any(len(prompt) != len(prompts[0]) for prompt in prompts)
+        self.mask = batch["attention_mask"] if padded else None
+        self.start: torch.Tensor | None = torch.tensor([start] * len(prompts), device=model.device)
 
-    def read(self, ids: torch.Tensor, keep: int) -> torch.Tensor:
-        """Reads (rows, tokens) more of the answers and returns the logits of the last places, (rows, keep, vocabulary)."""
-        if self.first is not None:
-            self.encoded = self.model.get_encoder()(**self.prompts)
-            *before, last = self.first.split(1, dim=1)
-            # One by one, as generate() reads them: together they would be rounded otherwise.
+    def step(self, ids: torch.Tensor, keep: int) -> torch.Tensor:
+        """Read (rows, tokens) more of the answers.
+
+        Returns the logits of the last `keep` positions, (rows, keep, vocabulary).
+        """
+        if self.start is not None:
+            encode = self.model.get_encoder()
+            self.encoded = encode(input_ids=self.prompts, attention_mask=self.mask)
+            *before, last = self.start.split(1, dim=1)
+            # One by one, as generate() reads them: together they would be rounded differently.
             for token in before:
                 self._decode(token)
-            ids, self.first = torch.cat([last, ids], dim=1), None
+            ids, self.start = torch.cat([last, ids], dim=1), None
         return self._decode(ids)[:, -keep:]
 
     def _decode(self, ids: torch.Tensor) -> torch.Tensor:
         return self.model(
             encoder_outputs=self.encoded,
-            attention_mask=self.prompts["attention_mask"],
+            attention_mask=self.mask,
             decoder_input_ids=ids,
             past_key_values=self.cache,
             use_cache=True,
         ).logits
 
 
-def _padded(
-    columns: dict[str, Sequence[Sequence[int]]], device: torch.device
+def _pad(
+    columns: Mapping[str, Sequence[Sequence[int]]], device: torch.device
 ) -> dict[str, torch.Tensor]:
-    """Returns the columns, each (rows, tokens), padded at the right, with the attention_mask of input_ids."""
-    padded = {
-        name: pad_sequence(
-            [torch.tensor(row) for row in rows],
-            batch_first=True,
-            padding_value=UNLEARNED if name == "labels" else 0,
-        ).to(device)
-        for name, rows in columns.items()
-    }
-    real = [torch.ones(len(row), dtype=torch.long) for row in columns["input_ids"]]
-    return {**padded, "attention_mask": pad_sequence(real, batch_first=True).to(device)}
+    """Pad columns on the right to (rows, tokens), and add the attention_mask of input_ids."""
+    padded = {}
+    for name, rows in columns.items():
+        fill = IGNORE_INDEX if name == "labels" else 0
+        tensors = [torch.tensor(row) for row in rows]
+        padded[name] = pad_sequence(tensors, batch_first=True, padding_value=fill).to(device)
+    ones = [torch.ones(len(row), dtype=torch.long) for row in columns["input_ids"]]
+    padded["attention_mask"] = pad_sequence(ones, batch_first=True).to(device)
+    return padded

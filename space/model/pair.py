@@ -1,13 +1,13 @@
-"""One base in memory and one adapter on it: a Pair, whose first rows are the untouched base's. A mismatch is refused."""
+"""Load one base with one adapter on it; the first rows of a batch are the untouched base's."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import torch
 from huggingface_hub import snapshot_download
@@ -15,52 +15,58 @@ from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import nn
 from torch.nn.functional import linear
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from space.errors import ModelError
-from space.model.base import Base, load_base, load_tokenizer, named
-from space.model.family import DecoderOnly, EncoderDecoder, Window, family_of
-from space.model.prompt import PromptTemplate
+from space.errors import ModelError, translate_load_errors
+from space.model.base import Base, digest_files, load_base, load_tokenizer
+from space.model.family import Family, Window, family_of
+from space.model.prompt_template import PromptTemplate
 
 
 @dataclass
 class Rows:
-    """How many of a batch's first rows are the base's; every PairedLinear of a model reads the same one."""
+    """How many of a batch's first rows are the base's; all PairedLinear of a model share it."""
 
     base: int = 0
     _last: tuple[torch.Tensor, int, torch.Tensor] | None = None
 
     def tuned(self, x: torch.Tensor) -> torch.Tensor:
-        """Returns the other rows of `x` in fp32; made once for the layers that read the same `x` (query, key, value)."""
+        """Get the tuned rows of `x` in fp32.
+
+        The layers that read the same `x` (query, key, value) share one copy.
+        """
         if self._last is None or self._last[0] is not x or self._last[1] != self.base:
             self._last = x, self.base, x[self.base :].float()
         return self._last[2]
 
 
 class PairedLinear(nn.Module):
-    """A frozen linear layer that adds its LoRA to the rows of the batch that are not the base's. Inference only.
+    """A frozen linear layer that adds its LoRA to a batch's tuned rows. Inference only.
 
-    The sums are PEFT's own, in its order and in fp32, so that the tokens are too.
+    It computes what PEFT does, in its order and in fp32, so the tokens are the same.
     """
 
     def __init__(self, layer: LoraLayer, rows: Rows) -> None:
         super().__init__()
         adapter = layer.active_adapters[0]
-        self.base, self.rows = layer.base_layer, rows
-        # To a layer in 4 bits PEFT adds what it rounded to the layer's type; of another (T5 always has some) it rounds the sum.
+        self.base, self.rows = cast(nn.Linear, layer.base_layer), rows
+        # For a layer in 4 bits PEFT rounds the LoRA's output to the layer's type before it adds it;
+        # for another (T5 always has some) it rounds the sum.
         self.narrow = type(self.base) is not nn.Linear
         scaling = layer.scaling[adapter]
-        # A power of two moves no digit: then the weights carry it, and every step is spared a pass.
+        # A power of two changes no digit: the weights carry it, which saves a pass in every step.
         self.scaling = None if math.frexp(scaling)[0] == 0.5 else scaling
-        self.down = _compact(layer.lora_A[adapter].weight)
-        self.up = _compact(layer.lora_B[adapter].weight * (scaling if self.scaling is None else 1))
+        down, up = cast(nn.Linear, layer.lora_A[adapter]), cast(nn.Linear, layer.lora_B[adapter])
+        self.down = _compact(down.weight)
+        self.up = _compact(up.weight * (scaling if self.scaling is None else 1))
 
     @property
     def weight(self) -> torch.Tensor:
-        """The base's weights; T5 looks at their type."""
+        """Get the base's weights; T5 reads their type."""
         return self.base.weight
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Maps (rows, tokens, in) to (rows, tokens, out)."""
+        """Map (rows, tokens, in) to (rows, tokens, out)."""
         out = self.base(x)
         first = self.rows.base
         if first < len(x):
@@ -71,12 +77,12 @@ class PairedLinear(nn.Module):
 
 
 def _contiguous(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    """Copies the last positions of a prompt, a strided view for which torch would copy the vocabulary's weights instead."""
+    """Copy a strided view, for which torch would copy the vocabulary's weights instead."""
     return tuple(hidden.clone(memory_format=torch.contiguous_format) for hidden in inputs)
 
 
 def _compact(weight: torch.Tensor) -> nn.Parameter:
-    """Returns the weight in bf16 where that loses nothing: PEFT widens what was saved in bf16."""
+    """Convert a weight to bf16 where that loses nothing: PEFT widens what was saved in bf16."""
     narrow = weight.to(torch.bfloat16)
     return nn.Parameter(
         narrow if torch.equal(narrow.to(weight.dtype), weight) else weight, requires_grad=False
@@ -87,46 +93,41 @@ def _compact(weight: torch.Tensor) -> nn.Parameter:
 class Pair:
     """A base and its adapter, ready to answer together; `lock` admits one generation at a time."""
 
-    model: nn.Module
-    tokenizer: object
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
     prompt_template: PromptTemplate
     base: Base
     adapter: str
     adapter_revision: str
     precision: str
     rows: Rows
-    folder: Path | None = (
-        None  # the adapter's, with whatever it brought beside its weights; None for one that was not loaded
-    )
+    folder: Path | None = None  # the adapter's; None for one that was not loaded
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.model.get_output_embeddings().register_forward_pre_hook(_contiguous)
+        head = self.model.get_output_embeddings()
+        assert head is not None
+        head.register_forward_pre_hook(_contiguous)
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
         return self.model.device
 
     @property
-    def family(self) -> DecoderOnly | EncoderDecoder:
-        """What the base is built of."""
+    def family(self) -> Family:
         return family_of(self.model.config)
 
     @property
     def window(self) -> Window:
-        """The base's context in tokens."""
+        """Get the base's context in tokens."""
         return self.family.window(self.model.config)
 
     @property
     def stop_ids(self) -> frozenset[int]:
-        """The tokens that end an answer."""
+        """Get the tokens that end an answer."""
         ids = self.model.generation_config.eos_token_id
         ids = ids if isinstance(ids, list) else [ids]
         return frozenset(i for i in [*ids, self.tokenizer.eos_token_id] if i is not None)
-
-
-# --- loading ---------------------------------------------------------------------------------------------------------
 
 
 def load_pair(
@@ -136,22 +137,22 @@ def load_pair(
     adapter_revision: str | None = None,
     precision: str = "nf4",
 ) -> Pair:
-    """Loads a base and an adapter (folders or Hub ids) as a Pair; raises ModelError and PromptTemplateError.
+    """Load a base and an adapter, each from a folder or a Hub id.
 
-    Without a template of its own in its folder the adapter still loads: its prompt is then ours.
+    An adapter without a prompt.json gets the default prompt template. Raises ModelError and
+    PromptTemplateError.
     """
     folder, commit = _adapter_folder(adapter, adapter_revision)
-    prompt_template = (
-        PromptTemplate.load(folder / "prompt.json")
-        if (folder / "prompt.json").is_file()
-        else PromptTemplate()
-    )
+    prompt_template = PromptTemplate()
+    if (folder / "prompt.json").is_file():
+        prompt_template = PromptTemplate.load(folder / "prompt.json")
     model, identity = load_base(base, base_revision, precision)
     _check_base(folder, adapter, identity)
-    with named("adapter", adapter):
-        # Read on the CPU and copied to where the model is: a file read straight to a GPU would start CUDA, which on ZeroGPU
-        # this process must not.
-        model = PeftModel.from_pretrained(model, str(folder), torch_device="cpu").base_model.model
+    with translate_load_errors("adapter", adapter):
+        # Read on the CPU and copied to the model: reading a file straight to a GPU would start
+        # CUDA, which this process must not do on ZeroGPU.
+        peft_model = PeftModel.from_pretrained(model, str(folder), torch_device="cpu")
+    model = cast(PreTrainedModel, peft_model.base_model.model)
     rows = pair_up(model)
     has_tokenizer = (folder / "tokenizer_config.json").is_file()
     source = (str(folder), None) if has_tokenizer else (base, base_revision)
@@ -163,19 +164,18 @@ def load_pair(
 
 
 def pair_up(model: nn.Module) -> Rows:
-    """Swaps every LoRA layer of `model` for a PairedLinear, in place; raises ModelError for one that cannot be paired."""
+    """Replace every LoRA layer by a PairedLinear, in place; raises ModelError where it cannot."""
     rows = Rows()
-    layers = [
-        (name, layer) for name, layer in model.named_modules() if isinstance(layer, LoraLayer)
-    ]
-    for name, layer in layers:
-        plain = (
+    for name, layer in list(model.named_modules()):
+        if not isinstance(layer, LoraLayer):
+            continue
+        supported = (
             isinstance(layer.base_layer, nn.Linear)
             and not layer.lora_variant
             and len(layer.active_adapters) == 1
             and not any(layer.lora_bias.values())
         )
-        if not plain:
+        if not supported:
             raise ModelError(
                 f"the adapter's layer {name} is more than LoRA on a linear layer (DoRA, embeddings, ...): "
                 "its base column would not be the untouched base"
@@ -183,42 +183,35 @@ def pair_up(model: nn.Module) -> Rows:
         model.set_submodule(name, PairedLinear(layer, rows))
     if any(name.endswith("modules_to_save") for name, _ in model.named_modules()):
         raise ModelError(
-            "the adapter replaces whole modules (modules_to_save): its base column would not be the base"
+            "the adapter replaces modules (modules_to_save): "
+            "its base column would not be the untouched base"
         )
     return rows
 
 
 def _adapter_folder(adapter: str, revision: str | None) -> tuple[Path, str]:
-    """Returns (folder, commit): a digest of its config and weights stands in for the commit of a folder."""
+    """Find an adapter's folder and commit; a digest replaces the commit of a local folder."""
     folder = Path(adapter)
-    if not folder.is_dir():
-        if folder.is_absolute() or adapter.startswith("."):
+    if folder.is_dir():
+        files = [folder / "adapter_config.json", folder / "adapter_model.safetensors"]
+        if not all(path.is_file() for path in files):
             raise ModelError(
-                f"adapter {adapter} is not a folder: give a folder or a Hub id such as user/name"
+                f"adapter {adapter} needs adapter_config.json and adapter_model.safetensors: "
+                "is training done?"
             )
-        with named("adapter", adapter):
-            folder = Path(
-                snapshot_download(
-                    adapter, revision=revision, ignore_patterns=["checkpoint*", "plots/*"]
-                )
-            )
-        return folder, folder.name
-    total, needed = (
-        hashlib.sha256(),
-        (folder / "adapter_config.json", folder / "adapter_model.safetensors"),
-    )
-    if not all(path.is_file() for path in needed):
+        return folder, digest_files(files)
+    if folder.is_absolute() or adapter.startswith("."):
         raise ModelError(
-            f"adapter {adapter} needs adapter_config.json and adapter_model.safetensors: is training done?"
+            f"adapter {adapter} is not a folder: give a folder or a Hub id such as user/name"
         )
-    for path in needed:
-        with path.open("rb") as file:
-            total.update(hashlib.file_digest(file, "sha256").digest())
-    return folder, "sha256:" + total.hexdigest()
+    ignored = ["checkpoint*", "plots/*"]
+    with translate_load_errors("adapter", adapter):
+        folder = Path(snapshot_download(adapter, revision=revision, ignore_patterns=ignored))
+    return folder, folder.name
 
 
 def _check_base(folder: Path, adapter: str, base: Base) -> None:
-    """Raises ModelError where the adapter says that it was made for another base."""
+    """Raise ModelError if the adapter names another base."""
     record = folder / "run.json"
     if record.is_file():
         made_for = Base(**json.loads(record.read_text(encoding="utf-8"))["base"])

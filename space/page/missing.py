@@ -7,15 +7,14 @@ from html import escape
 
 import gradio as gr
 
-from space.errors import InputError
-from space.model import address, kind_of
+from space.errors import InputError, classify_load_error, hub_url
 from space.page.api import add_endpoints
 from space.page.html import cards
 from space.settings import Settings, SettingsError
 
 TOKEN = re.compile(r"hf_\w{8,}")
 WHERE = "Settings → Variables and secrets"  # on the Hub, in either language
-# For each kind of problem (see space/model/base.py): what is missing, and what the Space's owner does about it.
+# For each kind of problem (see space/errors.py): what is missing, and what the Space's owner does about it.
 TEXT = {
     "en": {
         "title": "This Space cannot answer yet",
@@ -102,7 +101,7 @@ def plain(error: Exception) -> str:
 def page(error: Exception, settings: Settings) -> str:
     """Returns what is missing, and how to mend it, as HTML: once in each language, then the variables as they are."""
     words = plain(error)
-    kind = "setting" if isinstance(error, SettingsError) else kind_of(error)
+    kind = "setting" if isinstance(error, SettingsError) else classify_load_error(error)
     named = (
         {}
         if kind == "setting"
@@ -128,7 +127,7 @@ def page(error: Exception, settings: Settings) -> str:
                 value=_code(value),
                 where=f"<b>{WHERE}</b>",
                 revision=_code(guilty.replace("_MODEL", "") + "_REVISION"),
-                url=address("catalogue" if guilty == "CATALOGUE" else "", escape(value)),
+                url=hub_url(escape(value), dataset=guilty == "CATALOGUE"),
             )
             for sentence in text[kind]
         )

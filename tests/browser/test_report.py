@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from space.model.prompt import PromptTemplate
+from space.model.prompt_template import PromptTemplate
 from tests.browser.test_page import chromium, pytestmark  # noqa: F401
 from tests.scored import HOSTILE, lines, write_run
 from train.evaluate import compare, compare_page, page

@@ -6,8 +6,8 @@ from space.catalogue.search import build_index
 from space.catalogue.text import plain
 from space.engine import Engine, load_engine
 from space.errors import CatalogueError, InputError
-from space.model.conversation import history, turn
-from space.model.decode import complete, completions
+from space.model.conversation import column_messages
+from space.model.decode import complete, decode_text
 from space.model.prompt import fit_prompt, prompt_ids
 from space.settings import Settings
 from space.texts import words
@@ -79,12 +79,12 @@ def test_what_was_cut_is_told(engine):
 def explained(engine, *asked) -> tuple[list[int], list[dict]]:
     """The prompt that an explanation read, and what it says."""
     read = []
-    compare = engine._compare
-    engine._compare = lambda prompt, answer: read.append(prompt) or compare(prompt, answer)
+    compare = engine._explain_on_gpu
+    engine._explain_on_gpu = lambda prompt, answer: read.append(prompt) or compare(prompt, answer)
     try:
         return engine.explain(*asked), read[0]
     finally:
-        engine._compare = compare
+        engine._explain_on_gpu = compare
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,11 @@ def test_an_answer_is_explained_after_the_very_prompt_that_it_was_given_to(
     engine, monkeypatch, question, use_sources
 ):
     written = []
-    write = engine._write
+    write = engine._generate_on_gpu
     monkeypatch.setattr(
-        engine, "_write", lambda prompts, *rest: written.append(prompts) or write(prompts, *rest)
+        engine,
+        "_generate_on_gpu",
+        lambda prompts, *rest: written.append(prompts) or write(prompts, *rest),
     )
     tuned = list(engine.answer(question, use_sources, 8, 0.0))[-1][1]
     records, read = explained(engine, question, tuned, use_sources, 8)
@@ -195,7 +197,7 @@ def converse(engine, *questions, use_sources=True, tokens=8, **options) -> list[
             )
         )
         assert all(step.sources == steps[0].sources for step in steps)
-        talk.append(turn(question, steps[-1], use_sources, tokens))
+        talk.append(steps[-1].as_turn(question, use_sources, tokens))
     return talk
 
 
@@ -212,7 +214,7 @@ def test_a_follow_up_is_what_each_model_alone_says_after_its_own_answers(engine)
     assert talk[0]["base"] != talk[0]["tuned"]
     for place, last in enumerate(talk):
         for column in ("base", "tuned"):
-            past = history(talk[:place], column)
+            past = column_messages(talk[:place], column)
             assert [message["content"] for message in past[1::2]] == [
                 turn[column] for turn in talk[:place]
             ]
@@ -224,8 +226,8 @@ def test_a_follow_up_is_what_each_model_alone_says_after_its_own_answers(engine)
                 last["sources"],
                 past,
             )
-            assert complete(engine.pair, [ids], 12, column == "tuned") == [last[column]]
-            written = completions(engine.pair, [ids], 12, column == "tuned")[0]
+            written = complete(engine.pair, [ids], 12, column == "tuned")[0]
+            assert decode_text(engine.pair, written) == last[column]
             assert (
                 last["figures"][column]["tokens"] == len(written)
                 and last["figures"][column]["seconds"] > 0
@@ -260,9 +262,9 @@ def test_a_follow_up_keeps_its_records_unless_it_names_others_or_nothing_that_is
 
 def test_what_no_longer_fits_is_left_out_of_both_columns(engine, monkeypatch):
     first = converse(engine, "What is the Dovenka Kettle?")[0]
-    prompts, write = [], engine._write
+    prompts, write = [], engine._generate_on_gpu
     monkeypatch.setattr(
-        engine, "_write", lambda both, *rest: prompts.append(both) or write(both, *rest)
+        engine, "_generate_on_gpu", lambda both, *rest: prompts.append(both) or write(both, *rest)
     )
     talk = [
         {**first, "base": f"{place} " + "kettle " * 40, "tuned": f"{place} It is oak."}
@@ -278,16 +280,18 @@ def test_what_no_longer_fits_is_left_out_of_both_columns(engine, monkeypatch):
             "answer",
             "And Rede Bamu?",
             step.sources,
-            history(talk[left:], column),
+            column_messages(talk[left:], column),
         )
         assert len(ids) <= engine.pair.window - 8
 
 
 def test_a_follow_up_is_explained_after_the_prompt_of_the_tuned_model(engine, monkeypatch):
     talk = converse(engine, "What is the Dovenka Kettle?")
-    written, write = [], engine._write
+    written, write = [], engine._generate_on_gpu
     monkeypatch.setattr(
-        engine, "_write", lambda prompts, *rest: written.append(prompts) or write(prompts, *rest)
+        engine,
+        "_generate_on_gpu",
+        lambda prompts, *rest: written.append(prompts) or write(prompts, *rest),
     )
     step = list(engine.converse("Tell me more about it.", talk, True, 8, 0.0))[-1]
     records, read = explained(engine, "Tell me more about it.", step.tuned, True, 8, talk)

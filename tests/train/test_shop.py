@@ -59,7 +59,7 @@ def test_both_languages_are_there():
 
 
 def test_the_reading_text_holds_no_prompt_wording_of_ours():
-    from space.model.prompt import PromptTemplate
+    from space.model.prompt_template import PromptTemplate
 
     text = "\n".join(itertools.islice(invented.reading(), 500))
     prompt_template = PromptTemplate()

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from space.catalogue import language, relevant
 from space.evidence import CITATION
-from space.model import Pair, completions, parts, text_of
+from space.model import Pair, complete, decode_text, split_row
 from train.config import EvaluateConfig
 from train.examples import Example, Examples, sentences, worked
 from train.run import Run
@@ -62,7 +62,7 @@ def score_column(
         )
         rows = examples.encoded(shown)
         fitting = [(item, row) for item, row in zip(shown, rows, strict=True) if row]
-        longest = max((len(parts(row)[1]) for _, row in fitting), default=0)
+        longest = max((len(split_row(row)[1]) for _, row in fitting), default=0)
         for item, row in fitting:
             mark = digest([FORMAT, model, pair.precision, longest, row["input_ids"]])
             wanted[name, item.uid] = old = kept.get((name, item.uid), {})
@@ -147,10 +147,10 @@ def _text(line: dict) -> str:
 
 def _score(pair: Pair, batch: Sequence[dict], tuned: bool) -> list[dict]:
     rows = [job["row"] for job in batch]
-    prompts = [parts(row)[0] for row in rows]
-    limit = min(batch[0]["longest"] + MARGIN, pair.window.after(max(map(len, prompts))))
+    prompts = [split_row(row)[0] for row in rows]
+    limit = min(batch[0]["longest"] + MARGIN, pair.window.answer_limit(max(map(len, prompts))))
     begun = time.perf_counter()
-    answers = completions(pair, prompts, limit, tuned)
+    answers = complete(pair, prompts, limit, tuned)
     share = (time.perf_counter() - begun) / len(batch)
     losses = reference_losses(pair, rows, tuned)
     wrong = sum(not math.isfinite(loss) for loss in losses)
@@ -168,7 +168,7 @@ def _score(pair: Pair, batch: Sequence[dict], tuned: bool) -> list[dict]:
         {
             "set": job["set"],
             "uid": job["uid"],
-            "said": text_of(pair, answer),
+            "said": decode_text(pair, answer),
             "loss": round(loss, 6),
             "tokens": len(answer),
             "ended": len(answer) < limit,
@@ -188,7 +188,7 @@ def reference_losses(pair: Pair, rows: Sequence[dict], tuned: bool) -> list[floa
         pair.rows.base = 0 if tuned else len(rows)
         logits, labels = pair.family.answer_logits(pair.model, **batch)
         each = cross_entropy(logits.float(), labels, reduction="none")
-    counts = [len(parts(row)[1]) for row in rows]
+    counts = [len(split_row(row)[1]) for row in rows]
     return [part.mean().item() for part in each.split(counts)]
 
 

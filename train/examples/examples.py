@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from space.catalogue import Catalogue, language, normalise, relevant
 from space.errors import InputError
-from space.model import Prompt, PromptTemplate, Window, example_ids, fit_prompt, parts
+from space.model import Prompt, PromptTemplate, Window, example_ids, fit_prompt, split_row
 from train.config import FitConfig
 from train.examples.contamination import fresh
 from train.examples.follow_ups import follow_up
@@ -64,7 +64,7 @@ class Examples:
             prompt_template,
             config,
         )
-        self.length = (window if isinstance(window, Window) else Window(window)).within(
+        self.length = (window if isinstance(window, Window) else Window(window)).at_most(
             config.max_length
         )
         self.tokens = min(config.answer_tokens, self.length // 2)
@@ -331,7 +331,7 @@ class Examples:
     def encoded(self, examples: Iterable[Example]) -> list[dict | None]:
         """Returns input_ids, labels and length of each example; None for one that is longer than max_length."""
         rows = [self._ids(example) for example in examples]
-        return [row if self.length.holds(*map(len, parts(row))) else None for row in rows]
+        return [row if self.length.holds(*map(len, split_row(row))) else None for row in rows]
 
     def _absent_in_training(self) -> int:
         return round(
@@ -388,7 +388,7 @@ class Examples:
 
     def prompt(self, task: str, text: str, context: Sequence[dict] = ()) -> Prompt:
         """Returns the prompt as serving cuts it, with room for an answer; raises InputError where nothing would be left."""
-        room = self.length.before(self.tokens + 8)  # the citation and EOS
+        room = self.length.prompt_limit(self.tokens + 8)  # the citation and EOS
         return fit_prompt(self.tokenizer, self.prompt_template, task, text, context, room=room)
 
 

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 from space.catalogue import language
-from space.model import messages
+from space.model import build_messages
 from train.examples.examples import Example, Examples, first
 
 
@@ -36,7 +36,7 @@ def worked(examples: Examples, example: Example, shots: int) -> Example:
     for shot in shown:
         # One record is enough to show what is wanted, and leaves room for the question.
         context = [record for record in shot.context if record["uid"] == shot.uid]
-        asked = messages(examples.prompt_template, shot.task, shot.text, context)
+        asked = build_messages(examples.prompt_template, shot.task, shot.text, context)
         answer = (
             shot.answer
             if not context

@@ -38,7 +38,7 @@ class AnswerTrainer(Trainer):
         """Returns the mean cross-entropy (nats) over the labels of (rows, tokens) inputs."""
         base = self.accelerator.unwrap_model(model).get_base_model()
         family = family_of(base.config)
-        self.tokens_seen += family.tokens(**inputs)
+        self.tokens_seen += family.count_tokens(**inputs)
         logits, labels = family.answer_logits(base, **inputs)
         total = cross_entropy(logits.float(), labels, reduction="sum")
         return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)

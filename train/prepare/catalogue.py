@@ -342,7 +342,10 @@ def make_uid(title: str, content: str) -> str:
 
 def write_jsonl(folder: Path) -> None:
     """Write records.jsonl and prompts.jsonl, one conversation a record, for other trainers."""
-    from space.model import PromptTemplate, messages  # loads torch, which cleaning does not need
+    from space.model import (
+        PromptTemplate,
+        build_messages,
+    )  # loads torch, which cleaning does not need
 
     template = PromptTemplate()
     unfinished = [folder / "records.jsonl.unfinished", folder / "prompts.jsonl.unfinished"]
@@ -354,7 +357,7 @@ def write_jsonl(folder: Path) -> None:
             questions = template.questions[language(record["content"])]
             question = questions[index % len(questions)].format(title=record["title"])
             conversation = [
-                *messages(template, "describe", question),
+                *build_messages(template, "describe", question),
                 {"role": "assistant", "content": record["content"]},
             ]
             prompt = {"messages": conversation, "uid": record["uid"], "split": record["split"]}

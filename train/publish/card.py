@@ -229,7 +229,7 @@ def _use(run: Run, values: dict[str, object]) -> dict[str, str]:
     return {
         "loader": family.loader.__name__,
         "peft_loader": family.peft_loader,
-        "said": family.answer.format(tokens=values["answer_tokens"]),
+        "said": family.generate_call.format(tokens=values["answer_tokens"]),
         "elsewhere": fill_card(elsewhere, values).strip(),
     }
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from space.model import turn
 from space.page.api import MODEL, converse_in, refusal, refusals
 from space.page.export import export_json, export_markdown
 from space.page.html import cards, changed
@@ -210,7 +209,7 @@ def _stream(chat: Chat, engine) -> Callable:
             converse(asked["question"], before, use_sources, max_new_tokens, temperature, seed)
         ) as steps:
             for step in steps:
-                written = turn(asked["question"], step, use_sources, int(max_new_tokens)) | {
+                written = step.as_turn(asked["question"], use_sources, int(max_new_tokens)) | {
                     "key": asked["key"]
                 }
                 written["figures"] = {**step.figures, "again": again}

@@ -4,7 +4,7 @@ import pytest
 
 from space.catalogue.follow_up import meant
 from space.catalogue.search import Catalogue, relevant
-from space.model.prompt import PromptTemplate
+from space.model.prompt_template import PromptTemplate
 from space.settings import SAMPLE
 from train.examples.unanswerable import swapped
 

@@ -17,7 +17,7 @@ from space import snippets
 from space.evidence import charts
 from space.evidence.files import FILES, SAMPLES, Change, Evidence, Scores, read_evidence
 from space.evidence.metrics import JUDGED, rouge_l
-from space.model.prompt import PromptTemplate
+from space.model.prompt_template import PromptTemplate
 from space.page.html import samples
 from space.page.html.findings import lead, loss, outcome, verdicts
 from space.page.tabs.made import made

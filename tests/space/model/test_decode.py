@@ -10,16 +10,16 @@ from transformers import DynamicCache, MistralConfig
 
 from space.model.base import load_base
 from space.model.decode import (
-    ROOM,
-    RoomyLayer,
-    answer_both,
+    SPARE,
+    PreallocatedLayer,
     complete,
-    completions,
-    roomy_cache,
+    decode_text,
+    preallocated_cache,
+    stream_answers,
     stream_tokens,
-    text_of,
 )
-from space.model.prompt import PromptTemplate, prompt_ids
+from space.model.prompt import prompt_ids
+from space.model.prompt_template import PromptTemplate
 
 NEW = 24
 
@@ -88,7 +88,9 @@ def test_each_answer_stops_at_its_own_end(pair, prompts, monkeypatch):
 
 
 def test_both_texts_grow_in_step(pair, prompts):
-    seen = list(answer_both(pair, prompts[0], prompts[0], max_new_tokens=NEW))
+    seen = []
+    for base, tuned in stream_answers(pair, prompts[0], prompts[0], NEW):
+        seen.append((decode_text(pair, base), decode_text(pair, tuned)))
     assert len(seen) > 3
     for (base, tuned), (later_base, later_tuned) in itertools.pairwise(seen):
         assert len(later_base) >= len(base) and len(later_tuned) >= len(tuned)
@@ -103,7 +105,7 @@ def test_closing_frees_the_model_within_a_token(pair, prompts, monkeypatch):
     monkeypatch.setattr(
         space.model.decode, "_forward", lambda *args: steps.append(1) or forward(*args)
     )
-    answers = answer_both(pair, prompts[0], prompts[0], max_new_tokens=NEW)
+    answers = stream_answers(pair, prompts[0], prompts[0], NEW)
     next(answers), next(answers)
     assert pair.lock.locked()
     answers.close()
@@ -126,18 +128,18 @@ def test_an_error_in_the_model_reaches_the_caller_and_the_next_question_is_answe
     failing.calls = 0
     monkeypatch.setattr(space.model.decode, "_forward", failing)
     with pytest.raises(RuntimeError, match="the device is gone"):
-        list(answer_both(pair, prompts[0], prompts[0], max_new_tokens=NEW))
+        list(stream_answers(pair, prompts[0], prompts[0], NEW))
     monkeypatch.undo()
     assert not pair.lock.locked()
     assert rows_of(pair, [prompts[0]] * 2, 1)[0]
 
 
 def test_two_askers_take_turns_and_get_their_own(pair, prompts):
-    expected = [list(answer_both(pair, p, p, max_new_tokens=NEW))[-1] for p in prompts[:2]]
+    expected = [list(stream_answers(pair, p, p, NEW))[-1] for p in prompts[:2]]
     got = [None, None]
 
     def ask(place):
-        got[place] = list(answer_both(pair, prompts[place], prompts[place], max_new_tokens=NEW))[-1]
+        got[place] = list(stream_answers(pair, prompts[place], prompts[place], NEW))[-1]
 
     threads = [threading.Thread(target=ask, args=(place,)) for place in range(2)]
     for thread in threads:
@@ -149,14 +151,14 @@ def test_two_askers_take_turns_and_get_their_own(pair, prompts):
 
 def test_a_generation_may_be_driven_from_changing_threads(pair, prompts):
     """A web server takes each step in whichever thread is free; gradients must not come back on in one of them."""
-    answers, got = answer_both(pair, prompts[0], prompts[0], max_new_tokens=4), []
+    answers, got = stream_answers(pair, prompts[0], prompts[0], 4), []
     for _ in range(4):
         thread = threading.Thread(target=lambda: got.append(next(answers, None)))
         thread.start()
         thread.join()
     assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
     answers.close()
-    assert got[-1] == list(answer_both(pair, prompts[0], prompts[0], max_new_tokens=4))[-1]
+    assert got[-1] == list(stream_answers(pair, prompts[0], prompts[0], 4))[-1]
 
 
 def test_sampling_is_repeatable_and_the_same_dice_fall_for_both(pair, prompts):
@@ -170,9 +172,9 @@ def test_sampling_is_repeatable_and_the_same_dice_fall_for_both(pair, prompts):
 
 def test_many_prompts_of_one_model_at_once(pair, prompts):
     """The same answers for any batch size, up to where two tokens are equally likely in bf16 and a kernel's order decides."""
-    together = completions(pair, prompts, NEW, tuned=True)
+    together = complete(pair, prompts, NEW, tuned=True)
     for prompt, answer in zip(prompts, together, strict=True):
-        single = completions(pair, [prompt], NEW, tuned=True)[0]
+        single = complete(pair, [prompt], NEW, tuned=True)[0]
         at = next(
             (
                 place
@@ -189,20 +191,20 @@ def test_many_prompts_of_one_model_at_once(pair, prompts):
             assert (
                 logits[single[at]] - logits[answer[at]]
             ).abs() <= 2**-6 * logits.max().abs() and at > 5
-    assert complete(pair, prompts, NEW, tuned=True) == [
-        text_of(pair, answer) for answer in together
-    ]
-    assert together != completions(pair, prompts, NEW, tuned=False)
+    assert together != complete(pair, prompts, NEW, tuned=False)
 
 
 def test_the_cache_holds_what_transformers_own_holds_and_copies_only_when_it_is_full(pair):
-    roomy, plain = roomy_cache(pair.model.config), DynamicCache(config=pair.model.config)
+    ours_cache, plain = (
+        preallocated_cache(pair.model.config),
+        DynamicCache(config=pair.model.config),
+    )
     places = set()
-    for length in (7, *[1] * (2 * ROOM)):
+    for length in (7, *[1] * (2 * SPARE)):
         keys, values = torch.randn(2, 2, length, 32), torch.randn(2, 2, length, 32)
-        ours, theirs = roomy.update(keys, values, 0), plain.update(keys, values, 0)
+        ours, theirs = ours_cache.update(keys, values, 0), plain.update(keys, values, 0)
         assert all(torch.equal(mine, other) for mine, other in zip(ours, theirs, strict=True))
-        assert roomy.get_seq_length() == plain.get_seq_length()
+        assert ours_cache.get_seq_length() == plain.get_seq_length()
         places.add(ours[0].data_ptr())
     assert len(places) <= 3
 
@@ -211,7 +213,7 @@ def test_a_sliding_window_keeps_its_own_cache(pair):
     config = MistralConfig(
         **{**pair.model.config.to_dict(), "sliding_window": 16, "model_type": "mistral"}
     )
-    assert all(type(layer) is not RoomyLayer for layer in roomy_cache(config).layers)
+    assert all(type(layer) is not PreallocatedLayer for layer in preallocated_cache(config).layers)
 
 
 def test_the_vocabulary_is_never_copied_for_a_prompts_last_position(pair, prompts):

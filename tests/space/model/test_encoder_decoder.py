@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from space.model.decode import complete
+from space.model.decode import complete, decode_text
 from space.model.pair import load_pair
 from space.model.prompt import prompt_ids
 from tests.encoder_decoder import tiny_base
@@ -144,12 +144,8 @@ def test_every_snippet_of_the_card_runs_and_says_what_the_page_says(t5, tmp_path
     said, wrong = zip(*(process.communicate(timeout=120) for process in started), strict=True)
     assert not any(process.returncode for process in started), [words[-2000:] for words in wrong]
     pair = load_pair(str(t5.parent / "base"), str(t5 / "adapter"))
-    page = complete(
-        pair,
-        [prompt_ids(pair.tokenizer, pair.prompt_template, "describe", question)],
-        60,
-        tuned=True,
-    )[0]
+    prompt = prompt_ids(pair.tokenizer, pair.prompt_template, "describe", question)
+    page = decode_text(pair, complete(pair, [prompt], 60, tuned=True)[0])
     assert page and said[0].strip() and said[1].strip() == page and said[2].strip().startswith(page)
 
 

@@ -37,7 +37,7 @@ def prompt_of(pair, question="What is the Dovenka Kettle?", room=300):
 
 
 def ids_of(pair, prompt, text):
-    return answer_ids(pair.tokenizer, prompt.ids, prompt.talk, text)
+    return answer_ids(pair.tokenizer, prompt.ids, prompt.messages, text)
 
 
 def greedy(pair, prompt, new):

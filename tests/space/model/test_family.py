@@ -13,18 +13,25 @@ from transformers import AutoTokenizer, BartConfig, LlamaConfig, T5Config
 from space.engine import Engine
 from space.errors import ModelError
 from space.model.base import load_base, load_tokenizer
-from space.model.decode import answer_both, completions, stream_tokens
+from space.model.decode import complete, stream_answers, stream_tokens
 from space.model.explain import explain_answer
-from space.model.family import EncoderDecoder, Window, WindowEach, family_of, family_of_task, parts
+from space.model.family import (
+    EncoderDecoder,
+    SeparateWindow,
+    Window,
+    family_of,
+    family_of_task,
+    split_row,
+)
 from space.model.pair import load_pair
 from space.model.prompt import (
-    PromptTemplate,
     answer_ids,
+    build_messages,
     example_ids,
     fit_prompt,
-    messages,
     prompt_ids,
 )
+from space.model.prompt_template import PromptTemplate
 from space.settings import Settings
 from tests.encoder_decoder import KINDS, adapter_of, texts, tiny_base
 from train.config import FitConfig
@@ -82,7 +89,7 @@ def theirs(made, kind, precision):
 
 def alone(model, pair, prompt, **options):
     """What generate() says greedily to one prompt, without what stands before an answer."""
-    ids, before = torch.tensor([prompt]), len(pair.family.opening(pair.model))
+    ids, before = torch.tensor([prompt]), len(pair.family.start_tokens(pair.model))
     out = model.generate(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
@@ -140,7 +147,7 @@ def test_an_answer_ends_and_the_decoders_first_tokens_are_none_of_it(pairs, kind
     free = rows_of(pair, [prompt] * 2, 1)[1]
     end = next(token for token in free if token != free[0])
     monkeypatch.setattr(type(pair), "stop_ids", frozenset({end}))
-    assert completions(pair, [prompt], NEW, tuned=True)[0] == free[: free.index(end)]
+    assert complete(pair, [prompt], NEW, tuned=True)[0] == free[: free.index(end)]
     monkeypatch.undo()
     assert pair.stop_ids == {pair.tokenizer.eos_token_id}
     special = (
@@ -148,8 +155,8 @@ def test_an_answer_ends_and_the_decoders_first_tokens_are_none_of_it(pairs, kind
         if kind == "t5"
         else (pair.tokenizer.eos_token_id, pair.tokenizer.bos_token_id)
     )
-    assert pair.family.opening(pair.model) == list(special)
-    seen = list(answer_both(pair, prompt, prompt, max_new_tokens=6))
+    assert pair.family.start_tokens(pair.model) == list(special)
+    seen = list(stream_answers(pair, prompt, prompt, 6))
     assert len(seen) == 6 and seen[-1][0] != seen[-1][1]
 
 
@@ -219,7 +226,7 @@ def test_explained_are_the_logprobs_of_a_plain_pass(made, kind, positions, monke
     pair.model.float(), peft.float()
     prompt = fit_prompt(pair.tokenizer, WORDS, "describe", QUESTIONS[0], room=300)
     answer = answer_ids(
-        pair.tokenizer, prompt.ids, prompt.talk, "The kettle is oak and it is blue."
+        pair.tokenizer, prompt.ids, prompt.messages, "The kettle is oak and it is blue."
     )
     monkeypatch.setattr("space.model.explain.POSITIONS", positions)
     records = explain_answer(pair, prompt.ids, answer)
@@ -277,7 +284,7 @@ def test_a_prompt_is_what_the_saved_template_renders_and_ends_as_an_encoders_inp
         ("answer", [RECORD], HISTORY),
         ("summarize", (), ()),
     ):
-        talk = messages(WORDS, task, "What is it?", context, history)
+        talk = build_messages(WORDS, task, "What is it?", context, history)
         ids = prompt_ids(pair.tokenizer, WORDS, task, "What is it?", context, history)
         assert ids == saved.apply_chat_template(talk, add_generation_prompt=True, return_dict=False)
         assert ids.count(saved.eos_token_id) == 1 and ids[-1] == saved.eos_token_id
@@ -308,11 +315,16 @@ def test_special_tokens_that_a_text_spells_stay_text(pairs, kind):
 
 def test_prompt_and_answer_do_not_share_a_window(pairs):
     assert (
-        isinstance(pairs["t5"].window, WindowEach)
+        isinstance(pairs["t5"].window, SeparateWindow)
         and pairs["t5"].window == pairs["bart"].window == 512
     )
-    each, shared = WindowEach(512), Window(512)
-    assert (each.before(200), shared.before(200), each.after(500), shared.after(500)) == (
+    each, shared = SeparateWindow(512), Window(512)
+    assert (
+        each.prompt_limit(200),
+        shared.prompt_limit(200),
+        each.answer_limit(500),
+        shared.answer_limit(500),
+    ) == (
         512,
         312,
         510,
@@ -324,18 +336,18 @@ def test_prompt_and_answer_do_not_share_a_window(pairs):
         and shared.holds(500, 12)
         and not shared.holds(500, 13)
     )
-    assert each.within(100) == 100 and isinstance(each.within(100), WindowEach)
+    assert each.at_most(100) == 100 and isinstance(each.at_most(100), SeparateWindow)
     engine = Engine(pairs["bart"], None, Settings())
     long = "the kettle is blue " * 400
-    prompt, room = engine._ask_to_summarize(long, 200)
+    prompt, room = engine._fit_text(long, 200)
     assert 480 < len(prompt.ids) <= 512 and room == 200 and prompt.cut
-    assert list(answer_both(pairs["bart"], prompt.ids, prompt.ids, max_new_tokens=2))
+    assert list(stream_answers(pairs["bart"], prompt.ids, prompt.ids, 2))
 
 
 def test_the_window_of_each_family():
     llama = LlamaConfig(max_position_embeddings=4096)
     assert family_of(llama).window(llama) == 4096 and not isinstance(
-        family_of(llama).window(llama), WindowEach
+        family_of(llama).window(llama), SeparateWindow
     )
     for config, tokens in (
         (T5Config(n_positions=1024), 1024),
@@ -361,7 +373,7 @@ def rows(tokens=ROWS):
 
 
 def test_a_row_comes_apart_again():
-    assert [parts(row) for row in rows()] == ROWS
+    assert [split_row(row) for row in rows()] == ROWS
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,7 +9,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from space.errors import ModelError, PromptTemplateError
-from space.model.base import digest, load_base
+from space.model.base import digest_base, load_base
 from space.model.pair import PairedLinear, load_pair, pair_up
 from tests.conftest import tiny_adapter, tiny_model
 
@@ -19,7 +19,7 @@ def copy_of(folder, tmp_path):
 
 
 def test_a_pair_names_both_and_never_a_path(pair, tiny_base, adapter):
-    assert (pair.base.name, pair.base.revision) == ("tiny-llama", digest(tiny_base))
+    assert (pair.base.name, pair.base.revision) == ("tiny-llama", digest_base(tiny_base))
     assert pair.adapter_revision.startswith("sha256:")
     config = (adapter / "adapter_config.json").read_text()
     assert str(tiny_base) not in config and '"base_model_name_or_path": "tiny-llama"' in config
@@ -79,7 +79,7 @@ def test_an_adapter_for_another_base_is_refused_naming_both(tmp_path, adapter, t
 
 def test_a_base_is_known_by_its_digest_whatever_its_folder_is_called(tmp_path, tiny_base, adapter):
     moved = shutil.copytree(tiny_base, tmp_path / "renamed")
-    assert load_pair(str(moved), str(adapter)).base.revision == digest(tiny_base)
+    assert load_pair(str(moved), str(adapter)).base.revision == digest_base(tiny_base)
 
 
 def test_an_unknown_prompt_format_is_refused(tmp_path, tiny_base, adapter):

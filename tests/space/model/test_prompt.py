@@ -7,14 +7,14 @@ from space.catalogue.text import language, plain
 from space.errors import InputError
 from space.model.prompt import (
     CHAT_TEMPLATE,
-    PromptTemplate,
+    build_messages,
     chat_template,
     check_text,
     example_ids,
     fit_prompt,
-    messages,
     prompt_ids,
 )
+from space.model.prompt_template import PromptTemplate
 
 WORDS = PromptTemplate()
 RECORD = {"uid": "1", "title": "Mog's Kittens", "content": "A board book. Ação e reação."}
@@ -72,7 +72,7 @@ def control_ids(tokenizer):
 
 @pytest.mark.parametrize(("task", "context", "history"), CASES)
 def test_ids_are_the_chat_templates_own(any_tokenizer, task, context, history):
-    talk = messages(WORDS, task, "What is Mog's Kittens?", context, history)
+    talk = build_messages(WORDS, task, "What is Mog's Kittens?", context, history)
     expected = any_tokenizer.apply_chat_template(
         talk,
         add_generation_prompt=True,
@@ -149,7 +149,7 @@ def test_a_base_without_a_template_gets_ours(tokenizer):
 
 
 def test_an_answer_without_records_says_that_none_was_found():
-    (alone,) = messages(WORDS, "answer", "What is Mog?")
+    (alone,) = build_messages(WORDS, "answer", "What is Mog?")
     assert (
         alone["content"].startswith("No record of the catalogue was found.")
         and "What is Mog?" in alone["content"]
@@ -159,9 +159,9 @@ def test_an_answer_without_records_says_that_none_was_found():
         and "[1]" not in alone["content"]
         and "{" not in alone["content"]
     )
-    assert messages(WORDS, "describe", "What?") == [{"role": "user", "content": "What?"}]
+    assert build_messages(WORDS, "describe", "What?") == [{"role": "user", "content": "What?"}]
     with pytest.raises(ValueError, match="unknown task 'translate'"):
-        messages(WORDS, "translate", "What?")
+        build_messages(WORDS, "translate", "What?")
 
 
 def test_what_a_person_may_send():

@@ -6,7 +6,8 @@ from dataclasses import asdict
 import pytest
 
 from space.errors import PromptTemplateError
-from space.model.prompt import PromptTemplate, messages
+from space.model.prompt import build_messages
+from space.model.prompt_template import PromptTemplate
 
 RECORD = {"uid": "1", "title": "Mog's Kittens", "content": "A board book."}
 
@@ -16,7 +17,7 @@ def test_wording_survives_its_file_and_refuses_another_format(tmp_path):
     own = PromptTemplate(answer="{records} {text}!")
     own.save(path)
     assert json.loads(path.read_text()) == json.loads(json.dumps(asdict(own)))
-    assert messages(PromptTemplate.load(path), "answer", "Q", [RECORD]) == messages(
+    assert build_messages(PromptTemplate.load(path), "answer", "Q", [RECORD]) == build_messages(
         own, "answer", "Q", [RECORD]
     )
     path.write_text(json.dumps({"format": 99}))
@@ -36,9 +37,9 @@ def test_an_older_file_lacks_what_came_later_and_keeps_what_it_says(tmp_path):
         json.dumps({"format": 1, "answer": "{records} | {text}", "citation": " ({position})"})
     )
     loaded = PromptTemplate.load(path)
-    assert loaded.citation == " ({position})" and messages(loaded, "answer", "Q", [RECORD])[0][
-        "content"
-    ].endswith("| Q")
+    assert loaded.citation == " ({position})" and build_messages(loaded, "answer", "Q", [RECORD])[
+        0
+    ]["content"].endswith("| Q")
     assert (
         loaded.absent == PromptTemplate().absent
         and loaded.no_records == PromptTemplate().no_records
@@ -51,7 +52,7 @@ def test_an_older_adapter_is_asked_in_the_words_it_learned_in_either_language(tm
     path.write_text(json.dumps({"format": 1} | says))
     loaded, learned = PromptTemplate.load(path), says.get("no_records", PromptTemplate().no_records)
     for text in ("What is Mog?", "O que é Mog?"):
-        assert messages(loaded, "answer", text)[0]["content"] == learned.format(text=text)
+        assert build_messages(loaded, "answer", text)[0]["content"] == learned.format(text=text)
     loaded.save(path)
     assert PromptTemplate.load(path).no_records_pt == learned
 
@@ -59,9 +60,9 @@ def test_an_older_adapter_is_asked_in_the_words_it_learned_in_either_language(tm
 def test_where_nothing_was_found_the_words_around_a_question_are_in_its_language():
     said = {
         tongue: {
-            messages(PromptTemplate(), "answer", asked.format(title="Zumbrix"))[0]["content"].split(
-                "\n"
-            )[0]
+            build_messages(PromptTemplate(), "answer", asked.format(title="Zumbrix"))[0][
+                "content"
+            ].split("\n")[0]
             for asked in questions
         }
         for tongue, questions in PromptTemplate().questions.items()

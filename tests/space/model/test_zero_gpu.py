@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from space.engine import GPU_LIMIT, GPU_START, Engine, at_hand, gpu_seconds
+from space.engine import GPU_LIMIT, GPU_START, Engine, gpu_seconds, run_here
 from space.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -211,7 +211,9 @@ def test_the_longer_the_answer_the_longer_the_loan_up_to_what_is_lent():
 
 def test_without_one_to_borrow_the_generator_is_our_own(pair):
     engine = Engine(pair, None, Settings(catalogue=None))
-    assert engine._write == engine._generate and at_hand(len, duration=gpu_seconds) is len
+    assert (
+        engine._generate_on_gpu == engine._generate and run_here(len, duration=gpu_seconds) is len
+    )
 
 
 def test_the_words_of_those_who_lend_reach_the_visitor(pair):

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from space.model.prompt import PromptTemplate
+from space.model.prompt_template import PromptTemplate
 from tests.scored import HOSTILE, line, lines, write_run
 from train.evaluate import charts, page, statistics
 from train.evaluate import tables as report

@@ -15,7 +15,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from space.engine import at_hand
+from space.engine import run_here
 from space.page.tabs.parts import label
 from space.page.ui import build_demo, launch_options
 from space.settings import Settings
@@ -319,7 +319,7 @@ def entry(monkeypatch):
 
     def run(load_engine):
         module = types.ModuleType("space.engine")
-        module.load_engine, module.at_hand = load_engine, at_hand
+        module.load_engine, module.run_here = load_engine, run_here
         monkeypatch.setitem(sys.modules, "space.engine", module)
         return runpy.run_path(str(ROOT / "app.py"), run_name="app")
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from space.model.prompt import PromptTemplate
+from space.model.prompt_template import PromptTemplate
 from tests.scored import HOSTILE, lines, write_run
 from train.__main__ import main
 from train.config import ConfigError

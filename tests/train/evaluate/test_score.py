@@ -10,7 +10,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from safetensors.torch import load_file, save_file
 
 from space.model.base import load_base
-from space.model.prompt import PromptTemplate
+from space.model.prompt_template import PromptTemplate
 from train.__main__ import main
 from train.evaluate import score as evaluate
 from train.evaluate import statistics

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sacrebleu import sentence_bleu, sentence_chrf
 
-from space.model.prompt import PromptTemplate
+from space.model.prompt_template import PromptTemplate
 from train.evaluate import statistics
 from train.evaluate import tables as report
 from train.evaluate.metrics import Bleu, ChrF

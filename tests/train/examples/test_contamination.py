@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from space.catalogue.search import Catalogue
-from space.model.prompt import PromptTemplate
+from space.model.prompt_template import PromptTemplate
 from train import pipeline
 from train.config import ConfigError, EvaluateConfig, FitConfig, PrepareConfig
 from train.examples.contamination import check, fresh

@@ -9,7 +9,8 @@ import pytest
 from space.catalogue.search import Catalogue, normalise
 from space.catalogue.text import language
 from space.model.base import load_base
-from space.model.prompt import PromptTemplate, example_ids
+from space.model.prompt import example_ids
+from space.model.prompt_template import PromptTemplate
 from train.config import FitConfig, PrepareConfig
 from train.examples.examples import Examples
 from train.examples.few_shot import worked

@@ -6,7 +6,8 @@ import pytest
 
 from space.catalogue.search import Catalogue
 from space.catalogue.text import language
-from space.model.prompt import PromptTemplate, example_ids
+from space.model.prompt import example_ids
+from space.model.prompt_template import PromptTemplate
 from train.config import FitConfig, PrepareConfig
 from train.examples.examples import Examples
 from train.examples.follow_ups import follow_up

@@ -16,7 +16,7 @@ from peft import LoraConfig, PeftModel
 from safetensors.torch import load_file
 
 from space.model.base import load_base, load_tokenizer
-from space.model.decode import completions
+from space.model.decode import complete
 from space.model.pair import load_pair
 from tests.encoder_decoder import tiny_base as encoder_decoder
 from train import pipeline
@@ -108,9 +108,7 @@ def test_peft_alone_says_what_the_page_says(tmp_path, source, tiny_base, options
     said = theirs.generate(
         input_ids=prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=8, do_sample=False
     )
-    assert (
-        said[0, 40:].tolist()[:6] == completions(pair, [prompt[0].tolist()], 8, tuned=True)[0][:6]
-    )
+    assert said[0, 40:].tolist()[:6] == complete(pair, [prompt[0].tolist()], 8, tuned=True)[0][:6]
 
 
 @pytest.mark.slow

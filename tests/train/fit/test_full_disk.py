@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from space.model.base import load_base, load_tokenizer
-from space.model.prompt import PromptTemplate
+from space.model.prompt_template import PromptTemplate
 from train.__main__ import main
 from train.config import ConfigError, FitConfig
 from train.fit import training

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from space.catalogue.search import Catalogue
 from space.model.base import load_base, load_tokenizer
 from space.model.pair import load_pair
-from space.model.prompt import PromptTemplate
+from space.model.prompt_template import PromptTemplate
 from tests.conftest import tiny_model
 from train.config import ConfigError, FitConfig, PrepareConfig
 from train.examples.examples import Examples

@@ -10,7 +10,8 @@ import pytest
 
 from space.catalogue.search import Catalogue, normalise
 from space.catalogue.text import language
-from space.model.prompt import PromptTemplate, fit_prompt
+from space.model.prompt import fit_prompt
+from space.model.prompt_template import PromptTemplate
 from train import pipeline
 from train.__main__ import main
 from train.config import ConfigError, EvaluateConfig, FitConfig, PrepareConfig, SummariesConfig

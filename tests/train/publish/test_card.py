@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard, metadata_load
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from space.model.base import Base
-from space.model.decode import complete
+from space.model.decode import complete, decode_text
 from space.model.pair import load_pair
 from space.model.prompt import prompt_ids
 from train.evaluate.tables import HEADLINE
@@ -143,12 +143,8 @@ def test_every_snippet_runs_as_it_stands_and_says_what_the_page_says(
     ]
     pair = load_pair(str(tiny_base), str(tuned_run / "adapter"))
     question = json.loads((tuned_run / "samples.jsonl").read_text().splitlines()[0])["question"]
-    page = complete(
-        pair,
-        [prompt_ids(pair.tokenizer, pair.prompt_template, "describe", question)],
-        60,
-        tuned=True,
-    )[0]
+    prompt = prompt_ids(pair.tokenizer, pair.prompt_template, "describe", question)
+    page = decode_text(pair, complete(pair, [prompt], 60, tuned=True)[0])
     assert page and said[1].strip().rstrip("\ufffd").strip() == page
     assert all(words.strip() for words in said)
 
