@@ -1,4 +1,4 @@
-"""Prompts, weights and tokens: load a base with its adapter, and let both answer and be explained."""
+"""Prompts, weights and tokens: load a base with its adapter, generate and explain answers."""
 
 from space.model.base import Base, identify_base, load_base, load_tokenizer
 from space.model.conversation import (

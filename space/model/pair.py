@@ -177,8 +177,8 @@ def pair_up(model: nn.Module) -> Rows:
         )
         if not supported:
             raise ModelError(
-                f"the adapter's layer {name} is more than LoRA on a linear layer (DoRA, embeddings, ...): "
-                "its base column would not be the untouched base"
+                f"the adapter's layer {name} is more than LoRA on a linear layer (DoRA, "
+                "embeddings, ...): its base column would not be the untouched base"
             )
         model.set_submodule(name, PairedLinear(layer, rows))
     if any(name.endswith("modules_to_save") for name, _ in model.named_modules()):

@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from string import Formatter
 
 from space.errors import PromptTemplateError
 
 FORMAT = 1  # of prompt.json; an adapter with another one is refused
+# The fields of prompt.json, and the placeholders that their format strings may use.
+PLACEHOLDERS = {
+    "describe": ("records", "text"),
+    "answer": ("records", "text"),
+    "record": ("content", "position", "title"),
+    "no_records": ("records", "text"),
+    "no_records_pt": ("records", "text"),
+    "summarize": ("records", "text"),
+    "citation": ("position",),
+    "absent": ("title",),
+    "questions": ("title",),
+    "follow_ups": ("title",),
+}
+# prompt.json comes with an adapter from anywhere: these bound the memory that a prompt can take.
+FILE_LIMIT = 256 * 1024  # bytes
+STRING_LIMIT = 10_000  # characters of one format string
+REPEAT_LIMIT = 4  # uses of one placeholder in a format string
+LIST_LIMIT = 100  # format strings in one list
+# No tokenizer can encode a lone surrogate, and noncharacters mark positions in prompt.py.
+FORBIDDEN = re.compile("[\ud800-\udfff\ufdd0-\ufdef]")
 
 
 @dataclass(frozen=True)
@@ -87,23 +109,93 @@ class PromptTemplate:
 
     @classmethod
     def load(cls, path: Path) -> PromptTemplate:
-        """Read prompt.json; raises PromptTemplateError where it cannot be used."""
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            their_format = data.get("format")
-        except (OSError, ValueError, AttributeError) as error:
+        """Read prompt.json and check all of it; raises PromptTemplateError."""
+        data = _read_object(path)
+        if data.get("format") != FORMAT:
             raise PromptTemplateError(
-                f"{path.name} cannot be read as an adapter's prompt template: {error}"
-            ) from error
-        if their_format != FORMAT:
-            raise PromptTemplateError(
-                f"the adapter's prompt format is {their_format!r}, this version reads {FORMAT}: "
-                "use a version of Shelftalk that reads it, or train the adapter again"
+                f"the adapter's prompt format is {_show(data.get('format'))}, this version reads "
+                f"{FORMAT}: use a version of Shelftalk that reads it, or train the adapter again"
             )
-        no_records = data.get("no_records", cls.no_records)
-        try:
-            return cls(**{"no_records_pt": no_records} | data)
-        except TypeError as error:
-            raise PromptTemplateError(
-                f"{path.name} has a field that format {FORMAT} does not know: {error}"
-            ) from error
+        default = cls()
+        for name, value in data.items():
+            if name in PLACEHOLDERS:
+                _check(f"{path.name}: {name}", value, getattr(default, name), PLACEHOLDERS[name])
+            elif name != "format":
+                problem = f"a field that format {FORMAT} does not know"
+                raise _error(f"{path.name}: {_show(name)[1:-1]}", value, problem)
+        return cls(**{"no_records_pt": data.get("no_records", cls.no_records)} | data)
+
+
+def _read_object(path: Path) -> dict:
+    try:
+        with path.open("rb") as file:
+            content = file.read(FILE_LIMIT + 1)
+        if len(content) > FILE_LIMIT:
+            raise ValueError(f"it has over {FILE_LIMIT:,} bytes")
+        data = json.loads(content.decode("utf-8"))
+        if not isinstance(data, dict):
+            raise ValueError("it is not a JSON object")
+    except RecursionError:
+        raise PromptTemplateError(
+            f"{path.name} cannot be read as an adapter's prompt template: it is nested too deeply"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise PromptTemplateError(
+            f"{path.name} cannot be read as an adapter's prompt template: {error}"
+        ) from error
+    return data
+
+
+def _check(where: str, value, default, placeholders: Sequence[str]) -> None:
+    """Check that a value has the shape of its default, with format strings that can be used."""
+    if isinstance(default, str):
+        problem = _find_problem(value, placeholders)
+        if problem:
+            raise _error(where, value, problem)
+    elif isinstance(default, Mapping):
+        if not isinstance(value, dict) or value.keys() != default.keys():
+            names = ", ".join(default)
+            raise _error(where, value, f"it must be an object with the fields {names}")
+        for name in default:
+            _check(f"{where}.{name}", value[name], default[name], placeholders)
+    else:
+        if not isinstance(value, list) or not 1 <= len(value) <= LIST_LIMIT:
+            raise _error(where, value, f"it must be a list of 1 to {LIST_LIMIT} strings")
+        for index, item in enumerate(value):
+            _check(f"{where}[{index}]", item, default[0], placeholders)
+
+
+def _find_problem(value, placeholders: Sequence[str]) -> str:
+    """Find why a value is no format string with these placeholders; empty if it is one."""
+    if not isinstance(value, str):
+        return "it must be a string"
+    if len(value) > STRING_LIMIT:
+        return f"it has {len(value):,} characters, of at most {STRING_LIMIT:,}"
+    if FORBIDDEN.search(value):
+        return "it has a character that no text may hold"
+    try:
+        parsed = list(Formatter().parse(value))
+    except ValueError as error:
+        return f"it is no format string: {error}"
+    used = [part for part in parsed if part[1] is not None]
+    for _, name, spec, conversion in used:
+        if name not in placeholders:
+            allowed = ", ".join(f"{{{each}}}" for each in placeholders)
+            return f"it uses {{{_show(name)[1:-1]}}}; it may use {allowed}"
+        if spec or conversion:
+            return f"it uses {{{name}}} with a format or a conversion"
+    for name in placeholders:
+        count = sum(part[1] == name for part in used)
+        if count > REPEAT_LIMIT:
+            return f"it uses {{{name}}} {count} times, at most {REPEAT_LIMIT} are allowed"
+    return ""
+
+
+def _error(where: str, value, problem: str) -> PromptTemplateError:
+    return PromptTemplateError(f"{where} is {_show(value)}: {problem}")
+
+
+def _show(value) -> str:
+    """Write a value of any size and content in one short line."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:78] + "…" + text[-1]

@@ -1,4 +1,4 @@
-"""The words that travel with an adapter: written, read back, older ones completed, unknown ones refused."""
+"""An adapter's prompt template: written, read back, completed if older, refused if unusable."""
 
 import json
 from dataclasses import asdict
@@ -84,3 +84,90 @@ def test_every_language_has_every_sentence():
             "{title}" in asked for asked in kinds["other"]
         )
         assert not any("{" in asked for kind in ("short", "more") for asked in kinds[kind])
+
+
+LONG = "a" * 10_001
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("answer", "{question}", r"uses \{question\}; it may use \{records\}, \{text\}"),
+        ("answer", "{text:>300000000}", "with a format or a conversion"),
+        ("answer", "{text!r}", "with a format or a conversion"),
+        ("answer", "{text.__class__}", r"uses \{text.__class__\}"),
+        ("answer", "{text[0]}", r"uses \{text\[0\]\}"),
+        ("answer", "{}", r"uses \{\}"),
+        ("answer", "{text} {0}", r"uses \{0\}"),
+        ("answer", "{text", "is no format string"),
+        ("answer", "text}", "is no format string"),
+        ("answer", "{text}" * 5, r"uses \{text\} 5 times"),
+        ("answer", "{a\nb}", r"uses \{a\\nb\}"),
+        ("answer", "{" + "a" * 900 + "}", r"uses \{aaa"),
+        ("describe", "{title}", r"uses \{title\}"),
+        ("record", "{text}", r"uses \{text\}"),
+        ("citation", "{title}", r"uses \{title\}"),
+        ("summarize", LONG, "has 10,001 characters"),
+        ("no_records", "\ud800{text}", "character that no text may hold"),
+        ("no_records_pt", "\ufdd21\ufdd2{text}", "character that no text may hold"),
+        ("record", 5, "must be a string"),
+        ("record", None, "must be a string"),
+        ("absent", "Nothing.", "must be an object with the fields en, pt"),
+        ("absent", {"en": "Nothing."}, "must be an object with the fields en, pt"),
+        ("absent", {"en": "{x}", "pt": "Nada."}, r"uses \{x\}"),
+        ("questions", {"en": "What is {title}?", "pt": ["Qual?"]}, "must be a list"),
+        ("questions", {"en": [], "pt": ["O que é {title}?"]}, "must be a list of 1 to 100"),
+        ("questions", {"en": ["?"] * 101, "pt": ["?"]}, "must be a list of 1 to 100"),
+        ("questions", {"en": ["?", 5], "pt": ["?"]}, "must be a string"),
+        ("follow_ups", {"en": ["And?"], "pt": ["E?"]}, "with the fields short, more, other"),
+        ("a" * 900, "kind", "a field that format 1 does not know"),
+        ("tone", "kind", "a field that format 1 does not know"),
+    ],
+)
+def test_a_template_that_no_question_could_use_is_refused_when_it_is_loaded(
+    tmp_path, field, value, told
+):
+    path = tmp_path / "prompt.json"
+    path.write_text(json.dumps({"format": 1, field: value}))
+    with pytest.raises(PromptTemplateError, match=told) as refused:
+        PromptTemplate.load(path)
+    message = str(refused.value)
+    assert message.startswith(f"prompt.json: {field[:70]}") and "\n" not in message
+    assert len(message) < 300
+
+
+def test_the_refusal_names_the_place_and_the_value(tmp_path):
+    path = tmp_path / "prompt.json"
+    questions = {"en": ["What is {title}?", "Why {name}?"], "pt": ["O que é {title}?"]}
+    path.write_text(json.dumps({"format": 1, "questions": questions}))
+    with pytest.raises(PromptTemplateError) as refused:
+        PromptTemplate.load(path)
+    assert str(refused.value) == (
+        "prompt.json: questions.en[1] is 'Why {name}?': it uses {name}; it may use {title}"
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[" * 200_000, "5", "[]", '"text"', '{"format": 1, "answer": "' + "a" * 2**19 + '"}'],
+)
+def test_a_file_that_is_no_template_or_too_large_is_refused(tmp_path, content):
+    path = tmp_path / "prompt.json"
+    path.write_text(content)
+    with pytest.raises(PromptTemplateError, match=r"prompt\.json cannot be read"):
+        PromptTemplate.load(path)
+
+
+def test_braces_and_every_allowed_field_are_kept(tmp_path):
+    path = tmp_path / "prompt.json"
+    own = PromptTemplate(
+        answer="{{json}} {records} {text} {text}",
+        record="{position} {title} {content}",
+        absent={"en": "No {title}.", "pt": "Sem {title}."},
+    )
+    own.save(path)
+    loaded = PromptTemplate.load(path)
+    assert build_messages(loaded, "answer", "Q", [RECORD])[0]["content"] == (
+        "{json} 1 Mog's Kittens A board book. Q Q"
+    )
+    assert loaded.absent == own.absent
