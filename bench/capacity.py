@@ -18,10 +18,10 @@ from space.model.base import load_base, load_tokenizer
 from space.model.decode import complete, decode_text
 from space.model.family import split_row
 from space.model.pair import load_pair
-from train.config import FitConfig, PrepareConfig
+from train.config import FitConfig, PrepareConfig, PushConfig, TrackConfig
 from train.evaluate.metrics import Rouge
 from train.evaluate.score import MARGIN
-from train.fit import training
+from train.fit import fit, is_done
 from train.pipeline import load_examples
 from train.prepare.catalogue import prepare_catalogue
 from train.run import Run
@@ -71,14 +71,16 @@ def measure(options: Options) -> Outcome:
 def recall(run: Path, config: FitConfig) -> dict:
     """Trains a run, or goes on with it, and returns how its answers from memory agree with what it learned."""
     prepare_catalogue(str(SAMPLE / "trn.json"), Run(run), PrepareConfig(), progress=False)
-    if not training.is_done(Run(run)):
+    if not is_done(Run(run)):
         model, base = load_base(config.base, precision=config.precision, training=True)
         tokenizer = load_tokenizer(config.base)
-        training.fit(
+        fit(
             Run(run),
             model,
             base,
             load_examples(Run(run), config, tokenizer, model.config.max_position_embeddings),
+            PushConfig(),
+            TrackConfig(),
         )
     pair = load_pair(config.base, str(run / "adapter"), precision=config.precision)
     examples = load_examples(Run(run), config, pair.tokenizer, pair.window, pair.prompt_template)

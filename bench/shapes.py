@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import torch
 
@@ -16,7 +16,7 @@ from space.model.prompt import prompt_ids
 from space.model.prompt_template import PromptTemplate
 from train import shop as invented
 from train.config import FitConfig
-from train.fit.training import add_lora, save_adapter
+from train.fit.adapter import add_lora, save_adapter
 from train.prepare.catalogue import prepare_catalogue
 from train.run import Run
 from train.sample import build_tokenizer
@@ -80,10 +80,8 @@ def make_adapter(run: Path, base: Path) -> Path:
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=LORA_STD)
     run.mkdir(parents=True, exist_ok=True)
-    material = SimpleNamespace(
-        tokenizer=load_tokenizer(str(base)), prompt_template=PromptTemplate()
-    )
-    save_adapter(Run(run), adapted, material, {"base": asdict(identity)})
+    record: Any = {"base": asdict(identity)}
+    save_adapter(Run(run), adapted, load_tokenizer(str(base)), PromptTemplate(), record)
     return run / "adapter"
 
 

@@ -17,7 +17,9 @@ from transformers import Trainer, TrainerCallback, set_seed
 from bench.figures import ROOT, Figure, Options, Outcome, Skipped, peak_memory
 from bench.shapes import fit_config, make_base, make_catalogue
 from space.model.base import load_base, load_tokenizer
-from train.fit.training import add_lora, build_trainer, tokenize
+from train.fit.adapter import add_lora
+from train.fit.trainer import build_trainer
+from train.fit.training import tokenize
 from train.pipeline import load_examples
 from train.run import Run
 

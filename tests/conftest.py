@@ -116,7 +116,7 @@ def tiny_adapter(folder: Path, base_folder: Path, tokenizer, seed: int = 1, **lo
     from space.model.base import load_base
     from space.model.prompt_template import PromptTemplate
     from train.config import FitConfig
-    from train.fit.training import add_lora
+    from train.fit.adapter import add_lora
 
     model, base = load_base(str(base_folder), training=True)
     torch.manual_seed(seed)

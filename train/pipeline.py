@@ -35,7 +35,7 @@ from train.evaluate import score as evaluate
 from train.evaluate import tables as report
 from train.examples import Examples
 from train.examples import contamination as leaks
-from train.fit import check_init, tracking, training
+from train.fit import check_init, check_tracking, fit, is_done, track_evaluation
 from train.prepare import (
     describe_references,
     load_pairs,
@@ -46,6 +46,8 @@ from train.prepare import (
 from train.publish import card, publish
 from train.run import Run
 from train.teacher import teach_run
+
+UNTRACKED = TrackConfig()
 
 
 def load_examples(
@@ -107,10 +109,10 @@ def fit_run(run: Run, config: FitConfig, push: PushConfig, track: TrackConfig) -
 
     `push` is where checkpoints go meanwhile, `track` where it is followed.
     """
+    check_tracking(track)
     require_catalogue(run)
-    tracking.check(track)
     run.check_fit_config(config)
-    if training.is_done(run):
+    if is_done(run):
         print("fit: done already", flush=True)
         return
     model, base = load_base(config.base, config.base_revision, config.precision, training=True)
@@ -118,12 +120,12 @@ def fit_run(run: Run, config: FitConfig, push: PushConfig, track: TrackConfig) -
     family = family_of(model.config)
     tokenizer = load_tokenizer(config.base, config.base_revision, family.template)
     examples = load_examples(run, config, tokenizer, family.window(model.config))
-    training.fit(run, model, base, examples, push, track)
+    fit(run, model, base, examples, push, track)
 
 
-def evaluate_run(run: Run, config: EvaluateConfig, track: TrackConfig = training.UNTRACKED) -> str:
+def evaluate_run(run: Run, config: EvaluateConfig, track: TrackConfig = UNTRACKED) -> str:
     """Scores what is not scored yet, writes metrics, samples, report, plots and card, tracks them and returns the table."""
-    tracking.check(track)
+    check_tracking(track)
     if not run.has_adapter():
         raise ConfigError(f"{run.name} has no adapter yet: run fit first")
     fit_config = run.fit_config()
@@ -157,13 +159,13 @@ def evaluate_run(run: Run, config: EvaluateConfig, track: TrackConfig = training
     report.plot_loss(run.history, unfinished / "plots" / "loss.png")
     report.plot_before_after(metrics, config.shots, unfinished / "plots" / "before_after.png")
     run.keep_evaluation(unfinished)
-    tracking.evaluated(run, track)
+    track_evaluation(run, track)
     return report.as_text(report.table_rows(metrics, config.shots)) + report.summary_note(metrics)
 
 
 def run_all(source: str, run: Run, configs: Mapping[type[Checked], Any]) -> None:
     """Run every verb in order; the base is scored before anything is trained."""
-    tracking.check(configs[TrackConfig])
+    check_tracking(configs[TrackConfig])
     prepare_run(source, run, configs[PrepareConfig], configs[SummariesConfig])
     if configs[SummariesConfig].teacher:
         teach_run(run, configs[SummariesConfig])

@@ -8,7 +8,7 @@ from space.model.decode import stream_tokens
 from space.model.pair import load_pair
 from tests.conftest import tiny_adapter
 from train.config import FitConfig
-from train.fit.training import add_lora
+from train.fit.adapter import add_lora
 
 pytestmark = [
     pytest.mark.gpu,

@@ -1,31 +1,37 @@
-"""LoRA on all linear layers of a frozen base, with a forward pass lean enough to train on any machine."""
+"""The LoRA adapter: its layers on a frozen base, its first weights, and saving it."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import itertools
 import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
 
 import torch
 from datasets import Dataset
 from peft import EvaConfig, LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from peft.tuners.lora.eva import get_eva_state_dict
+from safetensors import SafetensorError
+from torch import nn
 from torch.nn.functional import linear
 from torch.utils.data import DataLoader
 from transformers import DataCollatorForSeq2Seq
 
-from space.model import Base, DecoderOnly, family_of
+from space.model import Base, DecoderOnly, PromptTemplate, family_of
 from train.config import ConfigError, FitConfig
+from train.fit.trainer import DivergedError
+from train.run import ADAPTER_RECORD, AdapterRecord, Run, RunError, to_json
 
-EVA_TOKENS = 16  # answer tokens in a batch for each direction that is looked for
-EVA_BATCHES = 1000  # after which the directions will not settle any more
+EVA_TOKENS = 16  # answer tokens in a batch for each direction
+EVA_BATCHES = 1000  # more will not make the directions converge
 
 
 def add_lora(model, base: Base, config: FitConfig) -> PeftModel:
-    """Returns the model with fresh LoRA weights (fp32) on all its linear layers, the only ones that train.
-
-    They are PEFT's own first weights; see eva() for others.
-    """
+    """Freeze a model and add trainable fp32 LoRA weights to all its linear layers."""
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     large = torch.cuda.is_available() and model.num_parameters() > 10**9
@@ -33,95 +39,92 @@ def add_lora(model, base: Base, config: FitConfig) -> PeftModel:
         model.gradient_checkpointing_enable({"use_reentrant": False})
         model.enable_input_require_grads()
     if model.device.type == "cpu":
-        # The CPU's fused attention has a slow backward pass; at the lengths of an answer the plain sums are faster.
+        # The CPU's fused attention has a slow backward pass.
         model.set_attn_implementation("eager")
-    # What the adapter says of its base must hold on other machines: an id or a name, never a path of this one.
+    # PEFT writes this to adapter_config.json, which must hold no path of this machine.
     model.name_or_path = model.config._name_or_path = base.name
     lora = LoraConfig(
         r=config.rank,
-        lora_alpha=config.alpha,
+        lora_alpha=config.alpha,  # pyright: ignore[reportArgumentType] # PEFT takes floats
         lora_dropout=config.dropout,
         target_modules="all-linear",
         use_rslora=config.rank_stabilized,
         task_type=family_of(model.config).task,
         revision=None if base.revision.startswith("sha256:") else base.revision,
     )
-    adapted = get_peft_model(model, lora)
-    # PEFT holds them as a set, whose order, and so the saved config, would be another one in every process.
-    adapted.peft_config["default"].target_modules = sorted(
-        adapted.peft_config["default"].target_modules
-    )
-    # The embeddings are the base's own; left to itself, PEFT asks the Hub about them at every checkpoint.
-    adapted.save_pretrained = functools.partial(
-        adapted.save_pretrained, save_embedding_layers=False
-    )
-    for layer in adapted.modules():
-        if isinstance(layer, LoraLayer):
-            layer.forward = types.MethodType(lean_forward, layer)
+    adapted = cast(PeftModel, get_peft_model(model, lora))
+    # PEFT holds a set, whose order differs between processes: sorted, the saved file does not.
+    lora.target_modules = sorted(lora.target_modules or ())
+    # Without this, PEFT asks the Hub about the embeddings at every checkpoint.
+    save = functools.partial(adapted.save_pretrained, save_embedding_layers=False)
+    adapted.save_pretrained = save  # pyright: ignore[reportAttributeAccessIssue] # one argument set
+    for layer in _lora_layers(adapted).values():
+        cast(nn.Module, layer).forward = types.MethodType(_lean_forward, layer)
     return adapted
 
 
-def check_init(settings: FitConfig, config) -> None:
-    """Raises ConfigError where a base, by its transformers config, cannot begin as --init says."""
-    if settings.init == "eva" and not isinstance(family_of(config), DecoderOnly):
+def check_init(config: FitConfig, base_config) -> None:
+    """Raise ConfigError where a base, by its transformers config, does not support --init."""
+    if config.init == "eva" and not isinstance(family_of(base_config), DecoderOnly):
         raise ConfigError(
-            "--init eva is for decoder-only bases: an encoder reads other tokens than the answer's; leave it out"
+            "--init eva is for decoder-only bases: an encoder reads other tokens than the "
+            "answer's; leave it out"
         )
 
 
-def eva(model: PeftModel, dataset: Dataset, tokenizer, config: FitConfig) -> None:
-    """Sets each lora_A to the directions in which its layer's inputs vary most at the answers' tokens (Paischer et al. 2024).
+def init_with_eva(model: PeftModel, dataset: Dataset, tokenizer, config: FitConfig) -> None:
+    """Set each lora_A to its inputs' principal directions at answer tokens (Paischer et al. 2024).
 
-    `dataset` is what is trained on. Every layer keeps the rank of the config, and the adapter's config says nothing of it:
-    what is saved is LoRA like any other. Raises ConfigError where there is too little to look at for the rank.
+    Every layer keeps the config's rank, and adapter_config.json does not mention EVA: the adapter
+    is saved as any LoRA. Raises ConfigError where `dataset` has too few answer tokens for the rank.
     """
-    narrowest = min(layer.in_features for layer in model.modules() if isinstance(layer, LoraLayer))
+    layers = _lora_layers(model)
+    narrowest = min(cast(int, layer.in_features) for layer in layers.values())
     batches = eva_batches(dataset, config)
     if config.rank > narrowest or not batches:
+        tokens = sum(map(_answer_tokens, dataset["labels"]))
         raise ConfigError(
-            f"--init eva finds no {config.rank} directions in layers of {narrowest} inputs and answers of "
-            f"{sum(map(_answer_tokens, dataset['labels']))} tokens: lower --rank, or leave --init out, "
-            "in another --run"
+            f"--init eva finds no {config.rank} directions in layers of {narrowest} inputs and "
+            f"answers of {tokens} tokens: lower --rank, or leave --init out, in another --run"
         )
-    read = 0
+    count = itertools.count(1)
 
     def forward(adapted: PeftModel, inputs: dict) -> None:
-        nonlocal read
-        read += 1
-        if read > EVA_BATCHES:
+        if next(count) > EVA_BATCHES:
             raise ConfigError(
-                f"--init eva found no directions that stay in {EVA_BATCHES} batches: leave it out, in another "
-                "--run"
+                f"--init eva found no directions that stay in {EVA_BATCHES} batches: "
+                "leave it out, in another --run"
             )
-        adapted.get_base_model().model(
-            inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
-        )
+        decoder = cast(nn.Module, adapted.get_base_model().model)
+        decoder(inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
 
-    # With rho 1 no layer gives its ranks to another: vLLM and others take one rank for all.
-    wanted = LoraConfig(r=config.rank, init_lora_weights="eva", eva_config=EvaConfig(rho=1.0))
+    # With rho 1 all layers have the same rank, as vLLM and others require.
+    eva = LoraConfig(r=config.rank, init_lora_weights="eva", eva_config=EvaConfig(rho=1.0))
     collate = DataCollatorForSeq2Seq(tokenizer)
     loader = DataLoader(
-        dataset.select_columns(["input_ids", "labels"]),
+        cast(torch.utils.data.Dataset, dataset.select_columns(["input_ids", "labels"])),
         batch_sampler=batches,
         collate_fn=lambda rows: dict(collate(rows)),
     )
-    found = get_eva_state_dict(model, loader, wanted, forward_fn=forward)
-    for name, layer in model.named_modules():
-        if isinstance(layer, LoraLayer):
-            layer.lora_A["default"].weight.data.copy_(found[name])
+    directions = get_eva_state_dict(model, loader, eva, forward_fn=forward)
+    for name, layer in layers.items():
+        cast(nn.Linear, layer.lora_A["default"]).weight.data.copy_(directions[name])
 
 
 def eva_batches(dataset: Dataset, config: FitConfig) -> list[list[int]]:
-    """Returns places in `dataset`, at random but always the same, in batches of enough answer tokens; a rest is left out."""
-    order = torch.randperm(
-        len(dataset), generator=torch.Generator().manual_seed(config.seed)
-    ).tolist()
-    counts, batches, waiting = list(map(_answer_tokens, dataset["labels"])), [], []
-    for place in order:
-        waiting.append(place)
-        if sum(counts[each] for each in waiting) >= EVA_TOKENS * config.rank:
-            batches.append(waiting)
-            waiting = []
+    """Shuffle the rows of `dataset` by the seed into batches of enough answer tokens for EVA.
+
+    A batch is row indices; the rows left over at the end are in none.
+    """
+    generator = torch.Generator().manual_seed(config.seed)
+    counts = [_answer_tokens(labels) for labels in dataset["labels"]]
+    batches, batch, tokens = [], [], 0
+    for index in torch.randperm(len(dataset), generator=generator).tolist():
+        batch.append(index)
+        tokens += counts[index]
+        if tokens >= EVA_TOKENS * config.rank:
+            batches.append(batch)
+            batch, tokens = [], 0
     return batches
 
 
@@ -129,14 +132,58 @@ def _answer_tokens(labels: list[int]) -> int:
     return sum(label >= 0 for label in labels)
 
 
-def lean_forward(layer: LoraLayer, x: torch.Tensor) -> torch.Tensor:
-    """Maps (rows, tokens, in) to (rows, tokens, out) like PEFT's own forward, in the base's bf16 as QLoRA does it.
+def _lora_layers(model: nn.Module) -> dict[str, LoraLayer]:
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
 
-    PEFT widens the input to fp32, clones the output and scales in a pass of its own; here one fused multiply-add does
-    that. The LoRA weights stay fp32, and so do their gradients and the optimizer's steps (Dettmers et al. 2023, 3).
+
+def _lean_forward(layer: LoraLayer, x: torch.Tensor) -> torch.Tensor:
+    """Map (rows, tokens, in) to (rows, tokens, out) like PEFT's forward, in the base's bf16.
+
+    PEFT widens the input to fp32, clones the output and scales in another pass; here one fused
+    multiply-add does all. The LoRA weights, their gradients and the optimizer's steps stay fp32
+    (QLoRA, Dettmers et al. 2023, section 3).
     """
     out = layer.base_layer(x)
     name = layer.active_adapters[0]
-    low = linear(layer.lora_dropout[name](x), layer.lora_A[name].weight.to(x.dtype)).flatten(0, -2)
-    up = layer.lora_B[name].weight.to(x.dtype).T
+    a, b = cast(nn.Linear, layer.lora_A[name]), cast(nn.Linear, layer.lora_B[name])
+    low = linear(layer.lora_dropout[name](x), a.weight.to(x.dtype)).flatten(0, -2)
+    up = b.weight.to(x.dtype).T
     return torch.addmm(out.flatten(0, -2), low, up, alpha=layer.scaling[name]).view_as(out)
+
+
+def save_adapter(
+    run: Run, model: PeftModel, tokenizer, prompt_template: PromptTemplate, record: AdapterRecord
+) -> None:
+    """Write run/adapter atomically: bf16 weights, tokenizer, chat template, prompt.json, run.json.
+
+    Raises DivergedError where a weight is NaN or infinite, RunError or OSError where the disk is full.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not all(parameter.isfinite().all() for parameter in trained):
+        raise DivergedError(
+            f"some weights after step {record['steps']} are NaN or infinite, and no adapter was "
+            "written: train with a lower --learning-rate, in another --run"
+        )
+    for parameter in trained:
+        # Half the download. Evaluation scores these weights.
+        parameter.data = parameter.data.to(torch.bfloat16)
+    for how_it_was_loaded in ("is_local", "local_files_only"):
+        tokenizer.init_kwargs.pop(how_it_was_loaded, None)
+    with run.unfinished("adapter") as folder:
+        with _disk_errors(folder):
+            model.save_pretrained(str(folder))
+            tokenizer.save_pretrained(folder)
+        prompt_template.save(folder / "prompt.json")
+        (folder / ADAPTER_RECORD).write_text(to_json(record), encoding="utf-8")
+        (folder / "README.md").unlink(missing_ok=True)  # PEFT's card; evaluate writes ours
+
+
+@contextlib.contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    """Raise RunError for the errors that safetensors and tokenizers raise on a full disk."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, SafetensorError) or type(error) is Exception:
+            raise RunError(f"{folder.name} cannot be written: {error}") from error
+        raise

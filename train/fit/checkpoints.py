@@ -1,86 +1,188 @@
-"""Checkpoints of a training run: which is whole, what it belongs to, and going on from it exactly."""
+"""Checkpoints of a training run: on disk, on the Hub, and resuming from one."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import os
 import shutil
+import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from transformers import Trainer, TrainerCallback
+from httpx2 import HTTPError
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import RepositoryNotFoundError
+from tqdm import tqdm
+from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from train.config import ConfigError
-from train.run import write_atomic
+from train.config import ConfigError, PushConfig
+from train.fit.trainer import AnswerTrainer
+from train.publish import CHECKPOINT, redacted, send
+from train.run import read_json, to_json, write_atomic
 
-WHOLE = "whole.json"  # written last: a checkpoint without it was cut off while it was written
+# The marker is written last: a checkpoint without it is incomplete.
+MARKER = "whole.json"
+# What resuming needs. The other files hold paths of this machine.
+RESUME_FILES = (
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "optimizer.pt",
+    "scheduler.pt",
+    "rng_state.pth",
+    "trainer_state.json",
+    MARKER,
+)
+LAST_WAIT = 120.0  # seconds that the end of training waits for an upload
 
 
-def identity(**what) -> str:
-    """Returns a digest of what a checkpoint belongs to: JSON values that decide which adapter comes out."""
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+@dataclass(frozen=True)
+class Checkpoint:
+    """A complete checkpoint, and what its marker says."""
+
+    folder: Path
+    digest: str  # of the run's inputs
+    tokens: int  # trained on so far
+    seconds: float  # spent on the run so far
+
+    @property
+    def step(self) -> int:
+        """The optimizer step after which it was written."""
+        return _step(self.folder)
 
 
-class Seal(TrainerCallback):
-    """Marks each checkpoint as whole when it is, with the tokens seen and the seconds spent on the run so far."""
+def latest_checkpoint(folder: Path) -> Checkpoint | None:
+    """Find the newest complete checkpoint."""
+    complete = [path for path in _checkpoints(folder) if (path / MARKER).is_file()]
+    if not complete:
+        return None
+    newest = max(complete, key=_step)
+    marker = read_json(newest / MARKER)
+    return Checkpoint(newest, marker["of"], marker["tokens"], marker["seconds"])
 
-    def __init__(self, trainer: Trainer, of: str, before: dict) -> None:
-        self.trainer, self.of, self.before, self.begun = (
-            trainer,
-            of,
-            before["seconds"],
-            time.monotonic(),
+
+def resume_point(folder: Path, digest: str) -> Checkpoint | None:
+    """Find the checkpoint to resume from, and remove all others.
+
+    Raises ConfigError where it belongs to a run with other inputs than `digest`.
+    """
+    latest = latest_checkpoint(folder)
+    if latest and latest.digest != digest:
+        raise ConfigError(
+            f"{folder.parent.name} was begun with another catalogue, base, prompt template or "
+            "summaries than it has now: choose another --run, "
+            f"or remove its {folder.name}/ to begin anew"
         )
-        trainer.tokens_seen = before["tokens"]
+    for path in _checkpoints(folder):
+        if latest is None or path != latest.folder:
+            shutil.rmtree(path)
+    return latest
+
+
+class CheckpointMarker(TrainerCallback):
+    """Mark each checkpoint as complete, with the run's tokens and seconds so far."""
+
+    def __init__(self, trainer: AnswerTrainer, digest: str, resumed: Checkpoint | None) -> None:
+        self.trainer, self.digest = trainer, digest
+        self.seconds_before = resumed.seconds if resumed else 0.0
+        self.started = time.monotonic()
+        trainer.tokens_seen = resumed.tokens if resumed else 0
 
     @property
     def seconds(self) -> float:
-        """The seconds spent on the run, those before it was cut off included."""
-        return round(self.before + time.monotonic() - self.begun, 1)
+        """The seconds spent on the run, earlier calls included."""
+        return round(self.seconds_before + time.monotonic() - self.started, 1)
 
     def on_save(self, args, state, control, **kwargs):
-        """Writes the mark."""
-        mark = {"of": self.of, "tokens": self.trainer.tokens_seen, "seconds": self.seconds}
-        write_atomic(
-            Path(args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}", WHOLE),
-            json.dumps(mark) + "\n",
-        )
+        marker = {"of": self.digest, "tokens": self.trainer.tokens_seen, "seconds": self.seconds}
+        write_atomic(_folder(args, state.global_step) / MARKER, to_json(marker))
 
 
-def newest(folder: Path, of: str) -> tuple[Path | None, dict]:
-    """Returns the newest whole checkpoint in `folder` with what it was marked with, and removes all others.
+class CheckpointPush(TrainerCallback):
+    """Send checkpoints to the Hub in the background; a failure is reported and training goes on.
 
-    (None, no tokens and no seconds) where there is none. Raises ConfigError where it belongs to something else.
+    One that is due while an earlier one is being sent is skipped. Add it after CheckpointMarker.
     """
-    last = last_whole(folder)
-    mark = (
-        json.loads((last / WHOLE).read_text(encoding="utf-8"))
-        if last
-        else {"tokens": 0, "seconds": 0.0}
-    )
-    if last and mark["of"] != of:
-        raise ConfigError(
-            f"{folder.parent.name} was begun with another catalogue, base, prompt template or summaries than it has now: "
-            f"choose another --run, or remove its {folder.name}/ to begin anew"
+
+    def __init__(self, config: PushConfig) -> None:
+        self.config = config
+        self.pushed = 0  # the step of the last checkpoint that was sent
+        self.thread = threading.Thread()
+
+    def on_save(self, args, state, control, **kwargs):
+        step = state.global_step
+        if step - self.pushed < self.config.push_every or self.thread.is_alive():
+            return
+        self.pushed = step
+        checkpoint = _folder(args, step)
+        # Hard links, since the Trainer may remove the checkpoint while it is being sent.
+        linked = checkpoint.with_name("sending")
+        shutil.rmtree(linked, ignore_errors=True)
+        shutil.copytree(checkpoint, linked, copy_function=os.link)
+        self.thread = threading.Thread(target=self._send, args=(linked, step), daemon=True)
+        self.thread.start()
+
+    def on_train_end(self, args, state, control, **kwargs):
+        if self.thread.is_alive():
+            self.thread.join(LAST_WAIT)
+
+    def _send(self, linked: Path, step: int) -> None:
+        try:
+            sent = send(
+                {f"{CHECKPOINT}/{name}": linked / name for name in RESUME_FILES},
+                self.config.to,
+                message=f"Checkpoint after step {step}",
+                private=self.config.private,
+                progress=False,
+            )
+            tqdm.write(f"fit: the checkpoint after step {step} is at {sent.url}")
+        except Exception as error:  # no failure may stop the training
+            tqdm.write(
+                f"fit: the checkpoint after step {step} was not sent ({error}); training goes on"
+            )
+        finally:
+            shutil.rmtree(linked, ignore_errors=True)
+
+
+def download_checkpoint(folder: Path, digest: str, config: PushConfig) -> None:
+    """Download the Hub's checkpoint into `folder` where that has none of its own.
+
+    One of a run with other inputs than `digest` is not taken. A failure is only reported.
+    """
+    if _checkpoints(folder):
+        return
+    arriving = folder / "arriving"
+    try:
+        snapshot_download(config.to, allow_patterns=f"{CHECKPOINT}/*", local_dir=arriving)
+        downloaded = arriving / CHECKPOINT
+        if not (downloaded / MARKER).is_file():
+            return
+        if read_json(downloaded / MARKER)["of"] != digest:
+            tqdm.write(
+                f"fit: begins anew; the checkpoint in {config.to} is of another catalogue, base, "
+                "prompt template or option"
+            )
+            return
+        step = read_json(downloaded / "trainer_state.json")["global_step"]
+        os.replace(downloaded, folder / f"{PREFIX_CHECKPOINT_DIR}-{step}")
+        tqdm.write(f"fit: goes on after step {step}, with the checkpoint in {config.to}")
+    except RepositoryNotFoundError:
+        pass  # nothing was sent yet
+    except (OSError, ValueError, KeyError, HTTPError) as error:
+        tqdm.write(
+            f"fit: begins anew; no checkpoint came from {config.to} ({redacted(str(error))})"
         )
-    for path in _found(folder):
-        if path != last:
-            shutil.rmtree(path)
-    return last, mark
+    finally:
+        shutil.rmtree(arriving, ignore_errors=True)
 
 
-def last_whole(folder: Path) -> Path | None:
-    """Returns the newest checkpoint in `folder` that has its mark; None where there is none."""
-    return max(
-        (path for path in _found(folder) if (path / WHOLE).is_file()), key=step, default=None
-    )
-
-
-def _found(folder: Path) -> list[Path]:
+def _checkpoints(folder: Path) -> list[Path]:
     return [path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if path.is_dir()]
 
 
-def step(checkpoint: Path) -> int:
-    """Returns the optimizer step after which a checkpoint was written."""
+def _folder(args: TrainingArguments, step: int) -> Path:
+    return Path(str(args.output_dir), f"{PREFIX_CHECKPOINT_DIR}-{step}")
+
+
+def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])

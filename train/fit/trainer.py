@@ -1,41 +1,46 @@
-"""The Trainer that learns answers alone and stops at a loss that is no number, and the bar and the lines that show its way."""
+"""The Trainer for answers: loss at their tokens, a stop at NaN, progress and history."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from datasets import Dataset
+from peft import PeftModel
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
-from transformers import Trainer, TrainerCallback
+from transformers import (
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 from space.model import family_of
 from train.config import FitConfig
-from train.fit import checkpoints
-from train.run import write_atomic
+from train.fit.tracking import PROJECT
+from train.run import Run, write_atomic
 
 
 class DivergedError(Exception):
-    """Training came to a loss or a gradient that is no number; one line that says where, what is kept and what to try."""
+    """The loss, a gradient or a weight became NaN or infinite."""
 
 
 class AnswerTrainer(Trainer):
-    """The Trainer, with logits only where there is something to learn: at the answers' tokens.
+    """A Trainer that computes logits at the answers' tokens alone.
 
-    A loss or gradient that is no number stops it with a DivergedError before it touches a weight: left to
-    itself, the Trainer logs the mean of the losses before in its place and goes on.
+    It raises DivergedError at a loss or gradient that is NaN or infinite, before a weight changes.
     """
 
     tokens_seen = 0
     bar: tqdm | None = None
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """Returns the mean cross-entropy (nats) over the labels of (rows, tokens) inputs."""
+        """Compute the mean cross-entropy (nats) over the labels of (rows, tokens) inputs."""
         base = self.accelerator.unwrap_model(model).get_base_model()
         family = family_of(base.config)
         self.tokens_seen += family.count_tokens(**inputs)
@@ -44,53 +49,70 @@ class AnswerTrainer(Trainer):
         return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
 
     def training_step(self, *args, **kwargs):
-        """Returns the loss of one forward and backward pass."""
+        """Run one forward and backward pass and return the loss."""
         return self._finite("loss", super().training_step(*args, **kwargs))
 
     def _clip_grad_norm(self, model):
         return self._finite("gradient's norm", super()._clip_grad_norm(model))
 
-    def _finite(self, what: str, value: torch.Tensor) -> torch.Tensor:
+    def _finite(self, what: str, value):
         if not math.isfinite(value):
+            step = self.state.global_step + 1
             raise DivergedError(
-                f"the {what} is {float(value)} at step {self.state.global_step + 1} of {self.state.max_steps}"
+                f"the {what} is {float(value)} at step {step} of {self.state.max_steps}"
             )
         return value
 
 
-@contextlib.contextmanager
-def watched(trainer: AnswerTrainer, config: FitConfig) -> Iterator[None]:
-    """Closes the bar of what is trained inside it, however that ends; a DivergedError says what is kept and what to try."""
-    try:
-        yield
-    except DivergedError as error:
-        last = checkpoints.last_whole(Path(trainer.args.output_dir))
-        kept = (
-            f"the checkpoint of step {checkpoints.step(last)} is kept"
-            if last
-            else "there is no checkpoint from before"
-        )
-        steadier = f"a lower --learning-rate (it was {config.learning_rate:g}) or a longer --warmup (it was {config.warmup:g})"
-        if config.precision == "nf4":
-            steadier += ", or --precision bf16"
-        raise DivergedError(
-            f"{error}: training stopped there and no adapter was written; {kept}. Try {steadier}, "
-            "in another --run"
-        ) from error
-    finally:
-        if trainer.bar:
-            trainer.bar.close()
+def build_trainer(
+    run: Run, model: PeftModel, dataset: Dataset, tokenizer, config: FitConfig
+) -> AnswerTrainer:
+    """Build a Trainer with AdamW, cosine decay and batches of like lengths."""
+    per_step = config.batch_size * config.accumulate
+    steps = min(config.max_steps or 10**9, math.ceil(len(dataset) / per_step))
+    arguments = TrainingArguments(
+        output_dir=str(run.checkpoints),
+        max_steps=steps,
+        per_device_train_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.accumulate,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=round(steps * config.warmup),
+        train_sampling_strategy="group_by_length",
+        seed=config.seed,
+        save_steps=config.save_steps,
+        save_total_limit=2,
+        logging_steps=max(1, min(10, steps // 20)),
+        disable_tqdm=True,
+        logging_nan_inf_filter=False,
+        report_to="none",
+        run_name=run.folder.resolve().name,
+        project=PROJECT,
+        trackio_static_space_id=False,
+        use_cpu=not torch.cuda.is_available(),
+        remove_unused_columns=True,
+    )
+    trainer = AnswerTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=dataset,
+        data_collator=family_of(model.config).collator(model, tokenizer),
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(Progress(trainer, run.history))
+    return trainer
 
 
 class Progress(TrainerCallback):
-    """A bar with the loss and tokens per second, and the same as lines of history.jsonl."""
+    """Show loss and tokens per second in a bar, and write them to history.jsonl."""
 
-    def __init__(self, history: Path) -> None:
-        self.history, self.trainer, self.begun, self.tokens = history, None, 0.0, 0
+    def __init__(self, trainer: AnswerTrainer, history: Path) -> None:
+        self.trainer, self.history = trainer, history
+        self.started, self.tokens_before = 0.0, 0
 
     def on_train_begin(self, args, state, control, **kwargs):
-        """Starts the bar where training goes on."""
-        self.begun, self.tokens = time.monotonic(), self.trainer.tokens_seen
+        self.started, self.tokens_before = time.monotonic(), self.trainer.tokens_seen
         self.trainer.bar = tqdm(
             total=state.max_steps,
             initial=state.global_step,
@@ -100,18 +122,17 @@ class Progress(TrainerCallback):
         )
 
     def on_step_end(self, args, state, control, **kwargs):
-        """Moves the bar."""
-        bar = self.trainer.bar
-        bar.update(state.global_step - bar.n)
+        if self.trainer.bar is not None:
+            self.trainer.bar.update(state.global_step - self.trainer.bar.n)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        """Shows and keeps what the Trainer logged; the file is written whole, so that a resumed run repeats nothing."""
-        if self.trainer.bar is None or "loss" not in logs:
+        if self.trainer.bar is None or logs is None or "loss" not in logs:
             return
-        rate = (self.trainer.tokens_seen - self.tokens) / (time.monotonic() - self.begun)
+        tokens = self.trainer.tokens_seen - self.tokens_before
+        rate = tokens / (time.monotonic() - self.started)
         state.log_history[-1]["tokens_per_second"] = logs["tokens_per_second"] = round(rate, 1)
         self.trainer.bar.set_postfix_str(f"loss {float(logs['loss']):.3f}, {rate:,.0f} tokens/s")
-        lines = [
-            json.dumps(entry, sort_keys=True) for entry in state.log_history if "loss" in entry
-        ]
+        # Written anew each time: what was logged after the checkpoint of a resumed run goes.
+        entries = [entry for entry in state.log_history if "loss" in entry]
+        lines = [json.dumps(entry, sort_keys=True) for entry in entries]
         write_atomic(self.history, "\n".join(lines) + "\n")

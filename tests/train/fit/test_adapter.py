@@ -22,10 +22,12 @@ from tests.encoder_decoder import tiny_base as encoder_decoder
 from train import pipeline
 from train.__main__ import main
 from train.config import ConfigError, FitConfig, PrepareConfig, PushConfig, TrackConfig
-from train.fit import checkpoints, training
-from train.fit.adapter import add_lora, eva, eva_batches
+from train.fit import training
+from train.fit.adapter import add_lora, eva_batches, init_with_eva
+from train.fit.checkpoints import MARKER, latest_checkpoint
+from train.fit.trainer import AnswerTrainer
 from train.prepare.catalogue import prepare_catalogue
-from train.run import Run
+from train.run import Run, sha256_json
 from train.sample import write_catalogue
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -61,14 +63,14 @@ def fit(run, config):
 
 
 def dies_after_a_checkpoint(monkeypatch):
-    save = training.AnswerTrainer._save_checkpoint
+    save = AnswerTrainer._save_checkpoint
 
     def dying(self, *args, **kwargs):
         save(self, *args, **kwargs)
         self.callback_handler.on_save(self.args, self.state, self.control)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training.AnswerTrainer, "_save_checkpoint", dying)
+    monkeypatch.setattr(AnswerTrainer, "_save_checkpoint", dying)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def test_eva_is_the_same_in_every_process_and_comes_once(tmp_path, source, tiny_
         fit(run, config)
     monkeypatch.undo()
     monkeypatch.setattr(
-        training, "eva", lambda *_: pytest.fail("a checkpoint has its weights already")
+        training, "init_with_eva", lambda *_: pytest.fail("a checkpoint has its weights already")
     )
     folder = fit(run, config)
     options = [
@@ -158,7 +160,7 @@ def begun(source, run, base, **options):
 def test_eva_looks_along_what_varies_most(tmp_path, source, tiny_base):
     """The first layer's inputs, by a singular value decomposition of all of them at once."""
     model, dataset, tokenizer, config = begun(source, tmp_path / "run", tiny_base, init="eva")
-    eva(model, dataset, tokenizer, config)
+    init_with_eva(model, dataset, tokenizer, config)
     layer = model.base_model.model.model.layers[0].self_attn.q_proj
     found = layer.lora_A["default"].weight
     assert (
@@ -192,7 +194,7 @@ def test_eva_looks_along_what_varies_most(tmp_path, source, tiny_base):
 def test_more_directions_than_there_are_is_a_wrong_call(tmp_path, source, tiny_base, rank, words):
     few = {"learn": 4, "epochs": 1, "answers": 0.0, "follow_ups": 0.0, "summarize": 0.0}
     with pytest.raises(ConfigError, match=words):
-        eva(*begun(source, tmp_path / "run", tiny_base, init="eva", rank=rank, **few))
+        init_with_eva(*begun(source, tmp_path / "run", tiny_base, init="eva", rank=rank, **few))
 
 
 @pytest.mark.parametrize("verb", ["fit", "all"])
@@ -220,14 +222,16 @@ def test_a_run_that_was_begun_before_there_were_these_options_goes_on(
         if name not in ("rank_stabilized", "init")
     }
     (run / "config.json").write_text(json.dumps(older, indent=1) + "\n")
-    mark = checkpoints.last_whole(run / "checkpoints") / checkpoints.WHOLE
+    mark = latest_checkpoint(run / "checkpoints").folder / MARKER
     base = load_base(str(tiny_base))[1]
     prompt_template = asdict(pipeline.PromptTemplate())
-    was = checkpoints.identity(
-        base=asdict(base),
-        config=older | {"base": base.name},
-        data=Run(run).data_digest(),
-        prompt_template=prompt_template,
+    was = sha256_json(
+        {
+            "base": asdict(base),
+            "config": older | {"base": base.name},
+            "data": Run(run).data_digest(),
+            "wording": prompt_template,
+        }
     )
     assert json.loads(mark.read_text())["of"] == was
     record = json.loads((fit(run, config) / "run.json").read_text())

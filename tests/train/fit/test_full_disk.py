@@ -5,7 +5,6 @@ import json
 import resource
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +12,7 @@ from space.model.base import load_base, load_tokenizer
 from space.model.prompt_template import PromptTemplate
 from train.__main__ import main
 from train.config import ConfigError, FitConfig
-from train.fit import training
+from train.fit.adapter import add_lora, save_adapter
 from train.publish.inspection import missing, problems
 from train.publish.upload import adapter_files
 from train.run import Run, RunError
@@ -79,14 +78,12 @@ def unfit(run):
 )  # at last the tokenizer is larger
 def test_an_adapter_is_whole_or_not_there(tmp_path, tiny_base, rank, size):
     model, base = load_base(str(tiny_base), training=True)
-    model = training.add_lora(model, base, FitConfig(base=str(tiny_base), rank=rank))
-    made = SimpleNamespace(
-        tokenizer=load_tokenizer(str(tiny_base)), prompt_template=PromptTemplate()
-    )
+    model = add_lora(model, base, FitConfig(base=str(tiny_base), rank=rank))
+    tokenizer, record = load_tokenizer(str(tiny_base)), {"base": {"name": base.name}}
     with pytest.raises((OSError, RunError), match=r"cannot be written|too large"), room_for(size):
-        training.save_adapter(Run(tmp_path), model, made, {"base": {"name": base.name}})
+        save_adapter(Run(tmp_path), model, tokenizer, PromptTemplate(), record)
     assert not (tmp_path / "adapter").exists()
-    training.save_adapter(Run(tmp_path), model, made, {"base": {"name": base.name}})
+    save_adapter(Run(tmp_path), model, tokenizer, PromptTemplate(), record)
     (tmp_path / "history.jsonl").write_text("{}\n")
     assert not any("train fit" in words for words in missing(Run(tmp_path), catalogue=False))
 

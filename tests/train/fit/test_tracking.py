@@ -55,8 +55,10 @@ def test_an_unknown_board_is_refused():
 
 
 def test_every_mean_and_difference_has_its_name(tmp_path):
-    metrics = json.loads((write_run(tmp_path / "run", lines(count=4)) / "metrics.json").read_text())
-    figures = tracking.figures(metrics)
+    items = [*lines(count=4), *lines(count=4, name="summary")]
+    metrics = json.loads((write_run(tmp_path / "run", items) / "metrics.json").read_text())
+    metrics["summary"]["references"] = "the contents' own principal sentences of unseen records"
+    figures = tracking.flat_scores(metrics)
     assert (
         figures["seen/tuned/rougeL"] == 1.0
         and figures["seen/difference/rougeL"] == 1 - figures["seen/base/rougeL"]
@@ -144,13 +146,13 @@ def test_what_evaluate_left_is_on_the_board(tmp_path, capsys):
     run = write_run(tmp_path / "run", lines(count=4))
     report.plot_loss(run / "history.jsonl", run / "plots" / "loss.png")
     (run / "adapter/README.md").write_text("---\nlibrary_name: peft\n---\n# The card\n")
-    tracking.evaluated(Run(run), TrackConfig(report_to="tensorboard"))
+    tracking.track_evaluation(Run(run), TrackConfig(report_to="tensorboard"))
     log = EventAccumulator(str(run / "tensorboard")).Reload()
     assert [event.value for event in log.Scalars("seen/tuned/rougeL")] == [1.0]
     assert log.Scalars("seen/tuned/rougeL")[0].step == 10 and log.Tags()["images"] == ["loss"]
     assert b"# The card" in log.Tensors("card/text_summary")[0].tensor_proto.string_val[0]
     assert "the board opens with: tensorboard --logdir" in capsys.readouterr().out
-    tracking.evaluated(Run(run), TrackConfig())
+    tracking.track_evaluation(Run(run), TrackConfig())
     assert capsys.readouterr().out == ""
 
 
@@ -165,8 +167,9 @@ def test_the_other_boards_take_what_evaluate_left(tmp_path, name):
     (run / "report.html").write_text("<p>")
     (run / "adapter/README.md").write_text("---\nlibrary_name: peft\n---\n# The card\n")
     program = (
-        f"from pathlib import Path; from train import tracking; from train.config import TrackConfig; "
-        f"tracking.evaluated(Path({str(run)!r}), TrackConfig(report_to={name!r}))"
+        "from pathlib import Path; from train.fit import track_evaluation; from train.run import Run; "
+        "from train.config import TrackConfig; "
+        f"track_evaluation(Run(Path({str(run)!r})), TrackConfig(report_to={name!r}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=200

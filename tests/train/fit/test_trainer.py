@@ -11,8 +11,10 @@ from space.model.base import load_base, load_tokenizer
 from tests.conftest import tiny_model
 from train import pipeline
 from train.__main__ import main
-from train.config import FitConfig, PrepareConfig
-from train.fit import checkpoints, training
+from train.config import FitConfig, PrepareConfig, PushConfig, TrackConfig
+from train.fit import training
+from train.fit.adapter import save_adapter
+from train.fit.checkpoints import latest_checkpoint
 from train.fit.trainer import DivergedError
 from train.prepare.catalogue import prepare_catalogue
 from train.run import Run
@@ -65,8 +67,8 @@ def test_a_loss_that_is_no_number_ends_the_run_in_one_line(tmp_path, run, tokeni
     error = next(
         line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")
     )
-    last = checkpoints.last_whole(run / "checkpoints")
-    step = checkpoints.step(last)
+    last = latest_checkpoint(run / "checkpoints")
+    step = last.step
     assert step >= 1
     assert error == (
         f"error: the loss is nan at step {step + 1} of 8: training stopped there and no adapter was written; the "
@@ -78,7 +80,7 @@ def test_a_loss_that_is_no_number_ends_the_run_in_one_line(tmp_path, run, tokeni
     assert [entry["step"] for entry in history] == list(range(1, step + 1)) and "NaN" not in (
         run / "history.jsonl"
     ).read_text()
-    assert all(tensor.isfinite().all() for tensor in weights(last).values())
+    assert all(tensor.isfinite().all() for tensor in weights(last.folder).values())
 
 
 def weights(folder):
@@ -113,7 +115,7 @@ def test_a_gradient_that_is_no_number_touches_no_weight(run, tiny_base, monkeypa
         DivergedError,
         match=r"gradient's norm is inf at step 1 of 8: .* there is no checkpoint from before",
     ):
-        training.fit(Run(run), model, base, examples)
+        training.fit(Run(run), model, base, examples, PushConfig(), TrackConfig())
     assert all(
         parameter.isfinite().all()
         for parameter in kept["model"].parameters()
@@ -131,8 +133,8 @@ def test_an_adapter_of_no_numbers_is_not_written(run, tiny_base):
     )
     with pytest.raises(
         DivergedError,
-        match=r"after step 8 are not all numbers, and no adapter was written: train "
+        match=r"after step 8 are NaN or infinite, and no adapter was written: train "
         r"with a lower --learning-rate, in another --run$",
     ):
-        training.save_adapter(Run(run), adapted, examples, {"steps": 8})
+        save_adapter(Run(run), adapted, examples.tokenizer, examples.prompt_template, {"steps": 8})
     assert not (run / "adapter").exists() and not (run / "adapter.unfinished").exists()

@@ -1,7 +1,9 @@
 """Training on the 4-bit base: gradients reach every layer, runs resume, and the adapter leaves whole."""
 
 import json
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,9 +14,11 @@ from space.model.base import load_base, load_tokenizer
 from space.model.pair import load_pair
 from space.model.prompt_template import PromptTemplate
 from tests.conftest import tiny_model
-from train.config import ConfigError, FitConfig, PrepareConfig
+from train.config import ConfigError, FitConfig, PrepareConfig, PushConfig, TrackConfig
 from train.examples.examples import Examples
-from train.fit import training
+from train.fit.adapter import add_lora
+from train.fit.trainer import AnswerTrainer, build_trainer
+from train.fit.training import fit, peak_memory, tokenize
 from train.prepare.catalogue import load_records, prepare_catalogue
 from train.run import Run
 from train.sample import write_catalogue
@@ -68,7 +72,7 @@ def train(run, prepared, config):
         config,
         512,
     )
-    training.fit(Run(run), model, base, examples)
+    fit(Run(run), model, base, examples, PushConfig(), TrackConfig())
     return run / "adapter"
 
 
@@ -86,7 +90,7 @@ def gradients(model, ids):
 def test_gradients_survive_an_evaluation_before_training(tiny_base):
     """On a CPU with AVX512-BF16 the first evaluation could repack the frozen weights for a kernel without a backward."""
     model, base = load_base(str(tiny_base), training=True)
-    model = training.add_lora(model, base, FitConfig(base=str(tiny_base), rank=4))
+    model = add_lora(model, base, FitConfig(base=str(tiny_base), rank=4))
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
@@ -106,7 +110,7 @@ def test_the_loss_at_answers_alone_is_the_models_own_loss(tmp_path, prepared, ti
     """Leaving the prompts' logits out changes neither the loss nor a gradient."""
     config = config_for(tiny_base)
     model, base = load_base(str(tiny_base), training=True)
-    model = training.add_lora(model, base, config)
+    model = add_lora(model, base, config)
     tokenizer = load_tokenizer(str(tiny_base))
     examples = Examples(
         load_records(Run(prepared)),
@@ -116,8 +120,8 @@ def test_the_loss_at_answers_alone_is_the_models_own_loss(tmp_path, prepared, ti
         config,
         512,
     )
-    data, left_out = training.tokenize(examples)
-    trainer = training.build_trainer(Run(tmp_path), model, data, tokenizer, config)
+    data, left_out = tokenize(examples)
+    trainer = build_trainer(Run(tmp_path), model, data, tokenizer, config)
     batch = trainer.data_collator(
         [{k: data[i][k] for k in ("input_ids", "labels")} for i in range(4)]
     )
@@ -171,13 +175,13 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path, prepared, tiny_base
     run = tmp_path / "run"
     run.mkdir()
     config = config_for(tiny_base)
-    save = training.AnswerTrainer._save_checkpoint
+    save = AnswerTrainer._save_checkpoint
 
     def dying(self, *args, **kwargs):
         save(self, *args, **kwargs)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training.AnswerTrainer, "_save_checkpoint", dying)
+    monkeypatch.setattr(AnswerTrainer, "_save_checkpoint", dying)
     with pytest.raises(KeyboardInterrupt):
         train(run, prepared, config)
     assert not (run / "adapter").exists()
@@ -214,3 +218,16 @@ def test_every_problem_of_a_config_is_named_at_once():
         match="--precision is 'int8', it is one of nf4, bf16; --rank is 0, the least is 1",
     ):
         FitConfig(base="x", rank=0, precision="int8")
+
+
+def test_peak_memory_is_measured_on_every_system(monkeypatch):
+    """Linux counts in KiB, macOS in bytes; Windows has no getrusage()."""
+    linux = peak_memory()
+    assert linux > 100 * 2**20
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert peak_memory() == pytest.approx(linux / 1024, rel=0.1)
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "resource", None)
+    windows = SimpleNamespace(memory_info=lambda: SimpleNamespace(peak_wset=12345))
+    monkeypatch.setattr("psutil.Process", lambda: windows)
+    assert peak_memory() == 12345
