@@ -73,6 +73,7 @@ def test_the_space_starts_where_nothing_of_trainings_is_installed():
             "httpx2",
             "jinja2",
             "orjson",
+            "psutil",
             "pyarrow",
             "requests",
             "safetensors",
