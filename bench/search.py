@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.figures import ROOT, Figure, Options, Outcome, peak_memory
-from space.catalogue.search import Catalogue, build_index, normalise, relevant
+from space.catalogue import Catalogue, build_index, keep_relevant, normalise
 
 RECORDS, ASKED = 2_200_000, 1000
 WORDS = 200_000  # different ones, drawn as Zipf and Mandelbrot have it
@@ -173,7 +173,7 @@ def ask(catalogue: Catalogue, damage: Callable[[str, random.Random], str], count
         first, among, taken = (
             first + any(right[:1]),
             among + any(right),
-            taken + bool(relevant(found)),
+            taken + bool(keep_relevant(found)),
         )
         scores.append(found[0]["score"] if found else 0)
     return {

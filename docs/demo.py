@@ -13,7 +13,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from bench.startup import running_app
 from space.catalogue.search import Catalogue
-from space.catalogue.text import language
+from space.catalogue.text import detect_language
 from space.texts import words
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -180,7 +180,7 @@ def main() -> int:
         [
             title
             for title in catalogue.titles(40)
-            if language(catalogue.search(title, 1)[0]["content"]) == code
+            if detect_language(catalogue.search(title, 1)[0]["content"]) == code
         ]
         for code in ("en", "pt")
     )

@@ -13,7 +13,7 @@ from typing import TypedDict, cast
 
 from huggingface_hub import snapshot_download
 
-from space.catalogue import Catalogue, Hit, language, meant, relevant
+from space.catalogue import Catalogue, Hit, detect_language, keep_relevant, records_for_follow_up
 from space.errors import CatalogueError, InputError, translate_load_errors
 from space.evidence import Evidence, read_evidence
 from space.model import (
@@ -222,7 +222,7 @@ class Engine:
         questions = []
         for index, title in enumerate(self.catalogue.titles(count)):
             hits = self.catalogue.search(title, 1)
-            shown_language = language(hits[0]["content"] if hits else title)
+            shown_language = detect_language(hits[0]["content"] if hits else title)
             templates = self.pair.prompt_template.questions[shown_language]
             questions.append(templates[index % len(templates)].format(title=title))
         return questions
@@ -275,16 +275,16 @@ class Engine:
             return None, False
         hits = self.catalogue.search(question, self.settings.context_k)
         if not turns:
-            return relevant(hits), False
+            return keep_relevant(hits), False
         last = turns[-1]
         before = last["sources"]
         if not last["use_sources"]:
-            before = relevant(self.catalogue.search(last["question"], self.settings.context_k))
+            before = keep_relevant(self.catalogue.search(last["question"], self.settings.context_k))
         phrases = []
         for kinds in self.pair.prompt_template.follow_ups.values():
             phrases += [*kinds["short"], *kinds["more"]]
-        records = meant(question, before, hits, phrases)
-        return records, records == before != relevant(hits)
+        records = records_for_follow_up(question, before, hits, phrases)
+        return records, records == before != keep_relevant(hits)
 
     def _fit_question(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -14,6 +15,9 @@ TEXTS: dict[str, dict[str, str]] = json.loads(
     Path(__file__).with_name("texts.json").read_text(encoding="utf-8")
 )
 Say = Callable[..., str]  # words() or html()
+# Control characters but line breaks and tabs, lone surrogates, and the noncharacters that prompts
+# use as markers.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef]")
 
 
 class Html(str):
@@ -72,3 +76,8 @@ def number(value, language: str):
     if isinstance(value, bool) or not isinstance(value, int):
         return value
     return f"{value:,}".replace(",", "." if language == "pt" else ",")
+
+
+def clean_text(text: str) -> str:
+    """Remove control characters (but line breaks and tabs), noncharacters and outer spaces."""
+    return _CONTROLS.sub("", text).strip()

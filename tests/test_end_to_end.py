@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from space.catalogue.text import language
+from space.catalogue.text import detect_language
 from space.engine import load_engine
 from space.errors import CatalogueError, ModelError
 from space.page.missing import plain
@@ -71,7 +71,7 @@ def learned_records(count):
     short = (
         record
         for record in records[:learn]
-        if language(record["content"]) == "en" and len(record["content"]) < 300
+        if detect_language(record["content"]) == "en" and len(record["content"]) < 300
     )
     return list(itertools.islice(short, count))
 

@@ -18,7 +18,7 @@ from huggingface_hub import hf_hub_download
 from tqdm import tqdm
 from transformers import AutoConfig, PreTrainedConfig
 
-from space.catalogue import language, normalise
+from space.catalogue import detect_language, normalise
 from space.errors import translate_load_errors
 from space.model import (
     Base,
@@ -177,7 +177,7 @@ def fault(text: str, summary: str, ended: bool) -> str | None:
         return "unfinished"
     if repeats(said):
         return "repeats"
-    return "other_language" if language(summary) != language(text) else None
+    return "other_language" if detect_language(summary) != detect_language(text) else None
 
 
 def repeats(text: str) -> bool:

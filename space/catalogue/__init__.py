@@ -1,10 +1,17 @@
-"""TODO"""
+"""A shop's records: their words, their search index, and what a question finds in it."""
 
-from space.catalogue.follow_up import meant
-from space.catalogue.index import Hit, Record, build_index, open_index, put_in_place
-from space.catalogue.scoring import relevant
-from space.catalogue.search import Catalogue
-from space.catalogue.text import FUNCTION_WORDS, QUESTION_WORDS, language, normalise, plain
+from space.catalogue.follow_up import records_for_follow_up
+from space.catalogue.index import Hit, Record, build_index, open_index, replace_folder
+from space.catalogue.search import Catalogue, keep_relevant
+from space.catalogue.text import (
+    FUNCTION_WORDS,
+    QUESTION_WORDS,
+    Span,
+    detect_language,
+    normalise,
+    sentence_spans,
+    split_sentences,
+)
 
 __all__ = [
     "FUNCTION_WORDS",
@@ -12,12 +19,14 @@ __all__ = [
     "Catalogue",
     "Hit",
     "Record",
+    "Span",
     "build_index",
-    "language",
-    "meant",
+    "detect_language",
+    "keep_relevant",
     "normalise",
     "open_index",
-    "plain",
-    "put_in_place",
-    "relevant",
+    "records_for_follow_up",
+    "replace_folder",
+    "sentence_spans",
+    "split_sentences",
 ]

@@ -1,4 +1,4 @@
-"""The catalogue's index on disk: its schema, building it, and opening what is whole."""
+"""The search index on disk: its schema, building it and opening it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import json
 import os
 import shutil
 import tempfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypedDict
 
 import tantivy
 
-from space.catalogue.text import says_nothing, spelled
+from space.catalogue.text import fold, only_asks
 from space.errors import CatalogueError
 
 FORMAT = 2  # of the index; one with another number is refused
 MARKER = "complete.json"  # written last: an index without it is half-built
-WRITER_MEMORY = 200_000_000  # bytes; few segments are quick to ask, and too few to be merged
-BEGINNING = 120  # characters of a content that are searched; it says there what it is of, and words cost build time
+WRITER_MEMORY = 200_000_000  # bytes; few segments are quick to search, and too few to be merged
+# Characters of a content that are searched: it begins with what it is about, and words cost time.
+SEARCHED_CONTENT = 120
 
 
 class Record(TypedDict):
@@ -36,10 +36,10 @@ class Hit(Record):
     score: float
 
 
-def schema() -> tantivy.Schema:
-    """A record's three texts to show, and what is searched: words as spelled() leaves them, key() and place in the order.
+def index_schema() -> tantivy.Schema:
+    """Define a record's stored texts and what is searched: its folded words and its position.
 
-    `whole` holds a whole title where no word of it can be looked up (see says_nothing()).
+    `whole` holds the complete title of a record whose words cannot be looked up (see only_asks()).
     """
     builder = tantivy.SchemaBuilder()
     for name in ("uid", "title", "content"):
@@ -47,66 +47,56 @@ def schema() -> tantivy.Schema:
     builder.add_text_field("title_words", tokenizer_name="whitespace", index_option="freq")
     builder.add_text_field("content_words", tokenizer_name="whitespace", index_option="basic")
     builder.add_text_field("whole", tokenizer_name="raw", index_option="basic")
-    # Columns to scan: a term for each of millions of uids costs more to build than the scan of a rare look-up.
-    for name in ("key", "position"):
-        builder.add_unsigned_field(name, fast=True)
+    # A column to scan: a term for each of millions of positions costs more than a rare scan.
+    builder.add_unsigned_field("position", fast=True)
     return builder.build()
 
 
 def build_index(records: Iterable[tuple[str, str, str]], path: Path) -> int:
-    """Writes the index of (uid, title, content) records to the folder `path`; returns how many there are.
+    """Write the index of (uid, title, content) to the folder `path`; return the number of records.
 
-    It is built beside `path` and moved there when whole, in an older one's place. Raises OSError where it cannot write.
+    Atomic: it is built beside `path` and then replaces an older one. Raises OSError where it cannot
+    be written.
     """
     building = path.with_name(path.name + ".building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     try:
-        count = _write(records, building)
+        count = _write_documents(records, building)
     except ValueError as error:  # tantivy's only kind
         raise OSError(f"the search index cannot be written: {error}") from error
-    # Locks and bookkeeping stay behind, and the server may be another user than the one who built it.
+    # Locks stay behind, and the server may be another user than the one who built the index.
     for file in building.iterdir():
-        file.unlink() if file.name.startswith(".") else file.chmod(0o644)
-    (building / MARKER).write_text(
-        json.dumps({"format": FORMAT, "records": count}) + "\n", encoding="utf-8"
-    )
-    put_in_place(building, path)
+        if file.name.startswith("."):
+            file.unlink()
+        else:
+            file.chmod(0o644)
+    marker = json.dumps({"format": FORMAT, "records": count}) + "\n"
+    (building / MARKER).write_text(marker, encoding="utf-8")
+    replace_folder(building, path)
     return count
 
 
-def key(uid: str) -> int:
-    """Returns the number by which a uid is looked up; two uids may share one."""
-    return zlib.crc32(encoded(uid))
-
-
-def encoded(text: str) -> bytes:
-    """Returns a text as it is stored, whatever is in it."""
-    return text.encode("utf-8", "surrogatepass")
-
-
-def decoded(stored: bytes) -> str:
-    """Returns what encoded() was given."""
-    return bytes(stored).decode("utf-8", "surrogatepass")
-
-
-def put_in_place(building: Path, path: Path) -> None:
-    """Renames the finished folder `building` to `path`, and removes the older folder there."""
+def replace_folder(new: Path, path: Path) -> None:
+    """Move the finished folder `new` to `path` and remove the older folder there."""
     older = path.with_name(path.name + ".older")
     shutil.rmtree(older, ignore_errors=True)
     if path.exists():
         os.replace(path, older)
-    os.replace(building, path)
+    os.replace(new, path)
     shutil.rmtree(older, ignore_errors=True)
 
 
 def open_index(folder: Path) -> tantivy.Index:
-    """Opens a run's catalogue/ folder; raises CatalogueError where its index is missing, half-built or unknown."""
+    """Open the index in a run's catalogue/ folder.
+
+    Raises CatalogueError where it is missing, half-built, unreadable or of another format.
+    """
     path = folder / "index"
-    _check(folder, path)
+    _check_index(folder, path)
     try:
-        # tantivy leaves a lock file where it opens; in a folder of links that is not the catalogue's own. A thread of its
-        # own may still write one while the folder goes: that is no reason to refuse the index.
+        # tantivy leaves a lock file where it opens: in a folder of links, not in the catalogue.
+        # A thread of its own may still write one while the folder is removed; that is harmless.
         with tempfile.TemporaryDirectory(prefix="catalogue-", ignore_cleanup_errors=True) as links:
             for file in path.iterdir():
                 os.symlink(file.resolve(), Path(links) / file.name)
@@ -120,10 +110,20 @@ def open_index(folder: Path) -> tantivy.Index:
         ) from error
 
 
-def _write(records: Iterable[tuple[str, str, str]], folder: Path) -> int:
+def decode_record(document: tantivy.Document) -> Record:
+    """Read a record from its document in the index."""
+    uid, title, content = (
+        bytes(document.get_first(name) or b"").decode("utf-8", "surrogatepass")
+        for name in ("uid", "title", "content")
+    )
+    return Record(uid=uid, title=title, content=content)
+
+
+def _write_documents(records: Iterable[tuple[str, str, str]], folder: Path) -> int:
     count = 0
-    # One thread: among records that fit a question equally well, the order stays the catalogue's.
-    writer = tantivy.Index(schema(), path=str(folder)).writer(WRITER_MEMORY, num_threads=1)
+    # One thread: among records that fit a question equally well, the order is the catalogue's.
+    index = tantivy.Index(index_schema(), path=str(folder))
+    writer = index.writer(WRITER_MEMORY, num_threads=1)
     for uid, title, content in records:
         writer.add_document(_document(count, uid, title, content))
         count += 1
@@ -133,19 +133,18 @@ def _write(records: Iterable[tuple[str, str, str]], folder: Path) -> int:
 
 
 def _document(position: int, uid: str, title: str, content: str) -> tantivy.Document:
-    document, words = tantivy.Document(), spelled(title)
+    document, words = tantivy.Document(), fold(title)
     for name, text in (("uid", uid), ("title", title), ("content", content)):
-        document.add_bytes(name, encoded(text))
+        document.add_bytes(name, text.encode("utf-8", "surrogatepass"))
     document.add_text("title_words", words)
-    document.add_text("content_words", spelled(content[:BEGINNING]))
-    if says_nothing(words):
+    document.add_text("content_words", fold(content[:SEARCHED_CONTENT]))
+    if only_asks(words):
         document.add_text("whole", " ".join(words.split()))
-    document.add_unsigned("key", key(uid))
     document.add_unsigned("position", position)
     return document
 
 
-def _check(folder: Path, path: Path) -> None:
+def _check_index(folder: Path, path: Path) -> None:
     if not folder.is_dir():
         raise CatalogueError(f"There is no catalogue folder {folder}: prepare one, or name another")
     if not path.is_dir():

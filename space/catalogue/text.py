@@ -1,139 +1,217 @@
-"""Words as the index spells them: normalise(), the words that only ask, and a word's one-letter slips."""
+"""Text as the catalogue reads it: normalised words, one-letter edits, language, sentences."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-# Words that ask, and say nothing about which record is meant; spelled as normalise() leaves them.
+# Words that ask, and do not tell which record is meant; spelled as normalise() leaves them.
 QUESTION_WORDS = frozenset(
     """a about an and are as at can cost costs could describe did do does find for from give have
-how i in is it know made make me much of on or please price s show tell that the there this to was weigh weighs were what
-when where which who why will with would you your
-ao aos com como conte custa da das de descreva diga do dos e em essa esse esta este eu explique fale feita feito foi
-gostaria isso mais me mostre na nas no nos o onde os ou para pesa pode por preco qual quais quando quanto que quem sabe
-sao ser sobre tem um uma voce
-""".split()
+how i in is it know made make me much of on or please price s show tell that the there this to was
+weigh weighs were what when where which who why will with would you your
+ao aos com como conte custa da das de descreva diga do dos e em essa esse esta este eu explique
+fale feita feito foi gostaria isso mais me mostre na nas no nos o onde os ou para pesa pode por
+preco qual quais quando quanto que quem sabe sao ser sobre tem um uma voce""".split()
 )
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
-SLIP_LENGTHS = range(
-    2, 25
-)  # letters; a shorter word is one slip away from too many, a longer one is no word
+FUNCTION_WORDS = {
+    "en": frozenset(
+        """the and of is it in to for with that this what are about from which tell me you
+describe""".split()
+    ),
+    "pt": frozenset(
+        """o a e de do da é em um para com que os as dos das por sobre no na não qual fale você
+descreva""".split()
+    ),
+}
+# Words of both languages show neither.
+_SHOW_LANGUAGE = (FUNCTION_WORDS["en"] | FUNCTION_WORDS["pt"]) - set("a as do no".split())
 
-_PLAIN = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
-_MARKS = re.compile(
-    "[" + "".join(filter(unicodedata.combining, map(chr, range(0x300, 0x1F000)))) + "]+"
-)
-_PART = re.compile(r"[\W_]+")
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+EDITABLE_LENGTHS = range(2, 25)  # letters; a shorter word has too many neighbours
+
+_ASCII_FOLDED = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
+_COMBINING = "".join(filter(unicodedata.combining, map(chr, range(0x300, 0x1F000))))
+_MARKS = re.compile(f"[{_COMBINING}]+")
+_NOT_WORD = re.compile(r"[\W_]+")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _SYMBOLS = re.compile(r"(?<!\S)[^\w\s]+(?!\S)")
 
+# --- words -----------------------------------------------------------------------------------
+
 
 def normalise(title: str) -> str:
-    """Returns `title` casefolded, without accents and punctuation, its words one blank apart.
+    """Fold a title's case, accents and punctuation; one space between words.
 
     A title of symbols alone keeps them, casefolded and stripped.
     """
-    return " ".join(spelled(title).split()) or title.casefold().strip()
+    return " ".join(fold(title).split()) or title.casefold().strip()
 
 
-def spelled(text: str) -> str:
-    """Returns `text` with the words of normalise(), any number of blanks apart."""
-    latin = text if text.isascii() else _BEYOND_ASCII.sub(_latin, text)
-    plain = latin.translate(_PLAIN) if latin.isascii() else _PART.sub(" ", _folded(text))
-    return _folded(text) if plain.isspace() else plain
+def fold(text: str) -> str:
+    """Return the words of normalise(), with any number of spaces between."""
+    latin = text if text.isascii() else _BEYOND_ASCII.sub(_fold_letter, text)
+    if latin.isascii():
+        folded = latin.translate(_ASCII_FOLDED)
+    else:
+        folded = _NOT_WORD.sub(" ", _fold_unicode(text))
+    return _fold_unicode(text) if folded.isspace() else folded
 
 
-def _folded(text: str) -> str:
+def _fold_unicode(text: str) -> str:
     folded = text.casefold()
     if folded.isascii():
         return folded
-    sound = folded.encode("utf-8", "ignore").decode()  # without lone surrogates
-    bare = _MARKS.sub("", unicodedata.normalize("NFKD", sound))
+    encodable = folded.encode("utf-8", "ignore").decode()  # without lone surrogates
+    bare = _MARKS.sub("", unicodedata.normalize("NFKD", encodable))
     return unicodedata.normalize("NFC", bare).casefold()
 
 
-def _ascii_letters() -> dict[str, str]:
-    """The letters and signs of European languages that ASCII can spell, and how: most texts have no others.
+def _ascii_spellings() -> dict[str, str]:
+    """Letters and signs of European languages that fold to ASCII: most texts have no others.
 
-    Letter by letter this is what _folded() does: nothing that becomes ASCII joins with its neighbours.
+    Folding letter by letter is right here: nothing that becomes ASCII joins with its neighbours.
     """
-    spellings = {
-        letter: _PART.sub(" ", _folded(letter))
-        for letter in map(chr, (*range(0x80, 0x250), *range(0x2000, 0x2150)))
-    }
-    return {letter: spelling for letter, spelling in spellings.items() if spelling.isascii()}
+    spellings = {}
+    for code in (*range(0x80, 0x250), *range(0x2000, 0x2150)):
+        spelling = _NOT_WORD.sub(" ", _fold_unicode(chr(code)))
+        if spelling.isascii():
+            spellings[chr(code)] = spelling
+    return spellings
 
 
-_ASCII = _ascii_letters()
+_ASCII_SPELLINGS = _ascii_spellings()
 
 
-def _latin(found: re.Match) -> str:
-    return _ASCII.get(found[0], found[0])
+def _fold_letter(found: re.Match[str]) -> str:
+    return _ASCII_SPELLINGS.get(found[0], found[0])
 
 
-def symbols(text: str) -> list[str]:
-    """Returns the words of `text` that are symbols alone, with and without a last mark that may be the sentence's."""
-    return [
-        spelling
-        for word in _SYMBOLS.findall(text.casefold())
-        for spelling in (word, word[:-1])
-        if spelling
-    ]
+def symbol_words(text: str) -> list[str]:
+    """Return the words made of symbols alone, with and without a last mark of the sentence."""
+    found = []
+    for word in _SYMBOLS.findall(text.casefold()):
+        found += [word, word[:-1]]
+    return [word for word in found if word]
 
 
-def says_nothing(title: str) -> bool:
-    """Whether a spelled title has question words alone, or symbols: no word of it tells one record from another."""
-    words = title.split()
+def is_telling(word: str) -> bool:
+    """Whether a normalised word can tell one record from another: it does not only ask."""
+    return word not in QUESTION_WORDS and any(map(str.isalnum, word))
+
+
+def only_asks(folded: str) -> bool:
+    """Whether a folded title has question words alone, or symbols: none tells it from others."""
+    words = folded.split()
     return QUESTION_WORDS.issuperset(words) or not any(map(str.isalnum, words))
 
 
-def slips(word: str) -> set[str]:
-    """Returns what one slip makes of `word`: a letter lost, added, replaced, or changed with the next.
+def one_letter_edits(word: str) -> set[str]:
+    """Return all words at Damerau-Levenshtein distance 1.
 
-    Empty for words with a digit, since another number is another thing, and outside of SLIP_LENGTHS.
+    Empty for a word with a digit, since another number is another thing, and for one of a length
+    outside of EDITABLE_LENGTHS.
     """
-    if len(word) not in SLIP_LENGTHS or not word.isalpha():
+    if len(word) not in EDITABLE_LENGTHS or not word.isalpha():
         return set()
-    halves = [(word[:place], word[place:]) for place in range(len(word) + 1)]
-    lost = {left + right[1:] for left, right in halves if right}
-    swapped = {left + right[1] + right[0] + right[2:] for left, right in halves if len(right) > 1}
-    replaced = {left + letter + right[1:] for left, right in halves if right for letter in LETTERS}
-    added = {left + letter + right for left, right in halves for letter in LETTERS}
-    return (lost | swapped | replaced | added) - {word}
+    edits: set[str] = set()
+    for index in range(len(word) + 1):
+        left, right, rest = word[:index], word[index:], word[index + 1 :]
+        edits.update([left + letter + right for letter in LETTERS])
+        if right:
+            edits.add(left + rest)
+            edits.update([left + letter + rest for letter in LETTERS])
+        if rest:
+            edits.add(left + rest[0] + right[0] + rest[1:])
+    return edits - {word}
 
 
-def plain(text: str) -> str:
-    """Returns `text` without control characters (line breaks and tabs stay), noncharacters and outer blanks."""
-    kept = (
-        char
-        for char in text
-        if char in "\n\t"
-        or not (unicodedata.category(char) in ("Cc", "Cs") or 0xFDD0 <= ord(char) <= 0xFDEF)
-    )
-    return "".join(kept).strip()
+def detect_language(text: str) -> str:
+    """Return "pt" or "en", whichever has more function words in the text.
 
-
-FUNCTION_WORDS = {
-    "en": frozenset(
-        "the and of is it in to for with that this what are about from which tell me you describe".split()
-    ),
-    "pt": frozenset(
-        "o a e de do da é em um para com que os as dos das por sobre no na não qual fale você descreva".split()
-    ),
-}
-
-
-BOTH = frozenset("a as do no".split())  # words of either language, which show neither
-
-
-def language(text: str) -> str:
-    """Returns "pt" or "en", by which language has more function words in `text`; where both have as many, that of the first.
-
-    The first word of a question is the asker's own, the others may be a title's. English where no word shows it.
+    Of equals the language of the first such word: it is the asker's own, where others may be a
+    title's. English where no word shows it.
     """
-    words = [word for word in re.findall(r"\w+", text.lower()) if word not in BOTH]
-    found = [code for word in words for code, known in FUNCTION_WORDS.items() if word in known]
-    if found.count("pt") == found.count("en"):
-        return next(iter(found), "en")
-    return "pt" if found.count("pt") > found.count("en") else "en"
+    portuguese, words = FUNCTION_WORDS["pt"], re.findall(r"\w+", text.lower())
+    votes = [word in portuguese for word in words if word in _SHOW_LANGUAGE]
+    if 2 * sum(votes) == len(votes):
+        return "pt" if votes and votes[0] else "en"
+    return "pt" if 2 * sum(votes) > len(votes) else "en"
+
+
+# --- sentences -------------------------------------------------------------------------------
+
+Span = tuple[int, int]  # of a text: its first character and the one after its last
+
+SHORT_LINE = 50  # characters; a line that ends before is no line that was wrapped
+# Possessive, and begun where a run of marks begins: a page of dots would be read from each dot.
+_MARK_OR_BREAK = re.compile(
+    r"(?<![.!?…؟۔।])[.!?…؟۔।]++[\"'”’»)\]]*+(?=\s|$)|[。！？]+[」』”’)]*|\n"
+)
+_NEXT_CHARACTER = re.compile(r"\s*[\"'“‘«(\[¿¡]*(\S?)")
+_LIST_ITEM = re.compile(r"\s*(?:[-*•–—·]|\d{1,3}[.)])[ \t]")
+_LAST_WORD = re.compile(r"[\w.]+$")
+_ABBREVIATIONS = frozenset(
+    "dr dra mr mrs ms sr sra srta prof profa st jr e.g i.e p.ex eng exmo vs cf".split()
+)
+_BEFORE_NUMBERS = frozenset(
+    """no nr n núm num p pp pg pág págs fig figs vol art cap ed approx aprox ca tel r ref""".split()
+)
+
+
+def sentence_spans(text: str) -> list[Span]:
+    """Return where each sentence stands, in order, without the spaces around it.
+
+    A sentence ends at its mark where no lower-case letter follows, but not after an abbreviation,
+    an initial or a list's number; at an empty line; before a list's item; and where a short line
+    ends and no lower-case letter follows.
+    """
+    spans: list[Span] = []
+    start = 0
+    for found in _MARK_OR_BREAK.finditer(text):
+        if _ends_sentence(text, start, found):
+            _add_span(spans, text, start, found.end())
+            start = found.end()
+    _add_span(spans, text, start, len(text))
+    return spans
+
+
+def split_sentences(text: str) -> list[str]:
+    """Return the sentences of a text, in order, none empty."""
+    return [text[start:end] for start, end in sentence_spans(text)]
+
+
+def _add_span(spans: list[Span], text: str, start: int, end: int) -> None:
+    part = text[start:end]
+    if part.strip():
+        spans.append((start + len(part) - len(part.lstrip()), start + len(part.rstrip())))
+
+
+def _ends_sentence(text: str, start: int, found: re.Match[str]) -> bool:
+    """Whether a sentence that began at `start` ends with this mark or line break."""
+    following = _NEXT_CHARACTER.match(text, found.end())
+    after = following[1] if following else ""
+    if found[0] == "\n":
+        return _line_ends_sentence(text, found.start(), after)
+    if after.islower():
+        return False
+    last_word = _LAST_WORD.search(text, max(start, found.start() - 24), found.start())
+    if found[0] != "." or not after or not last_word:
+        return True
+    word, folded = last_word[0], last_word[0].casefold()
+    if folded in _ABBREVIATIONS or (folded in _BEFORE_NUMBERS and after.isdigit()):
+        return False
+    if len(word) == 1 and word.isupper():  # an initial
+        return False
+    line_start = text.rfind("\n", 0, last_word.start()) + 1
+    begins_line = not text[line_start : last_word.start()].strip()
+    return not (word.isdigit() and len(word) <= 3 and begins_line)
+
+
+def _line_ends_sentence(text: str, index: int, after: str) -> bool:
+    """Whether the line break at `index` ends a sentence; `after` is the next character."""
+    empty_line = re.match(r"[ \t\r]*\n", text[index + 1 : index + 80])
+    if empty_line or _LIST_ITEM.match(text, index + 1):
+        return True
+    line = text[text.rfind("\n", 0, index) + 1 : index]
+    return len(line) < SHORT_LINE and not after.islower()

@@ -1,6 +1,12 @@
 """TODO"""
 
-from space.evidence.attribution import CITATION, NUMBER, Sentence, plain_number, sentences, support
+from space.evidence.attribution import (
+    CITATION,
+    NUMBER,
+    SummarySentence,
+    attribute_summary,
+    normalise_number,
+)
 from space.evidence.charts import Row, curve, dots, share
 from space.evidence.files import (
     FILES,
@@ -26,19 +32,18 @@ __all__ = [
     "Row",
     "Sample",
     "Scores",
-    "Sentence",
+    "SummarySentence",
+    "attribute_summary",
     "curve",
     "dots",
     "inside",
     "interval_shows",
     "less_is_better",
     "number",
-    "plain_number",
+    "normalise_number",
     "read_evidence",
     "says_absent",
-    "sentences",
     "share",
-    "support",
     "text",
     "whole",
 ]

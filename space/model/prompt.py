@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TypedDict
 
-from space.catalogue import Record, language, plain
+from space.catalogue import Record, detect_language
 from space.errors import InputError
 from space.model.prompt_template import PromptTemplate
+from space.texts import clean_text
 
 TASKS = ("describe", "answer", "summarize")
 # For a base without a chat template. It has no token of its own, so any tokenizer can encode it.
@@ -31,7 +32,7 @@ ENCODER_TEMPLATE = (
 )
 CLOCK = re.compile(r"strftime_now\(\s*(['\"])(.*?)\1\s*\)")
 TEMPLATE_DATE = date(2024, 7, 26)  # what Llama 3.1's own template says when there is no clock
-# Unicode noncharacters, reserved for a program's internal use: plain() removes them from every
+# Unicode noncharacters, reserved for a program's internal use: clean_text() removes them from every
 # text, so here they can mark positions in a rendered template.
 OPEN, CLOSE = "\ufdd0", "\ufdd1"
 MARK = re.compile(f"{OPEN}(\\d+){CLOSE}")
@@ -63,7 +64,7 @@ def check_text(text: str, limit: int, what: str = "question") -> str:
     """
     if len(text) > limit:
         raise InputError(f"long_{what}", length=len(text), limit=limit)
-    cleaned = plain(text)
+    cleaned = clean_text(text)
     if not cleaned:
         raise InputError(f"empty_{what}")
     return cleaned
@@ -91,18 +92,21 @@ def build_messages(
         raise ValueError(f"unknown task {task!r}; there are {', '.join(TASKS)}")
     records = []
     for position, record in enumerate(context, start=1):
-        title, content = plain(record["title"]), plain(record["content"])
+        title, content = (
+            clean_text(record["title"]),
+            clean_text(record["content"]),
+        )
         records.append(
             prompt_template.record.format(position=position, title=title, content=content)
         )
     template = getattr(prompt_template, task)
     if task == "answer" and not context:
-        in_portuguese = language(text) == "pt"
+        in_portuguese = detect_language(text) == "pt"
         template = prompt_template.no_records_pt if in_portuguese else prompt_template.no_records
-    question = template.format(text=plain(text), records="\n\n".join(records))
+    question = template.format(text=clean_text(text), records="\n\n".join(records))
     messages: list[Message] = []
     for message in history:
-        messages.append({"role": message["role"], "content": plain(message["content"])})
+        messages.append({"role": message["role"], "content": clean_text(message["content"])})
     messages.append({"role": "user", "content": question})
     return messages
 
@@ -148,7 +152,10 @@ def answer_ids(
 
     `prompt` are the prompt's ids, and `messages` its messages.
     """
-    answered: list[Message] = [*messages, {"role": "assistant", "content": plain(answer)}]
+    answered: list[Message] = [
+        *messages,
+        {"role": "assistant", "content": clean_text(answer)},
+    ]
     before = _render_marks(tokenizer, messages, True)
     full = _render_marks(tokenizer, answered, False)
     mark = f"{OPEN}{len(messages)}{CLOSE}"

@@ -7,10 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from space.catalogue import plain
 from space.errors import InputError
 from space.page.pdf import pdf_text
 from space.settings import UPLOAD_LIMIT
+from space.texts import clean_text
 
 KINDS = [".txt", ".md", ".pdf"]
 HEAD = 1024  # bytes in which a PDF says that it is one
@@ -87,7 +87,7 @@ def megabytes() -> int:
 
 
 def _filled(text: str) -> str:
-    text = plain(text)
+    text = clean_text(text)
     if not text:
         raise InputError("upload_empty")
     return text

@@ -17,9 +17,9 @@ from pathlib import Path
 import httpx2
 from huggingface_hub import CommitScheduler, HfApi, snapshot_download
 
-from space.catalogue import plain
 from space.page.ballot import VERDICTS, Ballot, Tally
 from space.settings import Settings
+from space.texts import clean_text
 
 FILES = "votes-*.jsonl"
 EVERY = 5  # minutes from one commit to the next
@@ -153,7 +153,7 @@ def line_of(ballot: Ballot, verdict: str, info: Mapping) -> dict:
     return {
         "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "verdict": verdict,
-        "question": plain(ballot.question),
+        "question": clean_text(ballot.question),
         "base_answer": ballot.answers["base"],
         "tuned_answer": ballot.answers["tuned"],
         "first": ballot.order[0],

@@ -2,15 +2,14 @@
 
 import pytest
 
-from space.catalogue.search import build_index
-from space.catalogue.text import plain
+from space.catalogue.index import build_index
 from space.engine import Engine, load_engine
 from space.errors import CatalogueError, InputError
 from space.model.conversation import column_messages
 from space.model.decode import complete, decode_text
 from space.model.prompt import fit_prompt, prompt_ids
 from space.settings import Settings
-from space.texts import words
+from space.texts import clean_text, words
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +108,7 @@ def test_an_answer_is_explained_after_the_very_prompt_that_it_was_given_to(
     tuned = list(engine.answer(question, use_sources, 8, 0.0))[-1][1]
     records, read = explained(engine, question, tuned, use_sources, 8)
     assert [read, read] == written[0]
-    assert "".join(record["token"] for record in records) == plain(tuned)
+    assert "".join(record["token"] for record in records) == clean_text(tuned)
 
 
 def test_a_summary_is_explained_too(engine):
@@ -296,7 +295,7 @@ def test_a_follow_up_is_explained_after_the_prompt_of_the_tuned_model(engine, mo
     step = list(engine.converse("Tell me more about it.", talk, True, 8, 0.0))[-1]
     records, read = explained(engine, "Tell me more about it.", step.tuned, True, 8, talk)
     assert read == written[0][1] != written[0][0]
-    assert "".join(record["token"] for record in records) == plain(step.tuned)
+    assert "".join(record["token"] for record in records) == clean_text(step.tuned)
 
 
 def test_a_seed_gives_the_same_answer_again_and_is_told(engine):

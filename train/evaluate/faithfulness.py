@@ -10,7 +10,7 @@ import datasets
 import evaluate
 
 from space.catalogue import QUESTION_WORDS, normalise
-from space.evidence import CITATION, NUMBER, plain_number
+from space.evidence import CITATION, NUMBER, normalise_number
 
 GRAM = 4  # words; an answer that says as many again says nothing new
 MEASURED = re.compile(
@@ -146,13 +146,13 @@ def repetition(said: str) -> float:
 
 
 def _telling(text: str) -> list[str]:
-    plain = NUMBER.sub(lambda found: plain_number(found[0]), text)
+    plain = NUMBER.sub(lambda found: normalise_number(found[0]), text)
     return [word for word in normalise(plain).split() if word not in QUESTION_WORDS]
 
 
 def _numbers(text: str) -> list[str]:
-    return [plain_number(number) for number in NUMBER.findall(text)]
+    return [normalise_number(number) for number in NUMBER.findall(text)]
 
 
 def _measured(text: str) -> Sequence[tuple[str, str]]:
-    return [(plain_number(number), normalise(unit)) for number, unit in MEASURED.findall(text)]
+    return [(normalise_number(number), normalise(unit)) for number, unit in MEASURED.findall(text)]

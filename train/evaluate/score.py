@@ -14,7 +14,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from space.catalogue import language, relevant
+from space.catalogue import detect_language, keep_relevant
 from space.evidence import CITATION
 from space.model import Pair, complete, decode_text, split_row
 from train.config import EvaluateConfig
@@ -211,9 +211,9 @@ def first_record(examples: Examples, item: Example) -> str:
     """Returns the beginning of the first record that a question finds, as an answer may quote it."""
     if item.task == "summarize":
         return " ".join(sentences(item.text)[: max(1, len(sentences(item.answer)))])
-    found = relevant(examples.catalogue.search(item.text, 1))
+    found = keep_relevant(examples.catalogue.search(item.text, 1))
     if not found:
-        return examples.prompt_template.absent[language(item.text)].format(title=item.title)
+        return examples.prompt_template.absent[detect_language(item.text)].format(title=item.title)
     cite = examples.prompt_template.citation.format(position=1) if item.task == "answer" else ""
     return examples.told(found[0]) + cite
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from space.catalogue import language
+from space.catalogue import detect_language
 from space.evidence import interval_shows, less_is_better
 from space.model import PromptTemplate
 from train.evaluate.faithfulness import Fidelity, Form
@@ -67,7 +67,9 @@ def item_scores(
     scores: dict[str, Sequence[float]] = {}
     for measure in (Rouge(), Bleu(), ChrF(), TokenF1(), Form()):
         scores |= measure.compute(predictions=said, references=references)
-    portuguese = [place for place, item in enumerate(items) if language(item["reference"]) == "pt"]
+    portuguese = [
+        place for place, item in enumerate(items) if detect_language(item["reference"]) == "pt"
+    ]
     if portuguese:
         found = UnicodeRouge().compute(
             predictions=[said[place] for place in portuguese],

@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from space.catalogue import Catalogue, language, normalise, relevant
+from space.catalogue import Catalogue, detect_language, keep_relevant, normalise
 from space.errors import InputError
 from space.model import Prompt, PromptTemplate, Window, example_ids, fit_prompt, split_row
 from train.config import FitConfig
@@ -138,7 +138,7 @@ class Examples:
             count = shuffle.choice((0, shuffle.randrange(self.config.context)))
             found = [record, *self._others(question, record["uid"], count)]
         else:
-            found = relevant(self.catalogue.search(question, self.config.context))
+            found = keep_relevant(self.catalogue.search(question, self.config.context))
         context = self._shown(question, found, shuffle) or ()
         position = next(
             (place for place, other in enumerate(context, 1) if other["uid"] == record["uid"]), None
@@ -169,10 +169,10 @@ class Examples:
             found = (
                 found[: shuffle.randint(1, self.config.context)]
                 if draw < NEAR_MISSES
-                else relevant(found)
+                else keep_relevant(found)
             )
         else:
-            found = relevant(self.catalogue.search(question, self.config.context))
+            found = keep_relevant(self.catalogue.search(question, self.config.context))
         context = self._shown(question, found, shuffle)
         if context is None:
             return None
@@ -379,7 +379,7 @@ class Examples:
         }
 
     def _question(self, record: dict, phrasing: int) -> str:
-        asked = self.prompt_template.questions[language(record["content"])]
+        asked = self.prompt_template.questions[detect_language(record["content"])]
         return asked[phrasing % len(asked)].format(title=record["title"])
 
     def told(self, record: dict) -> str:

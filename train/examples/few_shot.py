@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from space.catalogue import language
+from space.catalogue import detect_language
 from space.model import build_messages
 from train.examples.examples import Example, Examples, first
 
@@ -13,7 +13,7 @@ from train.examples.examples import Example, Examples, first
 def worked(examples: Examples, example: Example, shots: int) -> Example:
     """Returns the example with up to `shots` worked examples of its task and language before it, as they fit."""
     tongue, makers = (
-        language(example.answer),
+        detect_language(example.answer),
         {
             "describe": lambda record: examples.describe(record, 0),
             "answer": lambda record: examples.answer(record, 0),
@@ -24,7 +24,7 @@ def worked(examples: Examples, example: Example, shots: int) -> Example:
     alike = (
         record
         for record in known
-        if record["uid"] != example.uid and language(record["content"]) == tongue
+        if record["uid"] != example.uid and detect_language(record["content"]) == tongue
     )
     shown = first(shots, (makers[example.task](record) for record in alike))
     if example.task == "answer" and len(shown) > 1:

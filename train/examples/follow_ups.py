@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from space.catalogue import language
+from space.catalogue import detect_language
 from train.examples.summaries import lead, main_sentence
 
 
@@ -25,7 +25,9 @@ def follow_up(maker, record: dict, other: dict, rng: random.Random):
     if kind == "other":
         asked, phrasing = other, rng.randrange(99)
         second = (
-            maker.absent(other["title"], language(other["content"]), other["uid"], phrasing, rng)
+            maker.absent(
+                other["title"], detect_language(other["content"]), other["uid"], phrasing, rng
+            )
             if rng.random() < maker.config.absent
             else maker.answer(other, phrasing, rng)
         )
@@ -35,9 +37,9 @@ def follow_up(maker, record: dict, other: dict, rng: random.Random):
         second = replace(first, answer=lead(said, maker.tokenizer, maker.tokens) + cited)
     if second is None:
         return None
-    text = rng.choice(maker.prompt_template.follow_ups[language(asked["content"])][kind]).format(
-        title=asked["title"]
-    )
+    text = rng.choice(
+        maker.prompt_template.follow_ups[detect_language(asked["content"])][kind]
+    ).format(title=asked["title"])
     before = {"role": "user", "content": first.text}, {"role": "assistant", "content": first.answer}
     example = replace(second, text=text, history=before)
     return example if maker.fits(example) else None

@@ -7,7 +7,7 @@ import itertools
 import random
 from collections.abc import Iterator, Sequence, Set
 
-from space.catalogue import language, normalise
+from space.catalogue import detect_language, normalise
 from train.examples.foreign import foreign_title
 
 DONORS = 20_000  # records that give halves of their titles, at most
@@ -27,7 +27,7 @@ def made_up(
     languages take turns, so that the sentence of the rarer one is learned too. Yields nothing where there is no record.
     """
     rng, known = random.Random(f"{seed} {split}"), set(titles)
-    spoken = [(record["title"], language(record["content"])) for record in records[:DONORS]]
+    spoken = [(record["title"], detect_language(record["content"])) for record in records[:DONORS]]
     alike = {
         tongue: [title for title, other in spoken if other == tongue]
         for tongue in {code for _, code in spoken}
@@ -62,9 +62,15 @@ def absent_ones(maker, count: int, rng: random.Random) -> Iterator:
     for place, (title, tongue) in enumerate(maker.made_up("train", count)):
         if place % 3 == 2:
             drawn = rng.choices(maker.read, k=DRAWS)
-            record = next((each for each in drawn if language(each["content"]) == tongue), drawn[0])
+            record = next(
+                (each for each in drawn if detect_language(each["content"]) == tongue), drawn[0]
+            )
             yield maker.absent(
-                record["title"], language(record["content"]), record["uid"], rng.randrange(99), rng
+                record["title"],
+                detect_language(record["content"]),
+                record["uid"],
+                rng.randrange(99),
+                rng,
             )
         else:
             yield maker.absent(title, tongue, "", rng.randrange(99), rng)

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from tqdm import tqdm
 
-from space.catalogue import Record, build_index, language, put_in_place
+from space.catalogue import Record, build_index, detect_language, replace_folder
 from train.config import PrepareConfig
 from train.prepare.clean import (
     EXAMPLE_LENGTH,
@@ -88,7 +88,7 @@ def prepare_catalogue(
             return saved
         _start_building(building, wanted)
         report = _build(parts, building, wanted, config, progress)
-        put_in_place(building, run.catalogue)
+        replace_folder(building, run.catalogue)
         return report
     except (OSError, pl.exceptions.PolarsError) as error:
         shutil.rmtree(building, ignore_errors=True)
@@ -354,7 +354,7 @@ def write_jsonl(folder: Path) -> None:
         unfinished[1].open("w", encoding="utf-8") as prompts,
     ):
         for index, record in enumerate(read_records(folder)):
-            questions = template.questions[language(record["content"])]
+            questions = template.questions[detect_language(record["content"])]
             question = questions[index % len(questions)].format(title=record["title"])
             conversation = [
                 *build_messages(template, "describe", question),

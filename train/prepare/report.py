@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from space.catalogue import language
+from space.catalogue import detect_language
 from train.prepare.clean import DROPS, RULES
 from train.run import CatalogueReport, PreparationReport, SummariesReport
 
@@ -30,7 +30,7 @@ def describe_lengths(characters: np.ndarray) -> dict:
 
 def count_languages(texts: Sequence[str]) -> dict[str, int]:
     """Count the texts in each language."""
-    found = list(map(language, texts))
+    found = list(map(detect_language, texts))
     return {name: found.count(name) for name in sorted(set(found))}
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from space.evidence import NUMBER, Sentence, sentences, support
+from space.evidence import NUMBER, SummarySentence, attribute_summary
 from space.texts import Html, decimal, html
 
 SIDES = ("base", "tuned")
@@ -22,9 +22,11 @@ def marked(text: str, read: int, base: str, tuned: str) -> tuple[tuple[Html, Htm
 
     The models read the text's first `read` characters.
     """
-    rests = [support(summary, text[:read]) for summary in (base, tuned)]
-    used = sorted({place for side in rests for sentence in side for place in sentence.rests_on})
-    numbers = {place: number for number, place in enumerate(used, start=1)}
+    rests = [attribute_summary(summary, text[:read]) for summary in (base, tuned)]
+    used: set[tuple[int, int]] = set()
+    for sentence in (*rests[0], *rests[1]):
+        used.update(sentence.sources)
+    numbers = {span: number for number, span in enumerate(sorted(used), start=1)}
     both = Html(_summary(base, rests[0], numbers)), Html(_summary(tuned, rests[1], numbers))
     return both, _section(text, read, numbers, rests)
 
@@ -43,16 +45,18 @@ def _lengths(text: str) -> Html:
     )
 
 
-def _summary(summary: str, rests: Sequence[Sentence], numbers: dict[int, int]) -> str:
+def _summary(
+    summary: str, rests: Sequence[SummarySentence], numbers: dict[tuple[int, int], int]
+) -> str:
     """Returns a summary, each sentence with the numbers of those that it rests on; what is not in the text is called that."""
     parts, end = [], 0
     for sentence in rests:
         words, none = _sentence(summary[sentence.start : sentence.end], sentence), ""
-        if sentence.lacks:
-            none = html("rests_without", numbers=", ".join(sentence.lacks))
-        elif sentence.says and not sentence.rests_on:
+        if sentence.missing_numbers:
+            none = html("rests_without", numbers=", ".join(sentence.missing_numbers))
+        elif sentence.has_content and not sentence.sources:
             none = html("rests_on_nothing")
-        links = "".join(_link(numbers[place]) for place in sentence.rests_on)
+        links = "".join(_link(numbers[span]) for span in sentence.sources)
         chip = f'<span class="none">{none}</span>' if none else ""
         shown = f' <span class="rests">{links}{chip}</span>' if links or chip else ""
         parts += [escape(summary[end : sentence.start]), words, shown]
@@ -60,13 +64,15 @@ def _summary(summary: str, rests: Sequence[Sentence], numbers: dict[int, int]) -
     return "".join([*parts, escape(summary[end:])])
 
 
-def _sentence(words: str, sentence: Sentence) -> str:
+def _sentence(words: str, sentence: SummarySentence) -> str:
     """Returns a sentence with what the text does not have underlined: all of it, or some numbers."""
-    if sentence.says and not sentence.rests_on:
+    if sentence.has_content and not sentence.sources:
         return f'<span class="unfounded">{escape(words)}</span>'
     pieces = re.split(f"({NUMBER.pattern})", words)
     return "".join(
-        f'<span class="unfounded">{piece}</span>' if piece in sentence.lacks else escape(piece)
+        f'<span class="unfounded">{piece}</span>'
+        if piece in sentence.missing_numbers
+        else escape(piece)
         for piece in pieces
     )
 
@@ -79,21 +85,20 @@ def _link(number: int) -> str:
 
 
 def _section(
-    text: str, read: int, numbers: dict[int, int], rests: Sequence[Sequence[Sentence]]
+    text: str,
+    read: int,
+    numbers: dict[tuple[int, int], int],
+    rests: Sequence[Sequence[SummarySentence]],
 ) -> str:
-    by = {
-        place: [
-            side
-            for side, said in zip(SIDES, rests, strict=True)
-            if any(place in one.rests_on for one in said)
-        ]
-        for place in numbers
-    }
     parts, end = [], 0
-    for place, (start, stop) in enumerate(sentences(text[:read])):
-        if place in numbers:
-            parts += [escape(text[end:start]), _mark(text[start:stop], numbers[place], by[place])]
-            end = stop
+    for span, number in numbers.items():
+        sides = []
+        for side, summary in zip(SIDES, rests, strict=True):
+            if any(span in sentence.sources for sentence in summary):
+                sides.append(side)
+        start, stop = span
+        parts += [escape(text[end:start]), _mark(text[start:stop], number, sides)]
+        end = stop
     parts.append(escape(text[end:read]))
     if read < len(text):
         parts.append(

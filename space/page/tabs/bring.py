@@ -7,12 +7,11 @@ from pathlib import Path
 
 import gradio as gr
 
-from space.catalogue import plain
 from space.page.api import refusals
 from space.page.tabs.parts import QUIET, label, markup
 from space.page.uploads import KINDS, Upload, megabytes, read_upload, received
 from space.settings import Settings
-from space.texts import html
+from space.texts import clean_text, html
 
 READERS = 2  # files that are read at the same time
 
@@ -54,7 +53,7 @@ def catalogue_row(engine, settings: Settings, box: gr.Textbox, said: gr.HTML) ->
 
     def take(place, records):
         record = records[place]
-        return plain(record["content"])[: settings.max_input_chars], note(
+        return clean_text(record["content"])[: settings.max_input_chars], note(
             html("pick_taken", title=record["title"])
         )
 

@@ -6,7 +6,6 @@ from contextlib import closing
 
 import gradio as gr
 
-from space.catalogue import plain
 from space.page.api import notices, summarize_endpoint
 from space.page.html import cards
 from space.page.html import summaries as marked
@@ -23,7 +22,7 @@ from space.page.tabs.parts import (
     wire_changes,
 )
 from space.settings import Settings
-from space.texts import html
+from space.texts import clean_text, html
 
 
 def summarize_tab(engine, info: dict, settings: Settings) -> None:
@@ -45,7 +44,7 @@ def summarize_tab(engine, info: dict, settings: Settings) -> None:
             summarize_endpoint(engine, settings, html, notify)(text, max_new_tokens, temperature)
         ) as summaries:
             for base, tuned in summaries:
-                source = source or plain(text)
+                source = source or clean_text(text)
                 asked = (text, tuned, int(max_new_tokens)) if tuned else None
                 yield drawn(base, tuned), asked, gr.skip()
         shown, section = marked.marked(source, len(source) - cuts[-1], base, tuned)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from space.catalogue.follow_up import meant
-from space.catalogue.search import Catalogue, relevant
+from space.catalogue.follow_up import records_for_follow_up
+from space.catalogue.search import Catalogue, keep_relevant
 from space.model.prompt_template import PromptTemplate
 from space.settings import SAMPLE
 from train.examples.unanswerable import swapped
@@ -20,7 +20,10 @@ def catalogue() -> Catalogue:
 
 def about(catalogue, question: str, before: list[dict]) -> list[str]:
     return [
-        record["uid"] for record in meant(question, before, catalogue.search(question, 3), PHRASES)
+        record["uid"]
+        for record in records_for_follow_up(
+            question, before, catalogue.search(question, 3), PHRASES
+        )
     ]
 
 
@@ -30,7 +33,7 @@ def titles(catalogue) -> list[str]:
 
 
 def read(catalogue, title: str) -> list[dict]:
-    return relevant(catalogue.search(f"What is {title}?", 3))
+    return keep_relevant(catalogue.search(f"What is {title}?", 3))
 
 
 @pytest.mark.parametrize(
@@ -92,15 +95,16 @@ def test_what_the_records_before_hold_is_asked_of_them():
     ]
     own = [{"title": "Handle", "content": "A handle.", "score": 0.9}]
     assert (
-        meant("Does the handle fold flat?", before, []) == []
+        records_for_follow_up("Does the handle fold flat?", before, []) == []
     )  # "fold" is not what the record says
-    assert meant("Does the handle stand or folds flat?", before, []) == []
-    assert meant("What of the handle?", before, []) == before
-    assert meant("Is its handle flat?", before, own) == before, (
+    assert records_for_follow_up("Does the handle stand or folds flat?", before, []) == []
+    assert records_for_follow_up("What of the handle?", before, []) == before
+    assert records_for_follow_up("Is its handle flat?", before, own) == before, (
         "it points back, and they hold every word of it"
     )
     assert (
-        meant("What is a handle?", before, own) == own and meant("And Handle?", before, own) == own
+        records_for_follow_up("What is a handle?", before, own) == own
+        and records_for_follow_up("And Handle?", before, own) == own
     )
 
 

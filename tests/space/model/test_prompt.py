@@ -3,7 +3,7 @@
 import pytest
 from transformers import AutoTokenizer
 
-from space.catalogue.text import language, plain
+from space.catalogue.text import detect_language
 from space.errors import InputError
 from space.model.prompt import (
     CHAT_TEMPLATE,
@@ -15,6 +15,7 @@ from space.model.prompt import (
     prompt_ids,
 )
 from space.model.prompt_template import PromptTemplate
+from space.texts import clean_text
 
 WORDS = PromptTemplate()
 RECORD = {"uid": "1", "title": "Mog's Kittens", "content": "A board book. Ação e reação."}
@@ -170,7 +171,7 @@ def test_what_a_person_may_send():
         check_text(" \n\x07", 100)
     with pytest.raises(InputError, match="This text has 100,000 characters; the limit is 20,000"):
         check_text("a" * 100_000, 20_000, "text")
-    assert plain("a\tb\nc\x1b") == "a\tb\nc"
+    assert clean_text("a\tb\nc\x1b") == "a\tb\nc"
 
 
 @pytest.mark.parametrize(
@@ -187,7 +188,7 @@ def test_what_a_person_may_send():
     ],
 )
 def test_language(text, expected):
-    assert language(text) == expected
+    assert detect_language(text) == expected
 
 
 def test_the_budget_cuts_the_last_record_first_and_says_so(tokenizer):

@@ -96,7 +96,14 @@ def test_a_leak_in_a_run_stops_both_scorings(made, monkeypatch):
     monkeypatch.setattr(pipeline.evaluate, "score_column", lambda *_: pytest.fail("it was scored"))
     monkeypatch.setattr(Run, "keep_fit_config", lambda *_: None)
     monkeypatch.setattr(Run, "fit_config", lambda *_: made.config)
-    for name in ("load_base", "load_tokenizer", "load_records", "load_pair", "Pair"):
+    for name in (
+        "load_base",
+        "load_tokenizer",
+        "load_records",
+        "require_catalogue",
+        "load_pair",
+        "Pair",
+    ):
         monkeypatch.setattr(pipeline, name, lambda *_, **__: FakePair())
     for verb in (
         lambda run: pipeline.score_base(Run(run), made.config, EvaluateConfig(items=5)),

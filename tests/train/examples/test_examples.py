@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from space.catalogue.search import Catalogue, normalise
-from space.catalogue.text import language
+from space.catalogue.search import Catalogue
+from space.catalogue.text import detect_language, normalise
 from space.model.base import load_base
 from space.model.prompt import example_ids
 from space.model.prompt_template import PromptTemplate
@@ -15,7 +15,8 @@ from train.config import FitConfig, PrepareConfig
 from train.examples.examples import Examples
 from train.examples.few_shot import worked
 from train.examples.summaries import lead, main_sentence, principal, sentences
-from train.fit import qlora
+from train.fit import training
+from train.fit.adapter import add_lora
 from train.prepare.catalogue import load_records, prepare_catalogue
 from train.run import Run
 from train.sample import write_catalogue
@@ -204,7 +205,7 @@ def test_a_text_that_is_trained_on_under_another_title_is_not_scored(made):
 
 def test_question_and_answer_share_a_language(made):
     tongues = {
-        (language(example.text), language(example.answer))
+        (detect_language(example.text), detect_language(example.answer))
         for example in made.training()[0]
         if example.task == "describe"
     }
@@ -315,9 +316,9 @@ def test_what_is_asked_as_seen_is_what_the_trainer_shows(made, tiny_base, tmp_pa
         [*made.train, *made.unseen], made.catalogue, made.tokenizer, PromptTemplate(), config, 512
     )
     model, base = load_base(str(tiny_base), training=True)
-    data, _ = qlora.tokenize(examples)
-    trainer = qlora.build_trainer(
-        Run(tmp_path), qlora.add_lora(model, base, config), data, made.tokenizer, config
+    data, _ = training.tokenize(examples)
+    trainer = training.build_trainer(
+        Run(tmp_path), add_lora(model, base, config), data, made.tokenizer, config
     )
     batches = trainer.args.max_steps * config.accumulate
     shown = set()

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from space.catalogue.search import Catalogue
-from space.catalogue.text import language
+from space.catalogue.text import detect_language
 from space.model.prompt import example_ids
 from space.model.prompt_template import PromptTemplate
 from train.config import FitConfig, PrepareConfig
@@ -91,7 +91,7 @@ def test_it_is_asked_in_the_language_of_its_answer(made):
                 for asked in kinds.values()
                 if example.text in [words.format(title=example.title) for words in asked]
             ),
-            language(example.answer),
+            detect_language(example.answer),
         )
         for example in made
         if kind(example) != "short"

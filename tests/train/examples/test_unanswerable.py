@@ -2,7 +2,7 @@
 
 import itertools
 
-from space.catalogue.search import normalise
+from space.catalogue.text import normalise
 from train.examples.foreign import JOINTS
 from train.examples.unanswerable import made_up, side, swapped
 

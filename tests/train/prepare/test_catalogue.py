@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from space.catalogue.search import Catalogue, normalise
+from space.catalogue.search import Catalogue
+from space.catalogue.text import normalise
 from train.config import ConfigError, PrepareConfig
 from train.prepare import catalogue
 from train.prepare.catalogue import load_records, prepare_catalogue, require_catalogue

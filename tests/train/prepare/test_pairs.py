@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from space.catalogue.search import Catalogue, normalise
-from space.catalogue.text import language
+from space.catalogue.search import Catalogue
+from space.catalogue.text import detect_language, normalise
 from space.model.prompt import fit_prompt
 from space.model.prompt_template import PromptTemplate
 from train import pipeline
@@ -355,7 +355,7 @@ def test_a_worked_summary_is_a_pair_of_training(examples, run, tokenizer):
     shown = worked(roomy, item, 2).history
     trained = {pair["summary"] for pair in table(run) if pair["split"] == "train"}
     assert len(shown) == 4 and {message["content"] for message in shown[1::2]} <= trained
-    assert language(item.answer) == "en"
+    assert detect_language(item.answer) == "en"
 
 
 @pytest.mark.parametrize(

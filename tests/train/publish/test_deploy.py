@@ -15,7 +15,7 @@ import pytest
 import yaml
 from huggingface_hub import snapshot_download
 
-from space.catalogue.search import build_index
+from space.catalogue.index import build_index
 from train.__main__ import main
 from train.publish.deploy import VARIABLES, space_files
 
