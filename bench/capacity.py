@@ -23,7 +23,7 @@ from train.evaluate.metrics import Rouge
 from train.evaluate.score import MARGIN
 from train.fit import fit, is_done
 from train.pipeline import load_examples
-from train.prepare.catalogue import prepare_catalogue
+from train.prepare import prepare_catalogue
 from train.run import Run
 from train.sample import RECIPE
 

@@ -10,7 +10,7 @@ from bench.figures import ROOT, Figure, Options, Outcome
 from bench.startup import SAMPLE, need_sample
 from train import pipeline
 from train.config import EvaluateConfig, FitConfig, PrepareConfig, PushConfig, TrackConfig
-from train.prepare.catalogue import prepare_catalogue
+from train.prepare import prepare_catalogue
 from train.run import Run
 from train.sample import RECIPE
 

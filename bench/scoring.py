@@ -18,7 +18,7 @@ from space.model.pair import load_pair
 from train.config import EvaluateConfig, FitConfig, PrepareConfig
 from train.evaluate import score as evaluate
 from train.pipeline import load_examples
-from train.prepare.catalogue import prepare_catalogue
+from train.prepare import prepare_catalogue
 from train.run import Run
 
 ITEMS, ALONE, SECONDS, TIMES = 500, 12, 240, 5  # items of a set; of them one at a time; targets

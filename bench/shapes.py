@@ -17,7 +17,7 @@ from space.model.prompt_template import PromptTemplate
 from train import shop as invented
 from train.config import FitConfig
 from train.fit.adapter import add_lora, save_adapter
-from train.prepare.catalogue import prepare_catalogue
+from train.prepare import prepare_catalogue
 from train.run import Run
 from train.sample import build_tokenizer
 

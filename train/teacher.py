@@ -33,13 +33,14 @@ from train.examples import FEWEST, sentences
 from train.prepare import (
     LONGEST_PHRASE,
     REPEATS,
+    SplitRecord,
     Tally,
-    clean,
+    clean_text,
     load_records,
     print_pairs,
     write_pairs,
 )
-from train.run import Run
+from train.run import Run, SummariesReport
 
 TOKENS = 200  # of a summary, at most
 WINDOW = 1024  # tokens of a text, where neither model nor tokenizer says how many it takes
@@ -71,7 +72,7 @@ def teach_run(run: Run, config: SummariesConfig) -> None:
     print_pairs(teach(run, config))
 
 
-def teach(run: Run, config: SummariesConfig, progress: bool = True) -> dict:
+def teach(run: Run, config: SummariesConfig, progress: bool = True) -> SummariesReport:
     """Writes run/summaries/ from what the teacher says of up to `config.taught` contents and returns its report.
 
     Every text has its line in teacher.jsonl when its batch is done: killed and called again it goes on with the others.
@@ -135,10 +136,10 @@ def _identified(config: SummariesConfig) -> tuple[Base, PreTrainedConfig, Summar
     )
 
 
-def long_records(records: Sequence[dict], count: int) -> list[dict]:
+def long_records(records: Sequence[SplitRecord], count: int) -> list[SplitRecord]:
     """Returns up to `count` records with a content of several sentences; which ones depends on nothing but their uids."""
     ordered = sorted(records, key=lambda record: hashlib.sha256(record["uid"].encode()).digest())
-    found: list[dict] = []
+    found: list[SplitRecord] = []
     for record in ordered:
         if len(found) == count:
             break
@@ -198,7 +199,7 @@ def repeats(text: str) -> bool:
 def _summarize_all(
     config: SummariesConfig,
     settings,
-    records: dict[str, dict],
+    records: dict[str, SplitRecord],
     done: dict,
     path: Path,
     progress: bool,
@@ -301,7 +302,7 @@ def _summaries(teacher: Teacher, texts: Sequence[str]) -> list[tuple[str, int, b
         written = row if end is None else row[:end]
         found.append(
             (
-                clean(tokenizer.decode(written, skip_special_tokens=True)),
+                clean_text(tokenizer.decode(written, skip_special_tokens=True)),
                 len(written),
                 end is not None,
             )
@@ -309,7 +310,7 @@ def _summaries(teacher: Teacher, texts: Sequence[str]) -> list[tuple[str, int, b
     return found
 
 
-def _labels(records: Sequence[dict], lines: Sequence[dict]) -> tuple[pl.DataFrame, Tally]:
+def _labels(records: Sequence[SplitRecord], lines: Sequence[dict]) -> tuple[pl.DataFrame, Tally]:
     """Returns the pairs of what has no fault, and the tally of the rest."""
     tally, kept = Tally(read=len(lines)), []
     for place, (record, line) in enumerate(zip(records, lines, strict=True), start=1):

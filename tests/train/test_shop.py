@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from train import shop as invented
-from train.prepare.catalogue import prepare_catalogue
+from train.prepare import prepare_catalogue
 from train.run import Run
 
 SAMPLE = Path(__file__).resolve().parents[2] / "space" / "sample"

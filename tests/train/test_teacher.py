@@ -26,8 +26,7 @@ from train import pipeline, teacher
 from train.__main__ import main
 from train.config import FitConfig, SummariesConfig
 from train.examples.summaries import sentences
-from train.prepare import pairs
-from train.prepare.catalogue import load_records, prepare_catalogue
+from train.prepare import load_records, pairs, prepare_catalogue
 from train.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,6 +17,7 @@ from train.examples.contamination import fresh
 from train.examples.follow_ups import follow_up
 from train.examples.summaries import lead, summed_up
 from train.examples.unanswerable import absent_ones, made_up
+from train.prepare import SplitRecord, SummaryPair
 
 NEAR_MISSES, NOTHING = (
     0.1,
@@ -50,13 +51,13 @@ class Examples:
 
     def __init__(
         self,
-        records: Sequence[dict],
+        records: Sequence[SplitRecord],
         catalogue: Catalogue,
         tokenizer,
         prompt_template: PromptTemplate,
         config: FitConfig,
         window: Window | int,
-        pairs: Mapping[str, list[dict]] | None = None,
+        pairs: Mapping[str, list[SummaryPair]] | None = None,
     ) -> None:
         self.catalogue, self.tokenizer, self.prompt_template, self.config = (
             catalogue,

@@ -10,7 +10,7 @@ from train.prepare.catalogue import (
     prepare_catalogue,
     require_catalogue,
 )
-from train.prepare.clean import DROPS, LONGEST_PHRASE, REPEATS, RULES, Tally, clean
+from train.prepare.clean import DROPS, LONGEST_PHRASE, REPEATS, RULES, Tally, clean_text
 from train.prepare.pairs import (
     SummaryPair,
     describe_references,
@@ -28,7 +28,7 @@ __all__ = [
     "SplitRecord",
     "SummaryPair",
     "Tally",
-    "clean",
+    "clean_text",
     "describe_references",
     "load_pairs",
     "load_records",

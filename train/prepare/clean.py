@@ -219,7 +219,7 @@ DROPS = {
 }
 
 
-def clean(text: str) -> str:
+def clean_text(text: str) -> str:
     """Apply all rules to one text: the result is one line of plain NFC text."""
     texts = pl.Series([text.encode("utf-8", "ignore").decode()])
     for rule in RULES:

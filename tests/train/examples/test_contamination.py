@@ -10,7 +10,7 @@ from train import pipeline
 from train.config import ConfigError, EvaluateConfig, FitConfig, PrepareConfig
 from train.examples.contamination import check, fresh
 from train.examples.examples import Example, Examples
-from train.prepare.catalogue import load_records, prepare_catalogue
+from train.prepare import load_records, prepare_catalogue
 from train.run import Run
 from train.sample import write_catalogue
 

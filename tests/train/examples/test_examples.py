@@ -17,7 +17,7 @@ from train.examples.few_shot import worked
 from train.examples.summaries import lead, main_sentence, principal, sentences
 from train.fit import training
 from train.fit.adapter import add_lora
-from train.prepare.catalogue import load_records, prepare_catalogue
+from train.prepare import load_records, prepare_catalogue
 from train.run import Run
 from train.sample import write_catalogue
 

@@ -11,7 +11,7 @@ from space.model.prompt_template import PromptTemplate
 from train.config import FitConfig, PrepareConfig
 from train.examples.examples import Examples
 from train.examples.follow_ups import follow_up
-from train.prepare.catalogue import load_records, prepare_catalogue
+from train.prepare import load_records, prepare_catalogue
 from train.run import Run
 from train.sample import write_catalogue
 

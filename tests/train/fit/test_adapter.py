@@ -26,7 +26,7 @@ from train.fit import training
 from train.fit.adapter import add_lora, eva_batches, init_with_eva
 from train.fit.checkpoints import MARKER, latest_checkpoint
 from train.fit.trainer import AnswerTrainer
-from train.prepare.catalogue import prepare_catalogue
+from train.prepare import prepare_catalogue
 from train.run import Run, sha256_json
 from train.sample import write_catalogue
 

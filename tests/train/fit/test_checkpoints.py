@@ -15,7 +15,7 @@ from tests.conftest import tiny_model
 from train.__main__ import main
 from train.config import ConfigError, PrepareConfig
 from train.fit.checkpoints import MARKER, RESUME_FILES, latest_checkpoint, resume_point
-from train.prepare.catalogue import prepare_catalogue
+from train.prepare import prepare_catalogue
 from train.publish import hub as sending
 from train.run import Run
 from train.sample import write_catalogue

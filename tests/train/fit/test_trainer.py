@@ -16,7 +16,7 @@ from train.fit import training
 from train.fit.adapter import save_adapter
 from train.fit.checkpoints import latest_checkpoint
 from train.fit.trainer import DivergedError
-from train.prepare.catalogue import prepare_catalogue
+from train.prepare import prepare_catalogue
 from train.run import Run
 from train.sample import write_catalogue
 

@@ -19,7 +19,7 @@ from train.examples.examples import Examples
 from train.fit.adapter import add_lora
 from train.fit.trainer import AnswerTrainer, build_trainer
 from train.fit.training import fit, peak_memory, tokenize
-from train.prepare.catalogue import load_records, prepare_catalogue
+from train.prepare import load_records, prepare_catalogue
 from train.run import Run
 from train.sample import write_catalogue
 
