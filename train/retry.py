@@ -45,12 +45,12 @@ def retry(
     has_progressed: Callable[[], bool] = lambda: False,
     notify: Callable[[str], object] = lambda message: None,
 ) -> Result:
-    """Call `attempt` until it succeeds; raise GaveUp after `tries` failures in a row.
+    """Call `attempt` until it succeeds.
 
-    `pause` is in seconds and doubles after each failure; a server's own wait goes before it.
-    `transient` returns None for an error that will not pass, and that error is raised as it is.
-    `has_progressed` is asked after each failure and starts the count anew. `notify` is told why
-    and how long there is a pause.
+    Raise GaveUp after `tries` failures in a row. `pause` is in seconds and doubles after each
+    failure; a server's own wait goes before it. `transient` returns None for an error that will not
+    pass, and that error is raised as it is. `has_progressed` is asked after each failure and starts
+    the count anew. `notify` is told why and how long there is a pause.
     """
     failures = made = 0
     while True:
@@ -73,7 +73,7 @@ def retry(
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read a response's Retry-After header, seconds or a date, in seconds from now."""
+    """Read a Retry-After header, seconds or a date, in seconds from now."""
     value = headers.get("Retry-After", "").strip()
     if value.isdecimal():
         return float(value)

@@ -67,10 +67,11 @@ class Selection:
 def prepare_catalogue(
     source: str, run: Run, config: PrepareConfig | None = None, progress: bool = True
 ) -> CatalogueReport:
-    """Write the run's catalogue/ folder and return its report; a finished one is only read.
+    """Write the run's catalogue/ folder and return its report.
 
-    A call after a kill goes on with the blocks that were cleaned. Raise SourceError where the
-    source has no usable record or a file cannot be read or written; an older catalogue stays.
+    A finished one is only read. A call after a kill goes on with the blocks that were cleaned.
+    Raise SourceError where the source has no usable record or a file cannot be read or written; an
+    older catalogue stays.
     """
     config = config or PrepareConfig()
     building = run.folder / "catalogue.building"
@@ -109,7 +110,7 @@ def unusable_files(error: Exception, source: str, run: Run) -> SourceError:
 
 
 def require_catalogue(run: Run) -> None:
-    """Raise SourceError where the run has no prepared catalogue; reads no record."""
+    """Raise SourceError where the run has no prepared catalogue."""
     if not run.catalogue_report():
         raise SourceError(
             f"{str(run.folder)!r} has no catalogue yet: run `python -m train prepare SOURCE "
@@ -118,7 +119,7 @@ def require_catalogue(run: Run) -> None:
 
 
 def load_records(run: Run) -> list[SplitRecord]:
-    """Read the kept records in order; raise SourceError where there is no catalogue."""
+    """Read the kept records in order, or raise SourceError."""
     require_catalogue(run)
     return list(read_records(run.catalogue))
 
@@ -131,7 +132,7 @@ def read_records(folder: Path) -> Iterator[SplitRecord]:
 
 
 def _start_building(building: Path, wanted: dict[str, Any]) -> None:
-    """Keep the cleaned blocks of an unfinished try for the same source, and nothing else."""
+    """Keep only what an unfinished try cleaned of the same source."""
     marker = building / "blocks" / "of.json"
     identity = {"source": wanted["source"], "columns": wanted["options"]["columns"]}
     text = json.dumps(identity)
@@ -288,9 +289,10 @@ def _clean_once(block: Block, columns: Columns, file: Path) -> Tally:
 def write_shards(
     files: list[Path], folder: Path, selection: Selection, sample: list[str], bar: tqdm
 ) -> Iterator[tuple[str, str, str]]:
-    """Write the records that stay, SHARD a file, and yield each one's uid, title and content.
+    """Write the records that stay, and yield them for the index.
 
-    `sample` gets the contents of about LANGUAGE_SAMPLE records, evenly spread.
+    SHARD records go in a file. Yield uid, title and content. `sample` gets the contents of about
+    LANGUAGE_SAMPLE records, evenly spread.
     """
     pending: list[pl.DataFrame] = []
     shards: list[Future] = []
@@ -322,7 +324,10 @@ def write_shards(
 
 
 def _add_split(frame: pl.DataFrame, selection: Selection, first: int) -> pl.DataFrame:
-    """Add the split, and a uid where one is needed; `first` is the number of the first record."""
+    """Add the split, and a uid where one is needed.
+
+    `first` is the number of the frame's first record among those that stay.
+    """
     here = slice(first, first + len(frame))
     indices = np.flatnonzero(selection.needs_uid[here]).tolist()
     if indices:

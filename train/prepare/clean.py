@@ -61,14 +61,14 @@ class Rule(NamedTuple):
 
 
 def replace_matches(pattern: str, replacement: str) -> Callable[[pl.Series], pl.Series]:
-    """Build a rule that replaces every match; patterns are Rust's, linear in time."""
+    """Build a rule that replaces every match (Rust's, linear in time)."""
     return lambda texts: texts.str.replace_all(pattern, replacement)
 
 
 def repair_where(
     needs_repair: Callable[[pl.Series], pl.Series], repair: Callable[[str], str]
 ) -> Callable[[pl.Series], pl.Series]:
-    """Build a rule that repairs only the texts that need it, which are few."""
+    """Build a rule that repairs only the texts that need it."""
 
     def apply(texts: pl.Series) -> pl.Series:
         indices = needs_repair(texts).arg_true()
@@ -105,7 +105,7 @@ def _unescape(text: str) -> str:
 
 
 def _mojibake() -> dict[str, str]:
-    """Map UTF-8 read as Latin-1 or Windows-1252 to what it was: "\u00c3\u00a9" to "\u00e9"."""
+    """Map misread UTF-8 to what it was, such as "\u00c3\u00a9" to "\u00e9"."""
     found = {}
     signs = "\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u2022\u2122\u20ac"
     for right in [*map(chr, range(0xA1, 0x100)), *signs]:
@@ -133,7 +133,7 @@ def _collapse_white_space(texts: pl.Series) -> pl.Series:
 
 
 def _cut(text: str) -> str:
-    """Cut a text of more than LONGEST characters at the end of a sentence or else of a word."""
+    """Cut a long text at the end of a sentence or word."""
     if len(text) <= LONGEST:
         return text
     ends = [match.end() for match in SENTENCE_END.finditer(text[: LONGEST + 1])]
@@ -220,7 +220,7 @@ DROPS = {
 
 
 def clean_text(text: str) -> str:
-    """Apply all rules to one text: the result is one line of plain NFC text."""
+    """Clean one text with all rules, to one line."""
     texts = pl.Series([text.encode("utf-8", "ignore").decode()])
     for rule in RULES:
         texts = rule.apply(texts)
@@ -228,7 +228,7 @@ def clean_text(text: str) -> str:
 
 
 def find_fault(title: str, content: str, canonical: bytes) -> str | None:
-    """Return why a clean record is dropped for its own texts, or None.
+    """Return the reason to drop a clean record, or None.
 
     `canonical` is canonical_content(content).
     """
@@ -253,7 +253,10 @@ def find_fault(title: str, content: str, canonical: bytes) -> str | None:
 
 
 def canonical_content(content: str) -> bytes:
-    """Return a content without case and punctuation, as UTF-8; one of symbols alone as it is."""
+    """Encode a content without case and punctuation.
+
+    A content of symbols alone is encoded as it is.
+    """
     if content.isascii():
         letters = content.encode().lower()
     else:
@@ -337,9 +340,10 @@ class Columns:
 
 
 def clean_block(block: Block, columns: Columns, file: Path) -> Tally:
-    """Write the block's clean records to an Arrow file: uid, title, content and KEYS.
+    """Write the block's clean records to an Arrow file.
 
-    The tally is written beside it first, so that a file that exists is complete.
+    Its columns are uid, title, content and KEYS. The tally is written beside it first, so that a
+    file that exists is complete.
     """
     tally = Tally(read=len(block.lines))
     frame = _parse_records(block, columns, tally)
@@ -355,7 +359,7 @@ def clean_block(block: Block, columns: Columns, file: Path) -> Tally:
 
 
 def read_tally(file: Path) -> Tally | None:
-    """Read the tally of a block that was cleaned before; None where it was not."""
+    """Read the tally of a block that was cleaned before, or None."""
     if not file.is_file():
         return None
     counts = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
@@ -396,7 +400,7 @@ def _parse_records(block: Block, columns: Columns, tally: Tally) -> pl.DataFrame
 
 
 def _field_text(value: object) -> str:
-    """Return a field's text, a list of strings joined, or "" where it has none."""
+    """Join a list of strings, and take no other type for text."""
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         value = " ".join(value)
     return value if isinstance(value, str) else ""
@@ -438,7 +442,7 @@ def _show_difference(before: str, after: str) -> dict[str, str]:
 def _drop_faulty(
     frame: pl.DataFrame, block: Block, tally: Tally
 ) -> tuple[pl.DataFrame, list[bytes]]:
-    """Drop the records with a fault; return the others and their canonical contents."""
+    """Return the records without a fault and their canonical contents."""
     titles, contents, lines = (frame[name].to_list() for name in ("title", "content", "line"))
     canonical = list(map(canonical_content, contents))
     good = []

@@ -39,10 +39,10 @@ def find_duplicates(keys: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def mark_not_sampled(keys: Mapping[str, np.ndarray], codes: np.ndarray, limit: int | None) -> None:
-    """Mark all but `limit` of the records that stay, the same ones in any order of the source.
+    """Mark all but a sample of `limit` records as not sampled.
 
-    A tenth of the sample comes from each tenth of the lengths, chosen there by a hash of the
-    title.
+    The sample is the same in any order of the source. A tenth of the sample comes from each tenth
+    of the lengths, chosen there by a hash of the title.
     """
     stays = np.flatnonzero(codes == 0)
     if limit is None or len(stays) <= limit:
@@ -70,10 +70,11 @@ def group_near_duplicates(keys: Mapping[str, np.ndarray]) -> np.ndarray:
 def assign_splits(
     title_keys: np.ndarray, labels: np.ndarray, unseen_share: float, test_set: np.ndarray
 ) -> np.ndarray:
-    """Return an index into SPLITS for each record; near duplicates are always on one side.
+    """Return an index into SPLITS for each record.
 
-    `labels` are those of group_near_duplicates(). `test_set` marks the source's own test set:
-    where there is one, it alone is unseen, but for what has a near duplicate in the rest.
+    Near duplicates are always on one side. `labels` are those of group_near_duplicates().
+    `test_set` marks the source's own test set: where there is one, it alone is unseen, but for what
+    has a near duplicate in the rest.
     """
     if test_set.any():
         known = np.zeros(labels.max(initial=-1) + 1, bool)
@@ -87,9 +88,9 @@ def assign_splits(
 
 
 def connected_groups(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """Label records so that those that share a key in a column, directly or not, have one label.
+    """Label the connected groups of records that share keys.
 
-    Key 0 is shared with nobody.
+    Each column has a key for each record. Key 0 is shared with nobody.
     """
     count = len(columns[0])
     labels = np.arange(count)
@@ -111,7 +112,7 @@ def connected_groups(columns: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def needs_uid(uid_keys: np.ndarray) -> np.ndarray:
-    """Mark each record without a uid (key 0) or with the uid of an earlier one."""
+    """Mark records without a uid or with an earlier record's."""
     first = np.zeros(len(uid_keys), bool)
     first[np.unique(uid_keys, return_index=True)[1]] = True
     return ~first | (uid_keys == 0)

@@ -80,7 +80,7 @@ def fetch(source: str, cache: Path, progress: bool = True) -> Path:
 
 
 def hub_dataset(source: str) -> str | None:
-    """Return the user/name of a source that is a Hub dataset, None for any other."""
+    """Return the user/name of a Hub dataset, None for another source."""
     if os.path.exists(source) or source.lower().endswith(KINDS):
         return None
     hub = HUB.fullmatch(source)
@@ -88,14 +88,14 @@ def hub_dataset(source: str) -> str | None:
 
 
 def redact_url(url: str) -> str:
-    """Return a URL without what may be secret in it: a password, and the query."""
+    """Remove what may be secret: a URL's password and query."""
     if "://" not in url:
         return url
     return re.sub(r"(?<=://)[^/?#]*@", "", re.split("[?#]", url, maxsplit=1)[0])
 
 
 def _find_download(folder: Path) -> Path | None:
-    """Return the complete file that was downloaded into a folder, if there is one."""
+    """Return the complete file in a download folder, or None."""
     files = sorted(folder.glob("*"))
     return next((file for file in files if file.name.lower().endswith(KINDS)), None)
 
@@ -177,7 +177,7 @@ def _broken_connection(error: Exception) -> Transient:
 
 
 def _download_rest(url: str, folder: Path, progress: bool) -> Path:
-    """Download what is missing; raise Transient where another try may help."""
+    """Download what is missing, or raise Transient."""
     state, received = _read_state(folder), _count_received(folder)
     headers = {"Accept-Encoding": "identity"}  # so that a Range counts the bytes of the file
     if state and received:
@@ -214,7 +214,7 @@ def _read_state(folder: Path) -> DownloadState | None:
 
 
 def _count_received(folder: Path) -> int:
-    """Count the bytes to resume after; 0 where a file that changed could not be told."""
+    """Count the bytes to resume after, 0 without a validator."""
     state = _read_state(folder)
     if not state or not state["validator"]:
         return 0
@@ -223,7 +223,7 @@ def _count_received(folder: Path) -> int:
 
 
 def _is_rest(response: requests.Response, state: DownloadState, received: int) -> bool:
-    """Whether a partial answer is the rest of what is here."""
+    """Check that a partial answer is the rest of the file."""
     content_range = response.headers.get("Content-Range", "")
     rest = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", content_range)
     return (
@@ -252,7 +252,7 @@ def _check_response(url: str, response: requests.Response, received: int) -> Non
 
 
 def _new_state(url: str, response: requests.Response) -> DownloadState:
-    """Read the headers of a download; raise SourceError for a kind that cannot be read."""
+    """Read the headers of a download, or refuse its kind of file."""
     headers = response.headers
     paths = [urlsplit(url).path, urlsplit(response.url).path]
     disposition = re.search(r'filename="?([^";]+)', headers.get("Content-Disposition", ""))
@@ -281,7 +281,7 @@ def _new_state(url: str, response: requests.Response) -> DownloadState:
 def _append(
     response: requests.Response, part: Path, received: int, state: DownloadState, progress: bool
 ) -> None:
-    """Add the answer's bytes to the part; raise Transient where they break off."""
+    """Append the answer's bytes, or raise Transient where they break off."""
     bar = tqdm(
         total=state["bytes"],
         initial=received,
@@ -303,7 +303,10 @@ def _append(
 
 
 def _check_digest(part: Path, state: DownloadState) -> None:
-    """Remove a part that is not what the server has, and raise Transient."""
+    """Compare a download with the server's digest.
+
+    Where they differ, remove it and raise Transient.
+    """
     for kind, expected in (("md5", state["md5"]), ("sha256", state["sha256"])):
         if not expected or "-" in expected:  # the digest of an upload in several parts
             continue
@@ -375,7 +378,7 @@ def _download_from_drive(source: str, folder: Path, progress: bool) -> Path:
 def _download_from_hub(
     name: str, config: str | None, split: str | None, folder: Path, progress: bool
 ) -> Path:
-    """Write a Hub dataset's rows as JSON lines; the folder is complete or not there."""
+    """Write a Hub dataset's rows to a folder, atomically."""
     if folder.is_dir():
         return folder
     building = folder.with_name(f"{folder.name}.building")
@@ -398,7 +401,7 @@ def _download_from_hub(
 
 
 def _hub_rows(name: str, config: str | None, split: str | None) -> Iterator[dict]:
-    """Yield the rows of the split, or of the training split, or of the only one."""
+    """Yield the rows of the named, the training or the only split."""
     import datasets  # slow to load
 
     try:
@@ -425,10 +428,11 @@ def _hub_rows(name: str, config: str | None, split: str | None) -> Iterator[dict
 def _load_dataset(
     load: Callable[..., Any], name: str, config: str | None, split: str | None
 ) -> tuple[Any, str | None]:
-    """Return the dataset and the split that was loaded, None for all of them.
+    """Return the dataset and the split that was loaded.
 
-    A lone name after the colon is a split, or else a config. A dataset that only its own script
-    can read is read as the Parquet files that the Hub made of it; no script is run.
+    The split is None for all of them. A lone name after the colon is a split, or else a config. A
+    dataset that only its own script can read is read as the Parquet files that the Hub made of it;
+    no script is run.
     """
 
     def attempt(config: str | None, split: str | None) -> Any:

@@ -122,7 +122,7 @@ def _fetch_set(run: Run, config: SummariesConfig, progress: bool) -> Path:
 
 
 def _check_columns(parts: Sequence[Part], name: str, config: SummariesConfig) -> None:
-    """Raise SourceError, with the columns that there are, where no row has both."""
+    """Raise SourceError where no row has both columns."""
     lines = itertools.chain.from_iterable(block.lines for block in read_blocks(parts))
     items = map(parse_line, itertools.islice(lines, HEADER_ROWS))
     rows = [item for item in items if isinstance(item, dict)]
@@ -140,7 +140,7 @@ def _check_columns(parts: Sequence[Part], name: str, config: SummariesConfig) ->
 
 
 def _drop_pairs(files: Sequence[Path], test_set: np.ndarray, tally: Tally) -> pl.DataFrame:
-    """Return the pairs that stay, with their KEYS; the others are counted in `tally`."""
+    """Return the pairs that stay, and count the others."""
     tally.dropped = Counter({NAMES[reason]: n for reason, n in tally.dropped.items()})
     for reason in list(tally.examples):
         tally.examples[NAMES[reason]] = tally.examples.pop(reason)
@@ -166,10 +166,10 @@ def _drop(frame: pl.DataFrame, reason: str, faulty: pl.Series, tally: Tally) -> 
 
 
 def _split_pairs(frame: pl.DataFrame, share: float, name: str) -> tuple[pl.DataFrame, int]:
-    """Return (uid, text, summary, split), and how many pairs have a near duplicate.
+    """Split the pairs, and count those with a near duplicate.
 
-    A hash of the text decides the side. Where that leaves one side empty, as it does with a
-    handful of pairs, one group changes over.
+    The columns are uid, text, summary and split. A hash of the text decides the side. Where that
+    leaves one side empty, as it does with a handful of pairs, one group changes over.
     """
     keys = {column: frame[column].to_numpy() for column in KEYS}
     labels = group_near_duplicates(keys)
@@ -203,7 +203,7 @@ def _explain_too_few(name: str, tally: Tally, left: int) -> str:
 
 
 def join_folders(texts: Path, summaries: Path, cache: Path, config: SummariesConfig) -> Path:
-    """Write a file in `cache` with a row for each .txt file of `texts` and its summary.
+    """Write a row for each text file and its summary.
 
     A summary belongs to the text whose name its own ends with, as in TeMario: "Sum-ce94ab10-a.txt"
     to "ce94ab10-a.txt". A text or summary alone gets a row with an empty other column, to be
@@ -288,7 +288,7 @@ def write_pairs(
 
 
 def refuse_leftover_pairs(run: Run) -> None:
-    """Raise ConfigError where the run has summaries that are not asked for any more."""
+    """Raise ConfigError where the run has summaries not asked for."""
     report = run.summaries_report()
     if not report:
         return
@@ -324,7 +324,7 @@ def load_pairs(run: Run) -> dict[str, list[SummaryPair]] | None:
 
 
 def summaries_origin(run: Run) -> dict[str, Any]:
-    """Say which summaries a run learns from, for run.json: a name, and what is known of it."""
+    """Describe the summaries that a run learns from, for run.json."""
     report = run.summaries_report()
     if not report:
         return {"from": "the contents' own principal sentences"}

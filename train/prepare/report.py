@@ -18,7 +18,10 @@ EXAMPLE = 100  # characters of an example in a table
 
 
 def describe_lengths(characters: np.ndarray) -> dict:
-    """Return percentiles, each a value that occurs, and a histogram {lower edge: texts}."""
+    """Compute percentiles and a histogram of lengths.
+
+    A percentile is a value that occurs. The histogram is {lower edge: texts}.
+    """
     ordered = np.sort(characters)
     counts = np.histogram(ordered, bins=[*EDGES, np.inf])[0]
     found: dict = {}
@@ -55,7 +58,10 @@ def catalogue_page(report: CatalogueReport) -> str:
 
 
 def summaries_page(report: SummariesReport, reasons: Mapping[str, str]) -> str:
-    """Write the report.md of texts with summaries; `reasons` describes each reason to drop one."""
+    """Write the report.md of texts with summaries.
+
+    `reasons` describes each reason to drop one.
+    """
     splits = report["splits"]
     made_by = report.get("teacher") or report.get("source") or {}
     lines = [

@@ -82,7 +82,7 @@ class Block(NamedTuple):
 
 
 def find_parts(path: Path) -> list[Part]:
-    """List the parts of a file, a folder or a zip, the test set last.
+    """List the parts of a source, its test set last.
 
     Raise SourceError where there is nothing, or nothing that can be read.
     """
@@ -121,7 +121,10 @@ def find_parts(path: Path) -> list[Part]:
 
 
 def is_catalogue_name(name: str) -> bool:
-    """Tell a catalogue's file by its name; "._trn.json" is a Mac's note about trn.json."""
+    """Tell a catalogue's file by its name.
+
+    "._trn.json" is a Mac's note about trn.json.
+    """
     return name.lower().endswith(KINDS) and not name.startswith(".")
 
 
@@ -177,9 +180,10 @@ def identify_source(source: str, parts: list[Part]) -> SourceIdentity:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     # The query of an address may hold a token.
     address = re.split("[?#]", source, maxsplit=1)[0] if "://" in source else source
+    names = [part.name for part in parts]
     return {
         "name": Path(address).absolute().name,
-        "files": [part.name for part in parts],
+        "files": names,
         "bytes": sum(part.bytes for part in parts),
         "sha256": digest.hexdigest(),
     }
@@ -191,11 +195,11 @@ def identify_source(source: str, parts: list[Part]) -> SourceIdentity:
 def read_blocks(
     parts: Iterable[Part], bar: tqdm | None = None, size: int = BLOCK
 ) -> Iterator[Block]:
-    """Yield every line of the parts once, about `size` bytes at a time.
+    """Yield every line of the parts once, in blocks.
 
-    `bar` moves by the packed bytes. A table's row becomes a line of JSON with the number of the
-    line it begins on. A line that is too long and a row that cannot be read are marked for
-    `parse_line`. Raise SourceError where a part breaks off.
+    A block has about `size` bytes. `bar` moves by the packed bytes. A table's row becomes a line of
+    JSON with the number of the line it begins on. A line that is too long and a row that cannot be
+    read are marked for `parse_line`. Raise SourceError where a part breaks off.
     """
     for part in parts:
         name = part.name.lower()
@@ -226,10 +230,10 @@ def _group_rows(part: Part, rows: Iterator[tuple[int, bytes]], size: int) -> Ite
 def read_lines(
     part: Part, bar: tqdm | None = None, size: int = BLOCK
 ) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield the number of a first line, from 1, and the lines from there on.
+    """Yield lines, with the number of the first.
 
-    At least `size` bytes come at a time, but for the last. Raise SourceError where the part is
-    damaged or is no UTF-8 text.
+    Lines are numbered from 1. At least `size` bytes come at a time, but for the last. Raise
+    SourceError where the part is damaged or is no UTF-8 text.
     """
     number, text = 1, bytearray()
     skipping = False  # the rest of an oversized line
@@ -261,7 +265,7 @@ def read_lines(
 
 
 def split_lines(text: bytes) -> list[bytes]:
-    """Split a text into its lines without line ends; the last one may have none."""
+    """Split a text into its lines, without line ends."""
     if b"\r\n" in text:
         text = text.replace(b"\r\n", b"\n")
     lines = text.split(b"\n")
@@ -273,12 +277,12 @@ def split_lines(text: bytes) -> list[bytes]:
 
 
 def truncate(line: bytes) -> bytes:
-    """Return a line, or the marked head of one that is too long."""
+    """Replace an oversized line by its marked head."""
     return line if len(line) <= LONGEST_LINE else OVERSIZED + line[:HEAD]
 
 
 def parse_line(line: bytes) -> dict | str:
-    """Return a line's JSON object, or why it is dropped: "blank", "broken" or "oversized"."""
+    """Return a line's JSON object, or "blank", "broken" or "oversized"."""
     try:
         item = orjson.loads(line)
     except (ValueError, RecursionError):
@@ -310,9 +314,10 @@ def _parse_with_json(line: bytes) -> dict | str:
 
 
 def unpack(part: Part, bar: tqdm | None = None) -> Iterator[bytes]:
-    """Yield a part's bytes in pieces of up to PIECE, moving `bar` by the packed bytes.
+    """Yield a part's unpacked bytes, up to PIECE at a time.
 
-    Raise one of DAMAGE where it is damaged and SourceError where it is a bomb.
+    `bar` moves by the packed bytes. Raise one of DAMAGE where it is damaged and SourceError where
+    it is a bomb.
     """
     moved = 0
     with contextlib.ExitStack() as stack:
@@ -335,7 +340,7 @@ def unpack(part: Part, bar: tqdm | None = None) -> Iterator[bytes]:
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the contents of gzip chunks, up to PIECE bytes at a time.
+    """Yield what gzip chunks hold, up to PIECE bytes at a time.
 
     gzip.GzipFile takes 1.4 times as long, and skips zeros after the data one by one. Raise
     EOFError or zlib.error where the data is damaged.
@@ -370,7 +375,7 @@ def _refuse_bomb(pieces: Iterable[bytes], part: Part) -> Iterator[bytes]:
 
 
 def _check_text(pieces: Iterator[bytes], part: Part) -> Iterator[bytes]:
-    """Pass the pieces on without a byte order mark; raise SourceError for what is no text."""
+    """Remove a byte order mark, and refuse what is no text."""
     first = b""
     for piece in pieces:
         first += piece
@@ -411,11 +416,11 @@ class RowReader:
             yield "\n" if line.startswith(OVERSIZED) else line.decode("utf-8", "replace") + "\n"
 
     def __iter__(self) -> Iterator[tuple[int, list[str] | None, list[bytes]]]:
-        """Yield the number of a row's first line, its fields (None for a torn row), its lines.
+        """Yield each row's first line's number, fields and lines.
 
-        Of a torn row only the first line is lost: those after it are read again as rows of their
-        own. Each such row lowers the most lines of a row, or a file of torn quotes would take
-        forever.
+        A torn row has no fields, None. Of a torn row only the first line is lost: those after it
+        are read again as rows of their own. Each such row lowers the most lines of a row, or a file
+        of torn quotes would take forever.
         """
         while True:
             try:
@@ -437,7 +442,7 @@ class RowReader:
 
 
 def read_csv(part: Part, bar: tqdm | None, size: int) -> Iterator[tuple[int, bytes]]:
-    """Yield a table's rows below its header, as JSON, with the number of their first line.
+    """Yield a table's rows as JSON, with their first line's number.
 
     A row without the header's number of fields is marked, and so is a torn one. Raise SourceError
     where the header does not name the columns.
@@ -483,7 +488,7 @@ def _check_header(fields: list[str] | None, part: Part) -> list[str]:
 
 
 def read_parquet(part: Part, bar: tqdm | None) -> Iterator[tuple[int, bytes]]:
-    """Yield a Parquet file's rows as JSON, numbered from 1; raise SourceError for damage."""
+    """Yield a Parquet file's rows as JSON, numbered from 1."""
     import pyarrow as pa  # slow to load
     import pyarrow.parquet as pq
 
@@ -511,7 +516,7 @@ def read_parquet(part: Part, bar: tqdm | None) -> Iterator[tuple[int, bytes]]:
 
 @contextlib.contextmanager
 def _open_seekable(part: Part) -> Iterator[BinaryIO | io.BufferedReader]:
-    """Open a part for reading at any position; a zip's member is unpacked to a temporary file."""
+    """Open a part, or unpack a zip's member to a temporary file."""
     if part.member is None:
         with part.path.open("rb") as file:
             yield file

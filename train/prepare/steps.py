@@ -9,7 +9,7 @@ from train.run import PreparationReport, Run, SummariesReport
 
 
 def prepare_run(source: str, run: Run, config: PrepareConfig, summaries: SummariesConfig) -> None:
-    """Prepare the catalogue and the set of `summaries`; a teacher writes its own afterwards."""
+    """Prepare the catalogue, and the set of summaries if one is named."""
     if not (summaries.summaries or summaries.teacher):
         refuse_leftover_pairs(run)
     report = prepare_catalogue(source, run, config)

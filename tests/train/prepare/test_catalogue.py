@@ -67,7 +67,7 @@ def prepared(tmp_path: Path, *lines: dict | str | bytes, **options) -> tuple[dic
     return report, load_records(Run(tmp_path / "run"))
 
 
-# --- cleaning --------------------------------------------------------------------------------------------------------
+# --- cleaning --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_both_fields_are_cleaned_and_lists_are_joined(tmp_path):
     ]
 
 
-# --- what is dropped -------------------------------------------------------------------------------------------------
+# --- what is dropped -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_dropped_records_are_no_originals(tmp_path):
     assert records[0]["content"] == "Now with a content."
 
 
-# --- uids and splits -------------------------------------------------------------------------------------------------
+# --- uids and splits -------------------------------------------------------------------------
 
 
 def test_a_missing_uid_is_made_and_stable(tmp_path):
@@ -272,7 +272,7 @@ def test_the_unseen_share(tmp_path, share, low, high):
     )
 
 
-# --- the limit -------------------------------------------------------------------------------------------------------
+# --- the limit -------------------------------------------------------------------------------
 
 
 def test_a_limit_chooses_by_hash_and_keeps_the_order(tmp_path):
@@ -293,7 +293,7 @@ def test_a_limit_above_the_catalogue_keeps_all(tmp_path):
     assert (report["kept"], report["dropped"]) == (2, {})
 
 
-# --- what is written -------------------------------------------------------------------------------------------------
+# --- what is written -------------------------------------------------------------------------
 
 
 def test_the_folder_holds_exactly_the_contract(tmp_path):
@@ -380,7 +380,7 @@ def test_progress_goes_to_stderr_or_nowhere(tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-# --- again -----------------------------------------------------------------------------------------------------------
+# --- again -----------------------------------------------------------------------------------
 
 
 def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
@@ -504,7 +504,7 @@ def test_in_parallel_it_is_the_same(tmp_path, monkeypatch):
     assert load_records(Run(tmp_path / "parallel")) == load_records(Run(tmp_path / "run"))
 
 
-# --- what was repaired, other columns, the source's own unseen set ---------------------------------------------------
+# --- what was repaired, other columns, the source's own unseen set ---------------------------
 
 
 @settings(max_examples=400, deadline=None)
@@ -638,7 +638,7 @@ def test_near_duplicates_are_on_one_side(tmp_path):
     assert report["near_duplicates"] == 250
 
 
-# --- for other tools -------------------------------------------------------------------------------------------------
+# --- for other tools -------------------------------------------------------------------------
 
 
 def test_the_shards_are_a_data_set(tmp_path, monkeypatch):
@@ -685,7 +685,7 @@ def test_records_and_prompts_as_json_lines(tmp_path):
     assert prompts[1]["messages"][0]["content"].startswith("Descreva")
 
 
-# --- sources and errors ----------------------------------------------------------------------------------------------
+# --- sources and errors ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["trn.json", "trn.jsonl", "trn.json.gz", "trn.jsonl.gz"])
@@ -837,7 +837,7 @@ def test_records_of_a_run_without_a_catalogue(tmp_path, read):
     )
 
 
-# --- real and invented catalogues ------------------------------------------------------------------------------------
+# --- real and invented catalogues ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", REAL)

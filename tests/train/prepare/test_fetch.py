@@ -123,7 +123,7 @@ def cut_off(server: Server, cache: Path, after: int = 400_000) -> None:
     server.cuts, server.statuses, server.asked = [], [], []
 
 
-# --- what is here ----------------------------------------------------------------------------------------------------
+# --- what is here ----------------------------------------------------------------------------
 
 
 def test_what_is_here_is_returned_as_it_is(tmp_path):
@@ -160,7 +160,7 @@ def test_a_secret_in_an_odd_address_is_not_repeated(tmp_path):
     )
 
 
-# --- a URL -----------------------------------------------------------------------------------------------------------
+# --- a URL -----------------------------------------------------------------------------------
 
 
 def test_a_file_is_downloaded_once(tmp_path, server, capsys):
@@ -390,7 +390,7 @@ def test_a_cache_that_cannot_be_written(tmp_path, server):
     )
 
 
-# --- Google Drive ----------------------------------------------------------------------------------------------------
+# --- Google Drive ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -465,7 +465,7 @@ def test_an_address_that_names_no_file_on_drive(tmp_path, source):
     )
 
 
-# --- a Hub dataset ---------------------------------------------------------------------------------------------------
+# --- a Hub dataset ---------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def table(run: Path) -> list[dict]:
     return pl.read_parquet(run / "summaries" / "pairs.parquet").rows(named=True)
 
 
-# --- a set becomes pairs ---------------------------------------------------------------------------------------------
+# --- a set becomes pairs ---------------------------------------------------------------------
 
 
 def test_every_row_is_kept_or_counted_with_its_reason(tmp_path):
@@ -190,7 +190,7 @@ def test_a_folder_of_texts_and_a_folder_of_summaries(tmp_path):
         assert pair["text"].startswith(f"A ação número {number} não parou.")
 
 
-# --- a set that cannot be used ---------------------------------------------------------------------------------------
+# --- a set that cannot be used ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_a_set_is_not_silently_left_out(tmp_path, capsys):
     assert main(told) == 0
 
 
-# --- what a run makes of them ----------------------------------------------------------------------------------------
+# --- what a run makes of them ----------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -433,7 +433,7 @@ def test_without_pairs_contents_are_summed_up_as_before(run, tokenizer):
     }
 
 
-# --- from a set to a scored adapter ----------------------------------------------------------------------------------
+# --- from a set to a scored adapter ----------------------------------------------------------
 
 QUICK = [
     "--learn",

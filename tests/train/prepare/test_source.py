@@ -96,7 +96,7 @@ def refused(path: Path) -> str:
     return str(caught.value)
 
 
-# --- every kind gives the same ---------------------------------------------------------------------------------------
+# --- every kind gives the same ---------------------------------------------------------------
 
 FORMS = {
     "trn.json": LINES,
@@ -161,7 +161,7 @@ def test_the_bar_moves_while_a_part_is_read(tmp_path, monkeypatch):
         ), name
 
 
-# --- parts -----------------------------------------------------------------------------------------------------------
+# --- parts -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -212,7 +212,7 @@ def test_identity_tells_what_is_in_a_source(tmp_path):
     assert identify_source(str(again), find_parts(again))["sha256"] != first["sha256"]
 
 
-# --- refusals --------------------------------------------------------------------------------------------------------
+# --- refusals --------------------------------------------------------------------------------
 
 
 def encrypted() -> bytes:
@@ -374,7 +374,7 @@ def test_a_bomb_is_refused(tmp_path, monkeypatch, name):
     assert texts(tmp_path / name)
 
 
-# --- lines -----------------------------------------------------------------------------------------------------------
+# --- lines -----------------------------------------------------------------------------------
 
 
 def test_a_line_that_is_too_long_is_skipped_as_it_is_read(tmp_path, monkeypatch):
@@ -521,7 +521,7 @@ def test_split_is_as_fast_as_the_splitting_of_bytes():
     assert time.process_time() - started < 0.5  # a loop over the bytes takes far longer
 
 
-# --- tables ----------------------------------------------------------------------------------------------------------
+# --- tables ----------------------------------------------------------------------------------
 
 
 def table(tmp_path: Path, data: bytes, name: str = "trn.csv") -> list[tuple[int, dict | str]]:
@@ -753,7 +753,7 @@ def test_a_parquet_row_that_is_too_long_is_oversized(tmp_path, monkeypatch):
     ] == ["oversized", {"a": "y"}]
 
 
-# --- parse -----------------------------------------------------------------------------------------------------------
+# --- parse -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
