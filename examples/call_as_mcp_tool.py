@@ -1,4 +1,4 @@
-"""Uses a Shelftalk Space as tools of the Model Context Protocol, as an assistant does: lists them and calls each.
+"""Call a Shelftalk Space over MCP, as an assistant does: list its tools and use each.
 
 pip install "mcp<2" httpx
 python call_as_mcp_tool.py http://127.0.0.1:7860 "What is Muvoson Tray?"
@@ -17,13 +17,13 @@ from mcp.client.streamable_http import streamable_http_client
 
 
 class Refused(Exception):
-    """Why there is no result, in the Space's words."""
+    """The Space gave no result; the message says why."""
 
 
 async def call(session, tool, **arguments):
-    """Returns the texts that a tool answers with, one an output; raises Refused.
+    """Call a tool and return its outputs as texts; raise Refused.
 
-    Text that stands for records is Python's, not JSON: ast.literal_eval reads it.
+    A list of records comes as Python, not as JSON: ast.literal_eval reads it.
     """
     result = await session.call_tool(tool, arguments, progress_callback=ignore)
     texts = [part.text for part in result.content]
@@ -33,14 +33,14 @@ async def call(session, tool, **arguments):
 
 
 async def ignore(progress, total, message):
-    """Hears how far a call is. Somebody must: gradio puts all outputs in one text where nobody asks for progress."""
+    """Take the progress of a call: without a listener gradio joins all outputs in one text."""
 
 
 async def use(session, question):
-    """Lists the tools and calls each."""
+    """List the tools and call each of them."""
     tools = {}
     for tool in (await session.list_tools()).tools:
-        # On a Space, gradio puts the Space's name before each tool's: `shelftalk_answer`.
+        # On a Space, gradio puts the name of the Space first: `shelftalk_answer`.
         tools[tool.name.rpartition("_")[2]] = tool.name
         parameters = "".join(
             f"\n    {name}: {schema['description']}"
@@ -70,7 +70,7 @@ async def use(session, question):
 
 
 async def main(space, question):
-    """Returns what went wrong, or None."""
+    """Ask the Space; return an error message, or None."""
     token = os.environ.get("HF_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with (
@@ -85,7 +85,7 @@ async def main(space, question):
         await session.initialize()
         try:
             return await use(session, question)
-        except Refused as error:  # outside of the sessions it would come in groups of groups
+        except Refused as error:  # outside the sessions it would arrive in nested groups
             return f"The Space refused: {error}"
 
 

@@ -1,4 +1,4 @@
-"""Asks a Shelftalk Space from Python: in one call, while the answers grow, and stopped half-way.
+"""Ask a Shelftalk Space with gradio_client: at once, while the answers grow, stopped half-way.
 
 pip install gradio_client
 python call_with_client.py http://127.0.0.1:7860 "What is Muvoson Tray?"
@@ -14,23 +14,23 @@ from gradio_client.utils import QueueError
 
 
 def ask(client, question, **options):
-    """Returns (base answer, tuned answer, records); `[1]` in an answer is the first record.
+    """Return (base answer, tuned answer, records); `[1]` in an answer is the first record.
 
-    Options are the endpoint's: use_sources, max_new_tokens, temperature.
+    The options are use_sources, max_new_tokens and temperature.
     """
     return client.predict(question, api_name="/answer", **options)
 
 
 def watch(client, question, **options):
-    """Yields the tuned answer as it grows."""
+    """Yield the tuned answer as it grows."""
     job = client.submit(question, api_name="/answer", **options)
     for _base, tuned, _records in job:
         yield tuned
-    job.result()  # where the Space refused, the loop ends without a word, and this raises its reason
+    job.result()  # a refusal only ends the loop; this raises its reason
 
 
 def stop_half_way(client, question, words, **options):
-    """Returns the first words of the tuned answer; the Space stops writing and answers the next in its queue."""
+    """Return the first words of the tuned answer, and stop the Space."""
     job = client.submit(question, api_name="/answer", **options)
     for _base, tuned, _records in job:
         if len(tuned.split()) >= words:

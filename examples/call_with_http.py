@@ -1,10 +1,11 @@
-"""Asks a Shelftalk Space over plain HTTP, with nothing but the standard library: any language can do the same.
+"""Ask a Shelftalk Space over plain HTTP with the standard library; any language can do this.
 
     python call_with_http.py http://127.0.0.1:7860 "What is Muvoson Tray?"
     HF_TOKEN=hf_... python call_with_http.py https://user-private-space.hf.space "What is Muvoson Tray?"
 
-A call is two requests: a POST of the arguments by name, which gives an event id, and a GET of that event, whose answer is
-a stream of server-sent events: `generating`, again and again, with all that is written so far, then `complete`, or `error`.
+A call is two requests. The POST sends the arguments by name and returns an event id. The GET of
+that event streams server-sent events: `generating` with all that is written so far, again and
+again, then `complete`, or `error`.
 """
 
 import json
@@ -16,13 +17,13 @@ from urllib.request import Request, urlopen
 
 
 class Refused(Exception):
-    """Why there is no answer, in the Space's words."""
+    """The Space gave no answer; the message says why."""
 
 
 def call(space, endpoint, token=None, **arguments):
-    """Yields an endpoint's results, a list with one value an output, as they grow; the last one is whole.
+    """Yield the results of an endpoint as they grow, each a list with one value an output.
 
-    Closing the generator closes the connection, and the Space stops writing.
+    The last one is complete. If you close the generator, the Space stops writing.
     """
     url = f"{space.rstrip('/')}/gradio_api/call/v2/{endpoint}"
     headers = {"Content-Type": "application/json"} | (
@@ -34,7 +35,7 @@ def call(space, endpoint, token=None, **arguments):
         for event, data in events(stream):
             if event == "error":
                 raise Refused(data["error"] if isinstance(data, dict) else data)
-            if event in ("generating", "complete"):  # else it is a heartbeat
+            if event in ("generating", "complete"):  # anything else is a heartbeat
                 yield data
             if event == "complete":
                 return
@@ -42,7 +43,7 @@ def call(space, endpoint, token=None, **arguments):
 
 
 def events(stream):
-    """Yields (event, data) for each server-sent event of a stream of bytes; data is decoded JSON."""
+    """Yield (event, data) for each server-sent event; data is decoded JSON."""
     event = ""
     for line in stream:
         field, _, value = line.decode().rstrip("\n").partition(": ")
@@ -74,5 +75,6 @@ if __name__ == "__main__":
         main(*sys.argv[1:])
     except Refused as error:
         sys.exit(f"The Space refused: {error}")
-    except HTTPError as error:  # 503: its queue is full; 401, 404: a private Space without its token; 500: an unknown argument
+    # 503: the queue is full. 401, 404: a private Space, and no token. 500: an unknown argument.
+    except HTTPError as error:
         sys.exit(f"HTTP {error.code}: {error.read().decode()[:200]}")

@@ -1,12 +1,13 @@
-"""Scores a Shelftalk adapter again, elsewhere: asks base and tuned the questions behind its published scores.
+"""Score a Shelftalk adapter again: ask base and tuned model the published questions.
 
     pip install torch transformers peft huggingface_hub rouge_score numpy      # and bitsandbytes, for 4 bits
     python evaluate_adapter.py mistralai/Mistral-7B-Instruct-v0.3 user/adapter --items 50
 
-Base and adapter are Hub ids or folders. `samples.jsonl` beside the adapter has every question with its reference and both
-published answers. Its `describe` and `summarize` questions are asked again here, in the words of the adapter's
-`prompt.json`; the others need catalogue records in the prompt, and their published answers alone are scored. On the machine
-and in the precision of the published scores the two agree within .02.
+Base and adapter are Hub ids or folders. `samples.jsonl` beside the adapter has every question with
+its reference and both published answers. This program asks the `describe` and `summarize` questions
+again, with the prompt template in `prompt.json`. The other questions need catalogue records in the
+prompt: of those it scores the published answers. On the machine and in the precision of the
+published scores the two agree within .02.
 """
 
 import argparse
@@ -28,8 +29,8 @@ from transformers import (
     BitsAndBytesConfig,
 )
 
-MARGIN = 16  # tokens that an answer may go past the longest reference of its set
-# As the page answers: the likeliest token each time, whatever else the base is set to.
+MARGIN = 16  # tokens that an answer may have more than the longest reference
+# Greedy, as the page decodes, whatever the base's own generation config says.
 GREEDY = {
     "do_sample": False,
     "num_beams": 1,
@@ -40,7 +41,7 @@ GREEDY = {
 
 
 def load(base, folder):
-    """Returns (model, tokenizer); the base in NF4 where bitsandbytes is installed, and else in bf16."""
+    """Load (model, tokenizer); the base in NF4 if bitsandbytes is installed, else in bf16."""
     nf4 = (
         BitsAndBytesConfig(
             load_in_4bit=True,
@@ -52,21 +53,19 @@ def load(base, folder):
         else None
     )
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    revision = PeftConfig.from_pretrained(
-        folder
-    ).revision  # the base's commit that the adapter was made for
-    encodes = AutoConfig.from_pretrained(
-        base, revision=revision
-    ).is_encoder_decoder  # T5 and BART, as opposed to Llama
-    kind = AutoModelForSeq2SeqLM if encodes else AutoModelForCausalLM
-    model = kind.from_pretrained(
+    # The base's commit that the adapter was trained on.
+    revision = PeftConfig.from_pretrained(folder).revision
+    # T5 and BART are encoder-decoders; Llama and Mistral are not.
+    encoder_decoder = AutoConfig.from_pretrained(base, revision=revision).is_encoder_decoder
+    loader = AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
+    model = loader.from_pretrained(
         base, revision=revision, dtype=torch.bfloat16, quantization_config=nf4, device_map=device
     )
     return PeftModel.from_pretrained(model, folder).eval(), AutoTokenizer.from_pretrained(folder)
 
 
 def read_samples(folder):
-    """Returns {set: its items}: on the Hub samples.jsonl lies beside the adapter, in a run's folder above it."""
+    """Read {set: items} from samples.jsonl: on the Hub beside the adapter, in a run above it."""
     paths = [
         path
         for path in (folder / "samples.jsonl", folder.parent / "samples.jsonl")
@@ -82,7 +81,7 @@ def read_samples(folder):
 
 
 def longest(tokenizer, items):
-    """Returns how many tokens an answer to one of a set's items may take, its end included."""
+    """Return the tokens that an answer of a set may have, its end token included."""
     return (
         max(
             len(tokenizer(item["reference"], add_special_tokens=False)["input_ids"])
@@ -93,11 +92,11 @@ def longest(tokenizer, items):
     )
 
 
-def ask(model, tokenizer, words, items, limit):
-    """Returns {"base": answers, "tuned": answers} of up to `limit` tokens; `words` are prompt.json's."""
+def ask(model, tokenizer, template, items, limit):
+    """Return {"base": answers, "tuned": answers}, each of at most `limit` tokens."""
     answers = {"base": [], "tuned": []}
     for item in items:
-        chat = [{"role": "user", "content": words[item["task"]].format(text=item["question"])}]
+        chat = [{"role": "user", "content": template[item["task"]].format(text=item["question"])}]
         prompt = tokenizer.apply_chat_template(
             chat, add_generation_prompt=True, return_tensors="pt", return_dict=True
         )
@@ -106,19 +105,19 @@ def ask(model, tokenizer, words, items, limit):
         with model.disable_adapter():
             base = model.generate(**prompt, **options)
         for column, ids in (("base", base), ("tuned", model.generate(**prompt, **options))):
-            said = tokenizer.decode(ids[0, start:], skip_special_tokens=True)
-            answers[column].append(said.strip())
+            answer = tokenizer.decode(ids[0, start:], skip_special_tokens=True)
+            answers[column].append(answer.strip())
     return answers
 
 
 def report(name, source, items, answers):
-    """Prints ROUGE-L of base and tuned, and their mean difference with the 95% interval of a paired bootstrap."""
+    """Print both mean ROUGE-L and their difference with its 95% paired bootstrap interval."""
     scorer = RougeScorer(["rougeL"], use_stemmer=False)
     base, tuned = (
         np.array(
             [
-                scorer.score(item["reference"], said)["rougeL"].fmeasure
-                for item, said in zip(items, answers[column], strict=True)
+                scorer.score(item["reference"], answer)["rougeL"].fmeasure
+                for item, answer in zip(items, answers[column], strict=True)
             ]
         )
         for column in ("base", "tuned")
@@ -139,14 +138,14 @@ def main(base, adapter, count):
         if Path(adapter).is_dir()
         else snapshot_download(adapter, ignore_patterns=["checkpoint*"])
     )
-    sets, words = (
+    sets, template = (
         read_samples(folder),
         json.loads((folder / "prompt.json").read_text(encoding="utf-8")),
     )
     model, tokenizer = load(base, folder)
     print(f"{'set':<9} {'answers':<10} items   base  tuned  difference [95%]")
-    for name, whole in sets.items():
-        items = whole[:count]
+    for name, everything in sets.items():
+        items = everything[:count]
         report(
             name,
             "published",
@@ -158,7 +157,7 @@ def main(base, adapter, count):
                 name,
                 "asked here",
                 items,
-                ask(model, tokenizer, words, items, longest(tokenizer, whole)),
+                ask(model, tokenizer, template, items, longest(tokenizer, everything)),
             )
 
 
@@ -168,8 +167,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("base")
     parser.add_argument("adapter")
-    parser.add_argument(
-        "--items", type=int, help="items of each set, at most; all of them unless given"
-    )
+    parser.add_argument("--items", type=int, help="items of each set, at most (default: all)")
     chosen = parser.parse_args()
     main(chosen.base, chosen.adapter, chosen.items)

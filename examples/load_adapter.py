@@ -1,4 +1,4 @@
-"""Loads a Shelftalk adapter on its base and asks it something, with nothing of Shelftalk's own.
+"""Load a Shelftalk adapter on its base and ask it a question, without Shelftalk.
 
     pip install torch transformers peft         # and bitsandbytes, to load the base in 4 bits as it was trained
     python load_adapter.py mistralai/Mistral-7B-Instruct-v0.3 user/adapter "What is Muvoson Tray?"
@@ -19,7 +19,7 @@ from transformers import (
     BitsAndBytesConfig,
 )
 
-# As the page answers: the likeliest token each time, whatever else the base is set to.
+# Greedy, as the page decodes, whatever the base's own generation config says.
 GREEDY = {
     "do_sample": False,
     "num_beams": 1,
@@ -30,7 +30,7 @@ GREEDY = {
 
 
 def load(base, adapter):
-    """Returns (model, tokenizer); the base in NF4 where bitsandbytes is installed, and else in bf16."""
+    """Load (model, tokenizer); the base in NF4 if bitsandbytes is installed, else in bf16."""
     nf4 = (
         BitsAndBytesConfig(
             load_in_4bit=True,
@@ -42,21 +42,19 @@ def load(base, adapter):
         else None
     )
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    revision = PeftConfig.from_pretrained(
-        adapter
-    ).revision  # the base's commit that the adapter was made for
-    encodes = AutoConfig.from_pretrained(
-        base, revision=revision
-    ).is_encoder_decoder  # T5 and BART, as opposed to Llama
-    kind = AutoModelForSeq2SeqLM if encodes else AutoModelForCausalLM
-    model = kind.from_pretrained(
+    # The base's commit that the adapter was trained on.
+    revision = PeftConfig.from_pretrained(adapter).revision
+    # T5 and BART are encoder-decoders; Llama and Mistral are not.
+    encoder_decoder = AutoConfig.from_pretrained(base, revision=revision).is_encoder_decoder
+    loader = AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
+    model = loader.from_pretrained(
         base, revision=revision, dtype=torch.bfloat16, quantization_config=nf4, device_map=device
     )
     return PeftModel.from_pretrained(model, adapter).eval(), AutoTokenizer.from_pretrained(adapter)
 
 
 def answer(model, tokenizer, question, max_new_tokens=200):
-    """Returns the most likely answer to a question asked without catalogue records."""
+    """Return the greedy answer to a question without catalogue records."""
     chat = [{"role": "user", "content": question}]
     prompt = tokenizer.apply_chat_template(
         chat, add_generation_prompt=True, return_tensors="pt", return_dict=True

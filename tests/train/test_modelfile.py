@@ -108,9 +108,9 @@ def test_what_a_modelfile_says(ours):
     )
 
 
-def test_the_readme_shows_that_very_template(ours):
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
-    assert template_of(readme) == template_of(modelfile(ours, []))
+def test_the_manual_shows_that_very_template(ours):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "elsewhere.md").read_text()
+    assert template_of(page) == template_of(modelfile(ours, []))
 
 
 @pytest.mark.parametrize(
