@@ -2,7 +2,7 @@
 
 pip install "mcp<2" httpx
 python call_as_mcp_tool.py http://127.0.0.1:7860 "What is Muvoson Tray?"
-HF_TOKEN=hf_... python call_as_mcp_tool.py https://user-private-space.hf.space "What is Muvoson Tray?"
+HF_TOKEN=hf_... python call_as_mcp_tool.py https://user-space.hf.space "What is Muvoson Tray?"
 """
 
 import ast
@@ -51,9 +51,8 @@ async def use(session, question):
     base, tuned, records = await call(
         session, tools["answer"], question=question, max_new_tokens=120
     )
-    print(
-        f"\nbase:  {base}\ntuned: {tuned}\nrecords: {[record['title'] for record in ast.literal_eval(records)]}"
-    )
+    titles = [record["title"] for record in ast.literal_eval(records)]
+    print(f"\nbase:  {base}\ntuned: {tuned}\nrecords: {titles}")
     [tokens] = await call(session, tools["explain"], question=question, answer=tuned)
     most = max(
         ast.literal_eval(tokens), key=lambda token: token["tuned_logprob"] - token["base_logprob"]

@@ -1,6 +1,6 @@
 """Score a Shelftalk adapter again: ask base and tuned model the published questions.
 
-    pip install torch transformers peft huggingface_hub rouge_score numpy      # and bitsandbytes, for 4 bits
+    pip install torch transformers peft huggingface_hub rouge_score numpy  # bitsandbytes for 4 bits
     python evaluate_adapter.py mistralai/Mistral-7B-Instruct-v0.3 user/adapter --items 50
 
 Base and adapter are Hub ids or folders. `samples.jsonl` beside the adapter has every question with

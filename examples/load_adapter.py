@@ -1,6 +1,6 @@
 """Load a Shelftalk adapter on its base and ask it a question, without Shelftalk.
 
-    pip install torch transformers peft         # and bitsandbytes, to load the base in 4 bits as it was trained
+    pip install torch transformers peft        # and bitsandbytes, for 4 bits
     python load_adapter.py mistralai/Mistral-7B-Instruct-v0.3 user/adapter "What is Muvoson Tray?"
 
 Base and adapter are Hub ids or folders. The tokenizer and the chat template come with the adapter.
