@@ -18,7 +18,7 @@ from huggingface_hub import hf_hub_download
 from tqdm import tqdm
 from transformers import AutoConfig, PreTrainedConfig
 
-from space.catalogue import detect_language, normalise
+from space.catalogue import detect_language, normalise, split_sentences
 from space.errors import translate_load_errors
 from space.model import (
     Base,
@@ -29,7 +29,7 @@ from space.model import (
     load_tokenizer,
 )
 from train.config import SummariesConfig
-from train.examples import FEWEST, sentences
+from train.examples import FEWEST
 from train.prepare import (
     LONGEST_PHRASE,
     REPEATS,
@@ -143,7 +143,7 @@ def long_records(records: Sequence[SplitRecord], count: int) -> list[SplitRecord
     for record in ordered:
         if len(found) == count:
             break
-        if len(sentences(record["content"])) >= FEWEST:
+        if len(split_sentences(record["content"])) >= FEWEST:
             found.append(record)
     return found
 

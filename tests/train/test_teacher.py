@@ -20,12 +20,12 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from space.catalogue import split_sentences
 from space.errors import ModelError
 from tests.conftest import tiny_model
 from train import pipeline, teacher
 from train.__main__ import main
 from train.config import FitConfig, SummariesConfig
-from train.examples.summaries import sentences
 from train.prepare import load_records, pairs, prepare_catalogue
 from train.run import Run
 
@@ -212,7 +212,7 @@ def test_what_a_teacher_writes_is_learned_and_its_failures_are_counted(run, taug
     for pair in pl.read_parquet(run / "summaries/pairs.parquet").rows(named=True):
         record = told[pair["uid"]]
         assert (pair["text"], pair["split"]) == (record["content"], record["split"]) and len(
-            sentences(record["content"])
+            split_sentences(record["content"])
         ) >= 4
         assert teacher.fault(pair["text"], pair["summary"], True) is None
     assert gist(0) in {

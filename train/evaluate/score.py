@@ -14,11 +14,11 @@ import torch
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from space.catalogue import detect_language, keep_relevant
+from space.catalogue import detect_language, keep_relevant, split_sentences
 from space.evidence import CITATION
 from space.model import Pair, complete, decode_text, split_row
 from train.config import EvaluateConfig
-from train.examples import Example, Examples, sentences, worked
+from train.examples import Example, Examples, worked
 from train.run import Run
 
 FORMAT = 2  # of a scored line; one of another is scored again
@@ -210,7 +210,8 @@ def retrieved(examples: Examples, config: EvaluateConfig) -> dict[tuple, dict]:
 def first_record(examples: Examples, item: Example) -> str:
     """Returns the beginning of the first record that a question finds, as an answer may quote it."""
     if item.task == "summarize":
-        return " ".join(sentences(item.text)[: max(1, len(sentences(item.answer)))])
+        count = max(1, len(split_sentences(item.answer)))
+        return " ".join(split_sentences(item.text)[:count])
     found = keep_relevant(examples.catalogue.search(item.text, 1))
     if not found:
         return examples.prompt_template.absent[detect_language(item.text)].format(title=item.title)

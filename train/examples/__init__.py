@@ -2,6 +2,6 @@
 
 from train.examples.examples import Example, Examples
 from train.examples.few_shot import worked
-from train.examples.summaries import FEWEST, sentences
+from train.examples.summaries import FEWEST
 
-__all__ = ["FEWEST", "Example", "Examples", "sentences", "worked"]
+__all__ = ["FEWEST", "Example", "Examples", "worked"]

@@ -5,15 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from space.catalogue import sentence_spans, split_sentences
 from space.errors import InputError
 
-SENTENCE_END = re.compile(r"(?<=[.!?…])[\"')\]]*\s+(?=[\"'(\[]?[A-ZÀ-Þ0-9])")
 FEWEST = 4  # sentences; of a shorter text nothing can be taken out
-
-
-def sentences(text: str) -> list[str]:
-    """Returns the sentences of a text, in order, none empty."""
-    return [part.strip() for part in SENTENCE_END.split(text) if part.strip()]
 
 
 def principal(text: str) -> tuple[str, str] | None:
@@ -23,7 +18,7 @@ def principal(text: str) -> tuple[str, str] | None:
     all other sentences (gap-sentence selection, "Ind-Uniq" in PEGASUS, Zhang et al. 2020, section 3.1). One sentence
     of a text of up to seven is taken, two of a longer one.
     """
-    parts = sentences(text)
+    parts = split_sentences(text)
     if len(parts) < FEWEST:
         return None
     best = _ranked(parts)[: 1 if len(parts) < 8 else 2]
@@ -53,7 +48,7 @@ def summed_up(maker, record: dict) -> tuple[str, str] | None:
 
 def main_sentence(text: str) -> str:
     """Returns the one sentence that says most of what the others say, see principal(); of a short text the first."""
-    parts = sentences(text)
+    parts = split_sentences(text)
     return parts[_ranked(parts)[0] if len(parts) >= FEWEST else 0] if parts else text.strip()
 
 
@@ -82,5 +77,5 @@ def lead(text: str, tokenizer, tokens: int) -> str:
     if len(ends) <= tokens:
         return text
     fits = ends[tokens - 1]
-    whole = [match.start() for match in SENTENCE_END.finditer(text) if match.start() <= fits]
+    whole = [end for _, end in sentence_spans(text) if end <= fits]
     return text[: whole[-1]] if whole else text[:fits].rsplit(None, 1)[0]

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 import xxhash
 
-from space.catalogue import normalise
+from space.catalogue import normalise, sentence_spans
 from train.prepare.source import Block, parse_line
 from train.run import DroppedLine
 
@@ -42,7 +42,6 @@ OTHER_TAGS = (
 )
 TAG_END = r"(?:\s[^<>=]*=[^<>]*|\s*/?)>"
 ENTITY = re.compile(r"&(?:#|[^\t\n\f <&#;])[^\t\n\f <&#;]{0,31};?")  # all that html.unescape takes
-SENTENCE_END = re.compile(r"[.!?\u2026][\"'\u201d\u2019)\]]*(?=\s)")
 INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff\ufdd0-\ufdef]")
 PUNCTUATION = string.punctuation.encode()
 TYPOGRAPHIC = re.compile("[\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u2022\u00ab\u00bb\u00b4]")
@@ -136,7 +135,9 @@ def _cut(text: str) -> str:
     """Cut a long text at the end of a sentence or word."""
     if len(text) <= LONGEST:
         return text
-    ends = [match.end() for match in SENTENCE_END.finditer(text[: LONGEST + 1])]
+    # The last span may be a sentence without its end; what follows a mark says whether it is one.
+    spans = sentence_spans(text[: LONGEST + 100])[:-1]
+    ends = [end for _, end in spans if end <= LONGEST]
     if ends:
         return text[: ends[-1]]
     return text[:LONGEST].rpartition(" ")[0] or text[:LONGEST]

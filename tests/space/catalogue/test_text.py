@@ -108,6 +108,8 @@ def test_the_index_spells_words_as_normalise_does(text):
         ),
         ("Good... very good… Yes... No.", ["Good... very good…", "Yes...", "No."]),
         ('He said "Stop." Then (he left.) So.', ['He said "Stop."', "Then (he left.)", "So."]),
+        ("É de aço. Pesa 300 g. Água fria!", ["É de aço.", "Pesa 300 g.", "Água fria!"]),
+        ("It costs 3.50 in all. Next.", ["It costs 3.50 in all.", "Next."]),
         ("no mark at all and no capital", ["no mark at all and no capital"]),
         ("word " * 900, [("word " * 900).strip()]),
         (

@@ -14,7 +14,7 @@ from space.model.prompt_template import PromptTemplate
 from train.config import FitConfig, PrepareConfig
 from train.examples.examples import Examples
 from train.examples.few_shot import worked
-from train.examples.summaries import lead, main_sentence, principal, sentences
+from train.examples.summaries import lead, main_sentence, principal
 from train.fit import training
 from train.fit.adapter import add_lora
 from train.prepare import load_records, prepare_catalogue
@@ -279,15 +279,6 @@ def test_the_principal_sentence_says_most_of_the_others_and_leaves_the_text():
     assert main_sentence(text) == summary
     assert main_sentence("A lamp. It is blue and red. It is red.") == "A lamp."
     assert main_sentence("no end") == "no end"
-
-
-def test_sentences_of_two_languages():
-    assert sentences("É de aço. Pesa 300 g. Água fria!") == [
-        "É de aço.",
-        "Pesa 300 g.",
-        "Água fria!",
-    ]
-    assert sentences("It costs 3.50 in all. Next.") == ["It costs 3.50 in all.", "Next."]
 
 
 def test_a_long_answer_ends_with_a_sentence(tokenizer):
