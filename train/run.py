@@ -118,7 +118,9 @@ def read_json(path: Path) -> Any:
 
 def read_jsonl(path: Path) -> list[dict]:
     """Read a file with a JSON object a line."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    # Not str.splitlines(), which also splits at U+2028 and others that JSON need not escape.
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
 
 
 def to_json(value: Any) -> str:
