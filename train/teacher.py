@@ -1,4 +1,4 @@
-"""Another model summarizes the catalogue's long contents, once each; what failed never becomes a label."""
+"""Summaries to learn from, written by another model: the teacher."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypedDict, cast
 
 import polars as pl
 import torch
 from huggingface_hub import hf_hub_download
 from tqdm import tqdm
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedTokenizerBase
 
 from space.catalogue import detect_language, normalise, split_sentences
 from space.errors import translate_load_errors
@@ -40,13 +40,13 @@ from train.prepare import (
     print_pairs,
     write_pairs,
 )
-from train.run import Run, SummariesReport
+from train.run import Run, SummariesReport, read_jsonl, to_jsonl
 
 TOKENS = 200  # of a summary, at most
-WINDOW = 1024  # tokens of a text, where neither model nor tokenizer says how many it takes
+DEFAULT_WINDOW = 1024  # tokens of a text, where neither model nor tokenizer limits them
 FAULTS = {
     "empty": "no letter",
-    "copied": "the text again, whole or nearly",
+    "copied": "the text again, or nearly",
     "longer": "not shorter than its text",
     "unfinished": f"did not come to its end in {TOKENS} tokens",
     "other_language": "not in its text's language",
@@ -55,16 +55,34 @@ FAULTS = {
 
 
 class TeacherError(Exception):
-    """A teacher is not there or gave too little to learn from; one line with the reasons and the remedy."""
+    """A teacher is missing, or gave too few summaries to learn from."""
 
 
 class Teacher(NamedTuple):
-    """A loaded teacher; `window` is in tokens, `prefix` is what a T5 wants before a text."""
+    """A loaded teacher."""
 
-    model: torch.nn.Module
-    tokenizer: object
-    window: int
-    prefix: str
+    model: Any  # an encoder-decoder or a causal model of transformers
+    tokenizer: PreTrainedTokenizerBase
+    window: int  # tokens
+    prefix: str  # that a T5 expects before a text
+
+
+class Generation(NamedTuple):
+    """A generated summary; `ended` is False where it was cut at TOKENS."""
+
+    summary: str
+    tokens: int
+    ended: bool
+
+
+class TeacherLine(TypedDict):
+    """A line of teacher.jsonl: a summary, with its fault if it has one."""
+
+    uid: str
+    summary: str
+    fault: str | None
+    tokens: int
+    mark: str  # see summary_key()
 
 
 def teach_run(run: Run, config: SummariesConfig) -> None:
@@ -73,18 +91,17 @@ def teach_run(run: Run, config: SummariesConfig) -> None:
 
 
 def teach(run: Run, config: SummariesConfig, progress: bool = True) -> SummariesReport:
-    """Writes run/summaries/ from what the teacher says of up to `config.taught` contents and returns its report.
+    """Write run/summaries/ with the teacher's summaries of up to `config.taught` contents.
 
-    Every text has its line in teacher.jsonl when its batch is done: killed and called again it goes on with the others.
-    Texts and their sides are the prepared records'. Raises ModelError or TeacherError where the teacher cannot be loaded or gave
-    fewer than two labels.
+    Each batch is added to teacher.jsonl, from which a killed call resumes. Raises ModelError or
+    TeacherError where the teacher cannot be loaded or gave fewer than two usable summaries.
     """
-    teacher, settings, config = _identified(config)
+    teacher, base_config, config = _identify_teacher(config)
     records = long_records(load_records(run), config.taught)
-    asked = [mark(teacher, record["content"]) for record in records]
+    keys = [summary_key(teacher, record["content"]) for record in records]
     wanted = {
         "teacher": asdict(teacher),
-        "asked": hashlib.sha256("".join(asked).encode()).hexdigest(),
+        "asked": hashlib.sha256("".join(keys).encode()).hexdigest(),
         "licence": config.summaries_licence,
     }
     saved = run.summaries_report()
@@ -92,52 +109,45 @@ def teach(run: Run, config: SummariesConfig, progress: bool = True) -> Summaries
         return saved
     path = run.summaries / "teacher.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    done = said_before(path)
-    if not all(key in done for key in asked):
-        _summarize_all(
-            config, settings, dict(zip(asked, records, strict=True)), done, path, progress
-        )
+    lines = read_lines(path)
+    if not all(key in lines for key in keys):
+        pending = dict(zip(keys, records, strict=True))
+        _summarize_all(_load(config, base_config), config, pending, lines, path, progress)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-    frame, tally = _labels(records, [done[key] for key in asked])
+    frame, tally = _select_pairs(records, [lines[key] for key in keys])
     if len(frame) < 2:
-        went = ", ".join(
-            f"{count:,} {reason} ({FAULTS[reason]})"
-            for reason, count in tally.dropped.most_common()
-        )
         raise TeacherError(
-            f"the teacher {teacher} gave {len(frame)} usable summaries of {len(records):,} long contents"
-            f"{went and f': {went}'}; choose another --teacher"
+            f"the teacher {teacher} gave {len(frame)} usable summaries of {len(records):,} long "
+            f"contents{_list_faults(tally)}; choose another --teacher"
         )
     return write_pairs(run, frame, tally, wanted, reasons=FAULTS)
 
 
-def _identified(config: SummariesConfig) -> tuple[Base, PreTrainedConfig, SummariesConfig]:
-    """Returns which teacher it is, its own config, and ours with the commit that its branch has now."""
+def _identify_teacher(config: SummariesConfig) -> tuple[Base, PreTrainedConfig, SummariesConfig]:
+    """Find the teacher's identity and config, and set our config's commit."""
     folder = Path(config.teacher)
     if not folder.is_dir() and (folder.is_absolute() or config.teacher.startswith(".")):
         raise TeacherError(
             f"teacher {config.teacher} is not a folder: give a folder or a Hub id such as "
             "facebook/bart-large-cnn"
         )
+    commit = None
     with translate_load_errors("teacher", config.teacher):
-        commit = (
-            None
-            if folder.is_dir()
-            else Path(
-                hf_hub_download(config.teacher, "config.json", revision=config.teacher_revision)
-            ).parent.name
-        )
-        settings = AutoConfig.from_pretrained(config.teacher, revision=commit)
-    return (
-        identify_base(config.teacher, commit, settings),
-        settings,
-        replace(config, teacher_revision=commit),
-    )
+        if not folder.is_dir():
+            # The Hub client's cache has a folder for each commit.
+            path = hf_hub_download(config.teacher, "config.json", revision=config.teacher_revision)
+            commit = Path(path).parent.name
+        base_config = AutoConfig.from_pretrained(config.teacher, revision=commit)
+    identity = identify_base(config.teacher, commit, base_config)
+    return identity, base_config, replace(config, teacher_revision=commit)
 
 
 def long_records(records: Sequence[SplitRecord], count: int) -> list[SplitRecord]:
-    """Returns up to `count` records with a content of several sentences; which ones depends on nothing but their uids."""
+    """Select up to `count` records with contents of several sentences, in an order of their uids.
+
+    The order is by a hash: it looks random, and does not depend on the other records.
+    """
     ordered = sorted(records, key=lambda record: hashlib.sha256(record["uid"].encode()).digest())
     found: list[SplitRecord] = []
     for record in ordered:
@@ -148,118 +158,104 @@ def long_records(records: Sequence[SplitRecord], count: int) -> list[SplitRecord
     return found
 
 
-def mark(teacher: Base, text: str) -> str:
-    """Returns what a summary is known by: its teacher, how it was told to write, and the text."""
-    return hashlib.sha256(
-        json.dumps([teacher.name, teacher.revision, TOKENS, text]).encode()
-    ).hexdigest()
+def summary_key(teacher: Base, text: str) -> str:
+    """Hash what a summary depends on: the teacher, the most tokens, the text."""
+    inputs = [teacher.name, teacher.revision, TOKENS, text]
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
 
 
-def said_before(path: Path) -> dict[str, dict]:
-    """Returns {mark: line} of teacher.jsonl; a torn last line goes from the file, so that the next begins on its own."""
+def read_lines(path: Path) -> dict[str, TeacherLine]:
+    """Read the lines of teacher.jsonl by key; an incomplete last line is cut from the file."""
     if not path.is_file():
         return {}
-    whole = path.read_bytes()
-    whole = whole[: whole.rfind(b"\n") + 1]
-    os.truncate(path, len(whole))
-    return {line["mark"]: line for line in map(json.loads, whole.decode("utf-8").splitlines())}
+    os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+    return {line["mark"]: TeacherLine(**line) for line in read_jsonl(path)}
 
 
-def fault(text: str, summary: str, ended: bool) -> str | None:
-    """Returns the reason, of FAULTS, for which a summary is no label, or None."""
-    own, said = normalise(text), normalise(summary)
+def find_fault(text: str, summary: str, ended: bool) -> str | None:
+    """Return the reason, of FAULTS, why a summary is not to be learned, or None."""
+    source, words = normalise(text), normalise(summary)
     if not any(map(str.isalpha, summary)):
         return "empty"
-    if said in own and 10 * len(said) >= 9 * len(own):
+    if words in source and 10 * len(words) >= 9 * len(source):
         return "copied"
     if len(summary) >= len(text):
         return "longer"
     if not ended:
         return "unfinished"
-    if repeats(said):
+    if _repeats(words):
         return "repeats"
     return "other_language" if detect_language(summary) != detect_language(text) else None
 
 
-def repeats(text: str) -> bool:
-    """Whether a phrase of up to LONGEST_PHRASE words stands REPEATS times in a row anywhere in a text."""
+def _repeats(text: str) -> bool:
+    """Whether a phrase of up to LONGEST_PHRASE words occurs REPEATS times in a row."""
     words = re.findall(r"\w+", text)
     for size in range(1, LONGEST_PHRASE + 1):
-        run = 0
+        same = 0  # words in a row that equal the word `size` before them
         for word, later in zip(words, words[size:], strict=False):
-            run = run + 1 if word == later else 0
-            if run == (REPEATS - 1) * size:
+            same = same + 1 if word == later else 0
+            if same == (REPEATS - 1) * size:
                 return True
     return False
 
 
-# --- the model -------------------------------------------------------------------------------------------------------
-
-
 def _summarize_all(
+    teacher: Teacher,
     config: SummariesConfig,
-    settings,
-    records: dict[str, SplitRecord],
-    done: dict,
+    records: Mapping[str, SplitRecord],
+    lines: dict[str, TeacherLine],
     path: Path,
     progress: bool,
 ) -> None:
-    """Adds to `done` and to the file at `path` a line for each mark and record that has none yet, the longest first."""
-    teacher = _load(config, settings)
+    """Add to `lines` and to the file a line for each record that has none, the longest first."""
     order = sorted(records, key=lambda key: len(records[key]["content"]), reverse=True)
-    with (
-        path.open("a", encoding="utf-8") as file,
-        tqdm(
-            total=len(order),
-            initial=sum(key in done for key in order),
-            desc="teacher",
-            unit="text",
-            disable=not progress,
-        ) as bar,
-    ):
-        # Batches are cut before what is done is left out: a summary has the same neighbours in every try.
+    done = sum(key in lines for key in order)
+    bar = tqdm(total=len(order), initial=done, desc="teacher", unit="text", disable=not progress)
+    with path.open("a", encoding="utf-8") as file, bar:
         for start in range(0, len(order), config.teacher_batch):
-            todo = [key for key in order[start : start + config.teacher_batch] if key not in done]
+            # A resumed call makes the same batches: padding changes a summary a little.
+            batch = order[start : start + config.teacher_batch]
+            todo = [key for key in batch if key not in lines]
             if not todo:
                 continue
             texts = [records[key]["content"] for key in todo]
-            for key, text, (summary, tokens, ended) in zip(
-                todo, texts, _summaries(teacher, texts), strict=True
-            ):
-                done[key] = {
+            for key, text, made in zip(todo, texts, _summarize(teacher, texts), strict=True):
+                lines[key] = {
                     "uid": records[key]["uid"],
-                    "summary": summary,
-                    "fault": fault(text, summary, ended),
-                    "tokens": tokens,
+                    "summary": made.summary,
+                    "fault": find_fault(text, made.summary, made.ended),
+                    "tokens": made.tokens,
                     "mark": key,
                 }
-            file.write("".join(json.dumps(done[key], ensure_ascii=False) + "\n" for key in todo))
+            file.write(to_jsonl(lines[key] for key in todo))
             file.flush()
             bar.update(len(todo))
 
 
-def _load(config: SummariesConfig, settings) -> Teacher:
-    """Loads an encoder-decoder or a causal model, in bf16 on the GPU if there is one."""
+def _load(config: SummariesConfig, base_config: PreTrainedConfig) -> Teacher:
+    """Load an encoder-decoder or a causal model, in bf16 on the GPU if there is one."""
     on_gpu = torch.cuda.is_available()
     with translate_load_errors("teacher", config.teacher):
-        model = family_of(settings).loader.from_pretrained(
+        model: Any = family_of(base_config).loader.from_pretrained(
             config.teacher,
             revision=config.teacher_revision,
             use_safetensors=True,
             dtype=torch.bfloat16 if on_gpu else torch.float32,
         )
     tokenizer = load_tokenizer(config.teacher, config.teacher_revision)
-    told = settings.to_dict()
-    # Architectures have their own names for how many tokens they take.
-    limits = [told[name] for name in ("max_position_embeddings", "n_positions") if told.get(name)]
-    prefix = (told.get("task_specific_params") or {}).get("summarization", {}).get("prefix", "")
-    window = min([*(limits or [WINDOW]), tokenizer.model_max_length])
+    settings = base_config.to_dict()
+    names = ("max_position_embeddings", "n_positions")  # architectures differ
+    limits = [settings[name] for name in names if settings.get(name)] or [DEFAULT_WINDOW]
+    tasks = settings.get("task_specific_params") or {}
+    prefix = tasks.get("summarization", {}).get("prefix", "")
+    window = min(*limits, tokenizer.model_max_length)
     return Teacher(model.to("cuda" if on_gpu else "cpu").eval(), tokenizer, window, prefix)
 
 
 @torch.inference_mode()
-def _summaries(teacher: Teacher, texts: Sequence[str]) -> list[tuple[str, int, bool]]:
-    """Returns (summary, its tokens, whether it came to its end) of each text, without chance: the teacher's own beams."""
+def _summarize(teacher: Teacher, texts: Sequence[str]) -> list[Generation]:
+    """Summarize each text with the teacher's own number of beams, without sampling."""
     model, tokenizer = teacher.model, teacher.tokenizer
     settings = copy.deepcopy(model.generation_config)
     settings.update(
@@ -269,54 +265,54 @@ def _summaries(teacher: Teacher, texts: Sequence[str]) -> list[tuple[str, int, b
         temperature=None,
         top_p=None,
         top_k=None,
-        forced_eos_token_id=None,
+        forced_eos_token_id=None,  # a forced end would hide an unfinished summary
         pad_token_id=tokenizer.pad_token_id,
-    )  # an end that is forced is none
+    )
     if model.config.is_encoder_decoder:
-        given = tokenizer(
+        encoded = tokenizer(
             [teacher.prefix + text for text in texts],
             padding=True,
             truncation=True,
             max_length=teacher.window,
             return_tensors="pt",
         )
-        start = 1  # the decoder's own first token
+        start = 1  # after the decoder's start token
     else:
         room = max(teacher.window - TOKENS, teacher.window // 2)
-        rows = [
-            fit_prompt(tokenizer, PromptTemplate(), "summarize", text, room=room).ids
-            for text in texts
-        ]
-        given = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt")
-        start = given["input_ids"].shape[1]
-    inputs = {name: given[name].to(model.device) for name in ("input_ids", "attention_mask")}
-    said = model.generate(**inputs, generation_config=settings)[:, start:]
-    ends = (
-        {settings.eos_token_id}
-        if isinstance(settings.eos_token_id, int)
-        else set(settings.eos_token_id or ())
-    )
-    found = []
-    for row in said.tolist():
-        end = next((place for place, token in enumerate(row) if token in ends), None)
-        written = row if end is None else row[:end]
-        found.append(
-            (
-                clean_text(tokenizer.decode(written, skip_special_tokens=True)),
-                len(written),
-                end is not None,
-            )
-        )
-    return found
+        rows = []
+        for text in texts:
+            rows.append(fit_prompt(tokenizer, PromptTemplate(), "summarize", text, room=room).ids)
+        encoded = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt")
+        start = encoded["input_ids"].shape[1]
+    inputs = {name: encoded[name].to(model.device) for name in ("input_ids", "attention_mask")}
+    generated = model.generate(**inputs, generation_config=settings)[:, start:]
+    ends = settings.eos_token_id
+    ends = {ends} if isinstance(ends, int) else set(ends or ())
+    summaries = []
+    for row in generated.tolist():
+        end = next((index for index, token in enumerate(row) if token in ends), None)
+        ids = row if end is None else row[:end]
+        summary = cast(str, tokenizer.decode(ids, skip_special_tokens=True))
+        summaries.append(Generation(clean_text(summary), len(ids), end is not None))
+    return summaries
 
 
-def _labels(records: Sequence[SplitRecord], lines: Sequence[dict]) -> tuple[pl.DataFrame, Tally]:
-    """Returns the pairs of what has no fault, and the tally of the rest."""
+def _select_pairs(
+    records: Sequence[SplitRecord], lines: Sequence[TeacherLine]
+) -> tuple[pl.DataFrame, Tally]:
+    """Make pairs of the summaries without a fault, and count the others."""
     tally, kept = Tally(read=len(lines)), []
-    for place, (record, line) in enumerate(zip(records, lines, strict=True), start=1):
+    for number, (record, line) in enumerate(zip(records, lines, strict=True), start=1):
         if line["fault"]:
-            tally.drop(line["fault"], record["uid"], place, line["summary"] or record["content"])
+            tally.drop(line["fault"], record["uid"], number, line["summary"] or record["content"])
         else:
             kept.append((record["uid"], record["content"], line["summary"], record["split"]))
-    schema = dict.fromkeys(("uid", "text", "summary", "split"), pl.String)
-    return pl.DataFrame(kept, schema=schema, orient="row"), tally
+    columns: tuple[str, ...] = ("uid", "text", "summary", "split")
+    return pl.DataFrame(kept, schema=dict.fromkeys(columns, pl.String), orient="row"), tally
+
+
+def _list_faults(tally: Tally) -> str:
+    counts = [
+        f"{count:,} {reason} ({FAULTS[reason]})" for reason, count in tally.dropped.most_common()
+    ]
+    return f": {', '.join(counts)}" if counts else ""

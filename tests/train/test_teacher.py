@@ -194,7 +194,7 @@ TEXT = "The lamp is made of oak and it is blue. The light is warm and soft. You 
     ],
 )
 def test_what_failed_is_no_label(summary, ended, reason):
-    assert teacher.fault(TEXT, summary, ended) == reason
+    assert teacher.find_fault(TEXT, summary, ended) == reason
     assert reason is None or reason in teacher.FAULTS
 
 
@@ -214,7 +214,7 @@ def test_what_a_teacher_writes_is_learned_and_its_failures_are_counted(run, taug
         assert (pair["text"], pair["split"]) == (record["content"], record["split"]) and len(
             split_sentences(record["content"])
         ) >= 4
-        assert teacher.fault(pair["text"], pair["summary"], True) is None
+        assert teacher.find_fault(pair["text"], pair["summary"], True) is None
     assert gist(0) in {
         pair["summary"]
         for pair in pl.read_parquet(run / "summaries/pairs.parquet").rows(named=True)
@@ -248,9 +248,9 @@ def test_a_teacher_that_was_killed_goes_on_and_says_nothing_twice(
     path.write_text(
         "".join(full[:9]) + full[9][:40]
     )  # killed in the third batch, in the middle of a line
-    asked, write = [], teacher._summaries
+    asked, write = [], teacher._summarize
     monkeypatch.setattr(
-        teacher, "_summaries", lambda model, texts: (asked.extend(texts), write(model, texts))[1]
+        teacher, "_summarize", lambda model, texts: (asked.extend(texts), write(model, texts))[1]
     )
     again = teacher.teach(Run(run), config(taught))
     assert "teacher: " in capsys.readouterr().err
@@ -351,7 +351,7 @@ def test_a_t5_is_told_to_summarize_and_an_overlong_text_is_cut(tokenizer, tmp_pa
         seen.append(given["input_ids"]),
         torch.zeros(2, 3, dtype=torch.long),
     )[1]
-    teacher._summaries(loaded, ["A lamp.", "word " * 2000])
+    teacher._summarize(loaded, ["A lamp.", "word " * 2000])
     assert seen[0].shape == (2, 512) and tokenizer.decode(seen[0][0]).startswith(
         "summarize: A lamp."
     )
