@@ -18,7 +18,7 @@ from space.settings import Settings, SettingsError
 
 
 def load_demo() -> tuple[gr.Blocks, Settings]:
-    """Build the page with its models loaded; on failure, see refuse()."""
+    """Build the page with its models loaded, or else refuse()."""
     try:
         settings = Settings.from_environment()
     except SettingsError as error:
@@ -30,7 +30,10 @@ def load_demo() -> tuple[gr.Blocks, Settings]:
 
 
 def refuse(error: Exception, settings: Settings, code: int) -> gr.Blocks:
-    """Build the page that says what is missing; outside of a Space exit with `code`."""
+    """Build the page that says what is missing.
+
+    Outside of a Space, exit with `code` and one line.
+    """
     line = f"shelftalk: {plain(error)}"
     if not settings.on_space and code == 1:
         raise SystemExit(line) from None  # Python prints the line and exits with 1

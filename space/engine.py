@@ -65,8 +65,8 @@ def gpu_seconds(
 
 
 def gpu_seconds_to_explain(prompt: Sequence[int], answer: Sequence[int]) -> int:
-    """Estimate for how many seconds an explanation needs a GPU: one pass is within a start."""
-    return GPU_START
+    """Estimate for how many seconds an explanation needs a GPU."""
+    return GPU_START  # one pass takes no longer than a start
 
 
 def run_here(task: Callable, *, duration: Callable[..., int]) -> Callable:
@@ -241,7 +241,7 @@ class Engine:
         temperature: float,
         seed: int | None = None,
     ) -> Iterator[tuple[str, str, dict]]:
-        """Yield both texts, and each column's tokens and the seconds that they took."""
+        """Yield both texts, and each column's number of tokens and seconds."""
         written = {column: {"tokens": 0, "seconds": 0.0} for column in COLUMNS}
         start = time.perf_counter()
         for answers in stream_answers(self.pair, *prompts, max_new_tokens, temperature, seed):
@@ -266,9 +266,10 @@ class Engine:
     def _find(
         self, question: str, turns: Sequence[Turn], use_sources: bool
     ) -> tuple[list[Hit] | None, bool]:
-        """Find a question's records, and whether they are those of the question before.
+        """Find a question's records in the catalogue.
 
-        The records are None where no catalogue is asked.
+        Returns None where no catalogue is asked, and whether they are the records of the question
+        before.
         """
         question = check_text(question, self.settings.max_input_chars)
         if not use_sources or self.catalogue is None:
@@ -307,13 +308,13 @@ class Engine:
         return fit_prompts(fit_history, task, found or (), histories), answer_limit
 
     def _fit_text(self, text: str, max_new_tokens: int) -> tuple[Prompt, int]:
-        """Make the prompt to summarize a text, and the summary's limit in tokens."""
+        """Make a summary's prompt and its limit in tokens."""
         text = check_text(text, self.settings.max_input_chars, "text")
         answer_limit, fit = self._prepare_fit(max_new_tokens)
         return fit("summarize", text), answer_limit
 
     def _prepare_fit(self, max_new_tokens: int) -> tuple[int, Callable[..., Prompt]]:
-        """Get the answer's limit in tokens, and fit_prompt() for the rest of the window."""
+        """Divide the window into an answer's limit and fit_prompt() for the rest."""
         # An answer has at most half of the window; question and records have the rest, or an
         # encoder's own window.
         answer_limit = min(max_new_tokens, self.pair.window // 2)
@@ -347,7 +348,7 @@ def load_engine(settings: Settings, on_gpu: Callable[..., Callable] = run_here) 
 
 
 def _find_catalogue(catalogue: str, revision: str | None) -> Path:
-    """Find a run's catalogue/ folder, here or in a dataset repository on the Hub."""
+    """Find a catalogue/ folder, here or in a dataset on the Hub."""
     folder = Path(catalogue)
     is_path = folder.is_dir() or folder.is_absolute() or catalogue.startswith(".")
     if is_path or catalogue.count("/") != 1:

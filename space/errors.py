@@ -46,7 +46,7 @@ LOAD_MESSAGES = {
 def translate_load_errors(
     what: str, name: str, error_type: type[Exception] = ModelError
 ) -> Iterator[None]:
-    """Raise what loading `name` raises as an `error_type` with one line for a person."""
+    """Turn what loading `name` raises into an `error_type` of one line."""
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
@@ -62,7 +62,7 @@ def translate_load_errors(
 
 def classify_load_error(error: BaseException) -> str:
     """Find why something could not be loaded, as a key of LOAD_MESSAGES."""
-    # Imported here: the processes that clean a catalogue need this module, and not the Hub's client.
+    # Imported here, since the processes that clean a catalogue need no Hub client.
     from huggingface_hub.errors import (
         GatedRepoError,
         RepositoryNotFoundError,

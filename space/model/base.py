@@ -42,7 +42,7 @@ class Base:
 
 
 def identify_base(base: str, commit: str | None, config) -> Base:
-    """Identify a base by its loaded transformers config and, on the Hub, its commit."""
+    """Identify a base by its config and, on the Hub, its commit."""
     if commit is None:
         folder = Path(base)
         name = getattr(config, "model_name", folder.resolve().name)
@@ -68,7 +68,7 @@ def digest_files(files: list[Path]) -> str:
 
 
 def load_tokenizer(source: str, revision: str | None = None, template: str = CHAT_TEMPLATE):
-    """Load a tokenizer, and give it a pad token and a chat template without a clock.
+    """Load a tokenizer with a pad token and a clockless chat template.
 
     `template` is for a tokenizer that has none.
     """
@@ -84,9 +84,9 @@ def load_tokenizer(source: str, revision: str | None = None, template: str = CHA
 def load_base(
     base: str, revision: str | None = None, precision: str = "nf4", training: bool = False
 ) -> tuple[PreTrainedModel, Base]:
-    """Load a Llama, Mistral, T5 or BART to the GPU, or without one to the CPU.
+    """Load a base, to the GPU if there is one.
 
-    `precision` is "nf4" (4 bits, double quantization, compute
+    It is a Llama, Mistral, T5 or BART. `precision` is "nf4" (4 bits, double quantization, compute
     in bf16) or "bf16". Raises ModelError.
     """
     folder = Path(base)

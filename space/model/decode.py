@@ -23,11 +23,11 @@ def stream_answers(
     temperature: float = 0.0,
     seed: int | None = None,
 ) -> Iterator[tuple[list[int], list[int]]]:
-    """Generate the base's and the tuned model's answer together, as growing token ids.
+    """Generate the base's and the tuned model's answer together.
 
-    The prompts are token ids and may differ. Yields the same two lists after every step, without
-    end tokens. At temperature 0 each answer is, token for token, that of its model alone. Closing
-    the generator frees the model at once.
+    The prompts are token ids and may differ. Yields the same two growing lists of token ids after
+    every step, without end tokens. At temperature 0 each answer is, token for token, that of its
+    model alone. Closing the generator frees the model at once.
     """
     answers: tuple[list[int], list[int]] = [], []
     steps = stream_tokens(pair, [base_prompt, tuned_prompt], 1, max_new_tokens, temperature, seed)
@@ -39,9 +39,10 @@ def stream_answers(
 def complete(
     pair: Pair, prompts: Sequence[Sequence[int]], max_new_tokens: int, tuned: bool
 ) -> list[list[int]]:
-    """Generate one model's greedy answers to all prompts in one batch, as token ids.
+    """Generate one model's greedy answers to all prompts in one batch.
 
-    They have no end tokens: an answer shorter than `max_new_tokens` ended by itself.
+    Answers are token ids and have no end tokens: an answer shorter than `max_new_tokens` ended by
+    itself.
     """
     answers: list[list[int]] = [[] for _ in prompts]
     for tokens in stream_tokens(pair, prompts, 0 if tuned else len(prompts), max_new_tokens):
@@ -69,10 +70,11 @@ def stream_tokens(
     temperature: float = 0.0,
     seed: int | None = None,
 ) -> Iterator[list[int | None]]:
-    """Generate one token a row and step; None for a row that has ended.
+    """Generate one token a row and step.
 
-    The first `base_rows` rows are the base's. With a temperature, base and tuned rows draw with the
-    same random numbers: where the models agree, so do the tokens.
+    It is None for a row that has ended. The first `base_rows` rows are the base's. With a
+    temperature, base and tuned rows draw with the same random numbers: where the models agree, so
+    do the tokens.
     """
     device = pair.device
     generators = [torch.Generator(device).manual_seed(torch.seed() if seed is None else seed)]
@@ -104,7 +106,7 @@ def _forward(
     last: torch.Tensor,
     base_rows: int,
 ) -> torch.Tensor:
-    """Read the (rows, tokens) ids of the last step, none at first; returns (rows, vocabulary)."""
+    """Read the last step's ids, (rows, tokens), into logits, (rows, vocabulary)."""
     pair.rows.base = base_rows
     return forward.step(last, 1)[:, -1]
 
@@ -129,7 +131,7 @@ class PreallocatedLayer(DynamicLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add keys and values, each (rows, heads, tokens, size); returns all so far."""
+        """Add keys and values, each (rows, heads, tokens, size)."""
         new = key_states, value_states
         if not self.is_initialized:
             self.lazy_initialization(*new)
@@ -152,7 +154,7 @@ def _grow(states: torch.Tensor, length: int) -> torch.Tensor:
 
 
 def preallocated_cache(config) -> DynamicCache:
-    """Make an empty cache; layers with a sliding window stay transformers' own."""
+    """Make an empty cache, whose sliding windows are transformers' own."""
     cache = DynamicCache(config=config)
     cache.layers = [
         PreallocatedLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers

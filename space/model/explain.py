@@ -106,7 +106,7 @@ def _score(
 
 
 def _characters(tokenizer, ids: Sequence[int]) -> Iterator[tuple[int, str]]:
-    """Yield (count, text) of the shortest runs of tokens that end with a character."""
+    """Group tokens into the shortest runs that end with a character."""
     run: list[int] = []
     text = ""
     for token in ids:
@@ -126,7 +126,7 @@ def _spell(pair: Pair, token: int) -> str:
 
 
 def _decode_inside(tokenizer, ids: Sequence[int], skip_special_tokens: bool) -> str:
-    """Decode ids after a letter; at the beginning of a text some tokenizers drop a blank."""
+    # At the beginning of a text some tokenizers drop a blank, so the ids follow a letter.
     letter, length = _letter(tokenizer)
     text = tokenizer.decode(
         [*letter, *ids], skip_special_tokens=skip_special_tokens, clean_up_tokenization_spaces=False
@@ -136,6 +136,6 @@ def _decode_inside(tokenizer, ids: Sequence[int], skip_special_tokens: bool) -> 
 
 @functools.lru_cache(maxsize=8)
 def _letter(tokenizer) -> tuple[list[int], int]:
-    """Encode a letter; returns its ids and the length of their text."""
+    """Encode a letter and measure the text of its ids."""
     ids = tokenizer("a", add_special_tokens=False)["input_ids"][-1:]
     return ids, len(tokenizer.decode(ids, clean_up_tokenization_spaces=False))

@@ -47,11 +47,11 @@ class Window(int):
         return type(self)(min(self, tokens))
 
     def prompt_limit(self, answer: int) -> int:
-        """Count the tokens that remain for a prompt beside an answer of this length."""
+        """Count the tokens left for a prompt beside an answer this long."""
         return self - answer
 
     def answer_limit(self, prompt: int) -> int:
-        """Count the tokens that remain for an answer after a prompt of this length."""
+        """Count the tokens left for an answer after a prompt this long."""
         return self - prompt
 
     def holds(self, prompt: int, answer: int) -> bool:
@@ -90,7 +90,7 @@ class DecoderOnly:
         return Window(config.max_position_embeddings)
 
     def start_tokens(self, model) -> list[int]:
-        """List the tokens that come before every answer and are not in the prompt."""
+        """List the tokens between prompt and answer."""
         return []
 
     def cached_forward(
@@ -106,12 +106,10 @@ class DecoderOnly:
     def batch(
         self, model, rows: Sequence[TokenRow], device: torch.device
     ) -> dict[str, torch.Tensor]:
-        """Make a batch for scoring: each value is (rows, tokens), padded on the right."""
-        columns = {
-            "input_ids": [row["input_ids"] for row in rows],
-            "labels": [row["labels"] for row in rows],
-        }
-        return _pad(columns, device)
+        """Make a batch for scoring of (rows, tokens), padded on the right."""
+        inputs = [row["input_ids"] for row in rows]
+        labels = [row["labels"] for row in rows]
+        return _pad({"input_ids": inputs, "labels": labels}, device)
 
     def count_tokens(self, attention_mask: torch.Tensor, **inputs) -> int:
         """Count a batch's tokens without padding."""
@@ -146,15 +144,16 @@ class EncoderDecoder:
     runs_on_ollama = False
 
     def window(self, config) -> SeparateWindow:
-        """Read the window from a config; T5's says for how many tokens it was trained."""
+        """Read the window from a config."""
         values = config.to_dict()
         limit = values.get("max_position_embeddings") or values.get("n_positions")
         return SeparateWindow(limit or T5_WINDOW)
 
     def start_tokens(self, model) -> list[int]:
-        """List the decoder's start token and, for BART, the first token that it is forced to write.
+        """List the tokens between prompt and answer.
 
-        Raises ValueError for a config that names no start token.
+        They are the decoder's start token and the first one that BART is forced to write. Raises
+        ValueError for a config that names no start token.
         """
         settings = model.generation_config
         candidates = (
@@ -309,7 +308,7 @@ class EncoderDecoderForward:
 def _pad(
     columns: Mapping[str, Sequence[Sequence[int]]], device: torch.device
 ) -> dict[str, torch.Tensor]:
-    """Pad columns on the right to (rows, tokens), and add the attention_mask of input_ids."""
+    """Pad columns to (rows, tokens) and add the attention_mask of input_ids."""
     padded = {}
     for name, rows in columns.items():
         fill = IGNORE_INDEX if name == "labels" else 0

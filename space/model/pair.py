@@ -77,12 +77,13 @@ class PairedLinear(nn.Module):
 
 
 def _contiguous(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    """Copy a strided view, for which torch would copy the vocabulary's weights instead."""
+    # A prompt's last positions are a strided view, for which torch would copy the vocabulary's
+    # weights instead.
     return tuple(hidden.clone(memory_format=torch.contiguous_format) for hidden in inputs)
 
 
 def _compact(weight: torch.Tensor) -> nn.Parameter:
-    """Convert a weight to bf16 where that loses nothing: PEFT widens what was saved in bf16."""
+    # PEFT widens what was saved in bf16.
     narrow = weight.to(torch.bfloat16)
     return nn.Parameter(
         narrow if torch.equal(narrow.to(weight.dtype), weight) else weight, requires_grad=False
@@ -137,7 +138,7 @@ def load_pair(
     adapter_revision: str | None = None,
     precision: str = "nf4",
 ) -> Pair:
-    """Load a base and an adapter, each from a folder or a Hub id.
+    """Load a base and an adapter from folders or Hub ids.
 
     An adapter without a prompt.json gets the default prompt template. Raises ModelError and
     PromptTemplateError.
@@ -164,7 +165,7 @@ def load_pair(
 
 
 def pair_up(model: nn.Module) -> Rows:
-    """Replace every LoRA layer by a PairedLinear, in place; raises ModelError where it cannot."""
+    """Replace every LoRA layer by a PairedLinear in place, or raise ModelError."""
     rows = Rows()
     for name, layer in list(model.named_modules()):
         if not isinstance(layer, LoraLayer):
@@ -190,7 +191,7 @@ def pair_up(model: nn.Module) -> Rows:
 
 
 def _adapter_folder(adapter: str, revision: str | None) -> tuple[Path, str]:
-    """Find an adapter's folder and commit; a digest replaces the commit of a local folder."""
+    """Find an adapter's folder and its commit, or a local folder's digest."""
     folder = Path(adapter)
     if folder.is_dir():
         files = [folder / "adapter_config.json", folder / "adapter_model.safetensors"]

@@ -58,9 +58,10 @@ class Prompt:
 
 
 def check_text(text: str, limit: int, what: str = "question") -> str:
-    """Clean a person's text; raises InputError if it is empty or over `limit` characters.
+    """Clean a person's text.
 
-    `what` is question, text, answer, summary or query.
+    Raises InputError if it is empty or has over `limit` characters. `what` is question, text,
+    answer, summary or query.
     """
     if len(text) > limit:
         raise InputError(f"long_{what}", length=len(text), limit=limit)
@@ -71,7 +72,7 @@ def check_text(text: str, limit: int, what: str = "question") -> str:
 
 
 def chat_template(tokenizer, default: str = CHAT_TEMPLATE) -> str:
-    """Get the tokenizer's chat template with its clock stopped, or `default` if it has none."""
+    """Get the tokenizer's chat template, or the default, with its clock stopped."""
     template = tokenizer.chat_template or default
     return CLOCK.sub(lambda call: f'"{TEMPLATE_DATE.strftime(call[2])}"', template)
 
@@ -122,10 +123,11 @@ def prompt_ids(
     context: Sequence[Record] = (),
     history: Sequence[Message] = (),
 ) -> list[int]:
-    """Encode a prompt, ready to be continued; see build_messages() for the arguments.
+    """Encode a prompt, ready to be continued.
 
     The ids equal `apply_chat_template(messages, add_generation_prompt=True)`, with no second BOS,
     except that a special token spelled inside a user's or a record's text stays ordinary text.
+    See build_messages() for the arguments.
     """
     return _prompt_ids(tokenizer, build_messages(prompt_template, task, text, context, history))
 
@@ -139,7 +141,7 @@ def example_ids(
     context: Sequence[Record] = (),
     history: Sequence[Message] = (),
 ) -> tuple[list[int], list[int]]:
-    """Encode a prompt and its answer with EOS, as (prompt ids, answer ids)."""
+    """Encode a prompt and its answer with EOS, each by itself."""
     messages = build_messages(prompt_template, task, text, context, history)
     prompt = _prompt_ids(tokenizer, messages)
     return prompt, [*answer_ids(tokenizer, prompt, messages, answer), tokenizer.eos_token_id]
@@ -148,9 +150,9 @@ def example_ids(
 def answer_ids(
     tokenizer, prompt: Sequence[int], messages: Sequence[Message], answer: str
 ) -> list[int]:
-    """Encode an answer as the chat template writes it after a prompt, without its end.
+    """Encode an answer as the chat template writes it after a prompt.
 
-    `prompt` are the prompt's ids, and `messages` its messages.
+    `prompt` are the prompt's ids, and `messages` its messages. The answer's end is left out.
     """
     answered: list[Message] = [
         *messages,
@@ -174,7 +176,7 @@ def _prompt_ids(tokenizer, messages: Sequence[Message]) -> list[int]:
 
 
 def _render_marks(tokenizer, messages: Sequence[Message], generation: bool) -> str:
-    """Render the chat template with a mark in place of each message's content."""
+    """Render the chat template with marks in place of the messages' contents."""
     marked = []
     for index, message in enumerate(messages):
         marked.append({"role": message["role"], "content": f"{OPEN}{index}{CLOSE}"})
@@ -244,12 +246,13 @@ def fit_prompt(
     *,
     room: int,
 ) -> Prompt:
-    """Make the prompt that fits in `room` tokens: the window without the answer's tokens.
+    """Make the prompt that fits in `room` tokens.
 
-    The question has priority; a text to summarize is cut at its end. Then earlier messages are
-    dropped, oldest first, and records are cut and then dropped, last (lowest score) first. A
-    question whose records were all dropped becomes a `describe`: it must not say that none was
-    found. Raises InputError where the question alone is too long.
+    The room is the window without the answer's tokens. The question has priority; a text to
+    summarize is cut at its end. Then earlier messages are dropped, oldest first, and records are
+    cut and then dropped, last (lowest score) first. A question whose records were all dropped
+    becomes a `describe`: it must not say that none was found. Raises InputError where the question
+    alone is too long.
     """
     ids = functools.partial(prompt_ids, tokenizer, prompt_template, task)
     kept, history, cut, dropped = list(context), list(history), 0, 0
@@ -284,7 +287,7 @@ def fit_prompt(
 
 
 def _shorten(tokenizer, text: str, tokens: int) -> str:
-    """Cut at least `tokens` tokens from the end of a text, at a blank."""
+    """Cut at least this many tokens from the end, at a blank."""
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     offsets = encoded["offset_mapping"]
     kept = text[: offsets[-tokens - 2][1]] if len(offsets) > tokens + 1 else ""

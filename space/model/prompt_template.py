@@ -109,7 +109,7 @@ class PromptTemplate:
 
     @classmethod
     def load(cls, path: Path) -> PromptTemplate:
-        """Read prompt.json and check all of it; raises PromptTemplateError."""
+        """Read prompt.json and check all of it, or raise PromptTemplateError."""
         data = _read_object(path)
         if data.get("format") != FORMAT:
             raise PromptTemplateError(
@@ -147,7 +147,7 @@ def _read_object(path: Path) -> dict:
 
 
 def _check(where: str, value, default, placeholders: Sequence[str]) -> None:
-    """Check that a value has the shape of its default, with format strings that can be used."""
+    """Check a value's shape against its default, and its format strings."""
     if isinstance(default, str):
         problem = _find_problem(value, placeholders)
         if problem:
@@ -166,7 +166,7 @@ def _check(where: str, value, default, placeholders: Sequence[str]) -> None:
 
 
 def _find_problem(value, placeholders: Sequence[str]) -> str:
-    """Find why a value is no format string with these placeholders; empty if it is one."""
+    """Find why a value is no format string with these placeholders."""
     if not isinstance(value, str):
         return "it must be a string"
     if len(value) > STRING_LIMIT:
