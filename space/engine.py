@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,6 +18,8 @@ from space.errors import CatalogueError, InputError, translate_load_errors
 from space.evidence import Evidence, read_evidence
 from space.model import (
     COLUMNS,
+    AnswerFigures,
+    Column,
     ExplainedToken,
     Figures,
     Pair,
@@ -111,7 +113,7 @@ class Engine:
         max_new_tokens: int,
         temperature: float,
         notify: Notify = _ignore,
-    ) -> Iterator[tuple[str, str, list[Hit]]]:
+    ) -> Generator[tuple[str, str, list[Hit]]]:
         """Yield (base text, tuned text, records in the prompt), growing.
 
         `[1]` in an answer cites the first record. `notify` gets what had to be cut. Raises
@@ -131,7 +133,7 @@ class Engine:
         temperature: float,
         seed: int | None = None,
         notify: Notify = _ignore,
-    ) -> Iterator[Step]:
+    ) -> Generator[Step]:
         """Yield both answers to the next question after `turns`, growing.
 
         Each column knows its own earlier answers only. With a temperature and no seed, a random
@@ -162,11 +164,12 @@ class Engine:
         answers = self._generate_on_gpu(prompt_ids, answer_limit, temperature, seed)
         with closing(answers):
             for base, tuned, written in answers:
-                yield Step(base, tuned, sources, {**figures, **written})
+                figures = {**figures, "base": written["base"], "tuned": written["tuned"]}
+                yield Step(base, tuned, sources, figures)
 
     def summarize(
         self, text: str, max_new_tokens: int, temperature: float, notify: Notify = _ignore
-    ) -> Iterator[tuple[str, str]]:
+    ) -> Generator[tuple[str, str]]:
         """Yield (base summary, tuned summary), growing.
 
         Raises InputError for an empty or too long text.
@@ -229,6 +232,7 @@ class Engine:
 
     @cached_property
     def _evidence(self) -> Evidence:
+        assert self.pair.folder is not None  # an engine's adapter was loaded
         return read_evidence(self.pair.folder, self._catalogue_folder, self.pair.prompt_template)
 
     # Only the next two use the model. On ZeroGPU they run in a forked process: their arguments and
@@ -240,11 +244,16 @@ class Engine:
         max_new_tokens: int,
         temperature: float,
         seed: int | None = None,
-    ) -> Iterator[tuple[str, str, dict]]:
+    ) -> Generator[tuple[str, str, dict[Column, AnswerFigures]]]:
         """Yield both texts, and each column's number of tokens and seconds."""
-        written = {column: {"tokens": 0, "seconds": 0.0} for column in COLUMNS}
+        written: dict[Column, AnswerFigures] = {}
+        for column in COLUMNS:
+            written[column] = {"tokens": 0, "seconds": 0.0}
         start = time.perf_counter()
-        for answers in stream_answers(self.pair, *prompts, max_new_tokens, temperature, seed):
+        base_prompt, tuned_prompt = prompts
+        for answers in stream_answers(
+            self.pair, base_prompt, tuned_prompt, max_new_tokens, temperature, seed
+        ):
             passed = round(time.perf_counter() - start, 3)
             for column, answer in zip(COLUMNS, answers, strict=True):
                 if len(answer) > written[column]["tokens"]:

@@ -1,4 +1,4 @@
-"""The only reader of the environment -> frozen Settings; each default stands here once."""
+"""Settings from the environment, each with its one default."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEMPERATURE_LIMIT = 2.0
 SEED_LIMIT = 2**31 - 1
 RESULT_LIMIT = 50  # records of one search
 UPLOAD_LIMIT = 10 * 2**20  # bytes of one file
-# Each whole number that the environment may set: its field, the lowest and the highest value.
+# Each integer that the environment may set: its field, the lowest and the highest value.
 NUMBERS = {
     "MAX_NEW_TOKENS": ("max_new_tokens", 1, TOKEN_LIMIT),
     "MAX_INPUT_CHARS": ("max_input_chars", 1, 1_000_000),
@@ -27,16 +27,19 @@ NUMBERS = {
 
 
 class SettingsError(ValueError):
-    """The environment cannot be used; the words name every problem, `usable` is what remains to say so on a page."""
+    """The environment has problems; the message names them all.
 
-    def __init__(self, words: str, usable: Settings) -> None:
-        super().__init__(words)
+    `usable` has what a page needs to show the message.
+    """
+
+    def __init__(self, message: str, usable: Settings) -> None:
+        super().__init__(message)
         self.usable = usable
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the Space runs with. Models and the catalogue are Hub ids or folders; without a catalogue it is None."""
+    """What the Space runs with; models and the catalogue are Hub ids or folders."""
 
     base_model: str = str(SAMPLE / "base")
     base_revision: str | None = None
@@ -53,21 +56,21 @@ class Settings:
     context_k: int = 3
     queue_size: int = 20
     port: int = 7860
-    votes_dir: str | None = None  # a folder; None: votes are not kept
-    votes_repo: str | None = None  # the Hub dataset to which kept votes go
+    votes_dir: str | None = None  # a folder; without one, votes are not kept
+    votes_repo: str | None = None  # the Hub dataset that gets the kept votes
     on_space: bool = False
-    space_id: str | None = None  # the Space's own, where this is one
+    space_id: str | None = None
     on_zero_gpu: bool = False
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Returns the settings that `environ` names, defaults elsewhere; a blank variable counts as unset.
+        """Read the settings from `environ`, with defaults for what it lacks.
 
-        Raises SettingsError, naming every problem at once.
+        A blank variable counts as unset. Raises SettingsError, which names every problem.
         """
         given = {name: value.strip() for name, value in environ.items() if value.strip()}
-        numbers, problems = _numbers(given)
-        problems += _models(given)
+        numbers, problems = _read_numbers(given)
+        problems += _find_unpaired(given)
         votes_repo = given.get("VOTES_REPO")
         if votes_repo and not re.fullmatch(r"[\w.-]+/[\w.-]+", votes_repo):
             problems.append(
@@ -78,15 +81,16 @@ class Settings:
             problems.append(
                 f"PRECISION is {precision!r}; it must be one of {', '.join(PRECISIONS)}"
             )
-        where = {
-            "on_space": "SPACE_ID" in given,
-            "space_id": given.get("SPACE_ID"),
-            "on_zero_gpu": "SPACES_ZERO_GPU" in given,
-        }
+        space_id = given.get("SPACE_ID")
+        on_zero_gpu = "SPACES_ZERO_GPU" in given
         if problems:
-            raise SettingsError(
-                "; ".join(problems), cls(port=numbers.get("port", cls.port), **where)
+            usable = cls(
+                port=numbers.get("port", cls.port),
+                on_space=space_id is not None,
+                space_id=space_id,
+                on_zero_gpu=on_zero_gpu,
             )
+            raise SettingsError("; ".join(problems), usable)
         # The sample's catalogue does not belong to another adapter.
         catalogue = cls.catalogue if "ADAPTER" not in given else None
         return cls(
@@ -99,33 +103,34 @@ class Settings:
             precision=precision,
             votes_dir=given.get("VOTES_DIR", str(ROOT / "votes") if votes_repo else None),
             votes_repo=votes_repo,
-            **where,
+            on_space=space_id is not None,
+            space_id=space_id,
+            on_zero_gpu=on_zero_gpu,
             **numbers,
         )
 
 
-def _models(given: Mapping[str, str]) -> list[str]:
-    """Returns the problems of what is named: base or adapter without the other, a revision of nothing."""
+def _find_unpaired(given: Mapping[str, str]) -> list[str]:
+    """Find models without their other half, and revisions of nothing."""
     problems = []
-    for one, other in (("BASE_MODEL", "ADAPTER"), ("ADAPTER", "BASE_MODEL")):
-        if one in given and other not in given:
+    for name, other in (("BASE_MODEL", "ADAPTER"), ("ADAPTER", "BASE_MODEL")):
+        if name in given and other not in given:
             problems.append(
-                f"{one} is set but {other} is not; an adapter and its base belong together, set both"
+                f"{name} is set but {other} is not; an adapter and its base belong together, "
+                "set both"
             )
-    for revision, named in (
+    for revision, name in (
         ("BASE_REVISION", "BASE_MODEL"),
         ("ADAPTER_REVISION", "ADAPTER"),
         ("CATALOGUE_REVISION", "CATALOGUE"),
     ):
-        if revision in given and named not in given:
-            problems.append(
-                f"{revision} is set but {named} is not; set {named}, or unset {revision}"
-            )
+        if revision in given and name not in given:
+            problems.append(f"{revision} is set but {name} is not; set {name}, or unset {revision}")
     return problems
 
 
-def _numbers(given: Mapping[str, str]) -> tuple[dict[str, int], list[str]]:
-    """Returns (the whole numbers that are set, by field; the problems of the others)."""
+def _read_numbers(given: Mapping[str, str]) -> tuple[dict[str, int], list[str]]:
+    """Read the integers that are set, by field, and find problems."""
     numbers, problems = {}, []
     for name, (field, low, high) in NUMBERS.items():
         if name not in given:

@@ -1,4 +1,4 @@
-"""Code to copy, with this Space's and this adapter's real names in it: calling the one, loading the other."""
+"""Code to copy: calling this Space, and loading this adapter."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM makes room for
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM takes as --max-lora-rank
 HOST = re.compile(r"[A-Za-z0-9.\-_]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?")
 
 
 @dataclass(frozen=True)
-class Place:
+class ModelSource:
     """Where a model is loaded from: a Hub id and its commit, or a folder."""
 
     name: str
@@ -22,41 +22,40 @@ class Place:
 
     @property
     def on_hub(self) -> bool:
-        """Whether anyone can load it by its name."""
         return self.revision is not None
 
     @property
-    def pinned(self) -> str:
-        """Its commit as an argument of Python."""
+    def revision_argument(self) -> str:
+        """The commit as an argument of Python."""
         return f", revision={json.dumps(self.revision)}" if self.revision else ""
 
 
-def place(source: str, name: str, revision: str | None) -> Place:
-    """Returns where `source`, as the settings name it, is loaded from; `name` and `revision` are what was loaded.
+def find_source(setting: str, name: str, revision: str | None) -> ModelSource:
+    """Find where a model was loaded from, without this machine's paths.
 
-    Of a folder only the part below the one that the program runs in is told, or else its own name.
+    `setting` is what the settings name, and `name` and `revision` what was loaded. A folder is
+    given relative to the working directory, or else by its last two parts.
     """
     if revision and not revision.startswith("sha256:"):
-        return Place(name, revision)
-    folder = Path(source).resolve()
+        return ModelSource(name, revision)
+    folder = Path(setting).resolve()
     if folder.is_relative_to(Path.cwd()):
-        return Place(folder.relative_to(Path.cwd()).as_posix())
-    return Place("/".join(folder.parts[-2:]))
+        return ModelSource(folder.relative_to(Path.cwd()).as_posix())
+    return ModelSource("/".join(folder.parts[-2:]))
 
 
-def address(headers: Mapping[str, str], otherwise: str) -> str:
-    """Returns the URL at which a page was opened, from its request's headers; `otherwise` where they name no host."""
+def request_url(headers: Mapping[str, str], default: str) -> str:
+    """Read a page's URL from its request's headers, or take the default."""
     host = headers.get("x-forwarded-host", headers.get("host", "")).split(",")[0].strip()
     if not HOST.fullmatch(host):
-        return otherwise
-    secure = headers.get("x-forwarded-proto", "http").split(",")[
-        0
-    ].strip() == "https" or host.endswith(".hf.space")
-    return f"{'https' if secure else 'http'}://{host}"
+        return default
+    protocol = headers.get("x-forwarded-proto", "http").split(",")[0].strip()
+    is_secure = protocol == "https" or host.endswith(".hf.space")
+    return f"{'https' if is_secure else 'http'}://{host}"
 
 
 def client(space: str, question: str) -> str:
-    """Returns Python that asks a Space, an id or a URL, with gradio_client."""
+    """Write Python that asks a Space (id or URL) with gradio_client."""
     return f"""from gradio_client import Client
 
 client = Client({_python(space)})
@@ -68,7 +67,7 @@ print([source["title"] for source in sources])"""
 
 
 def curl(url: str, question: str) -> str:
-    """Returns two calls of curl: the first one asks, the second one streams the answers."""
+    """Write two calls of curl: one asks, one streams the answers."""
     body = shlex.quote(json.dumps({"question": question}, ensure_ascii=False))
     return f"""URL={shlex.quote(url)}/gradio_api/call/v2/answer
 EVENT=$(curl -s "$URL" -H 'Content-Type: application/json' \\
@@ -77,54 +76,58 @@ curl -sN "$URL/$EVENT" """.rstrip()
 
 
 def mcp(url: str) -> str:
-    """Returns the entry of an assistant's configuration that gives it the Space's tools."""
+    """Write the configuration that gives an assistant the Space's tools."""
     return json.dumps({"mcpServers": {"shelftalk": {"url": f"{url}/gradio_api/mcp/"}}}, indent=2)
 
 
-def peft(base: Place, adapter: Place, question: str) -> str:
-    """Returns Python that loads base and adapter with peft and transformers, and asks them."""
+def peft(base: ModelSource, adapter: ModelSource, question: str) -> str:
+    """Write Python that asks base and adapter with peft and transformers."""
     return f"""from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-base = AutoModelForCausalLM.from_pretrained({_python(base.name)}{base.pinned},
+base = AutoModelForCausalLM.from_pretrained({_python(base.name)}{base.revision_argument},
                                             dtype="bfloat16", device_map="auto")
-tokenizer = AutoTokenizer.from_pretrained({_python(adapter.name)}{adapter.pinned})
-model = PeftModel.from_pretrained(base, {_python(adapter.name)}{adapter.pinned})
+tokenizer = AutoTokenizer.from_pretrained({_python(adapter.name)}{adapter.revision_argument})
+model = PeftModel.from_pretrained(base, {_python(adapter.name)}{adapter.revision_argument})
 chat = [dict(role="user", content={_python(question)})]
 ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt",
                                     return_dict=True).to(model.device)
-said = model.generate(**ids, max_new_tokens=120, do_sample=False)[0, ids["input_ids"].shape[1]:]
-print(tokenizer.decode(said, skip_special_tokens=True))"""
+output = model.generate(**ids, max_new_tokens=120, do_sample=False)
+print(tokenizer.decode(output[0, ids["input_ids"].shape[1]:], skip_special_tokens=True))"""
 
 
-def vllm(base: Place, adapter: Place, rank: int) -> str:
-    """Returns the shell's commands that serve base and adapter with vLLM."""
+def vllm(base: ModelSource, adapter: ModelSource, rank: int) -> str:
+    """Write shell commands that serve base and adapter with vLLM."""
     commit = f" --revision {shlex.quote(base.revision)}" if base.revision else ""
-    if adapter.on_hub:
-        got = f"$(hf download {shlex.quote(adapter.name)} --revision {shlex.quote(adapter.revision)} --quiet)"
-    else:
-        got = shlex.quote(adapter.name)
-    return f"""ADAPTER={got}
+    folder = shlex.quote(adapter.name)
+    if adapter.revision:
+        folder = f"$(hf download {folder} --revision {shlex.quote(adapter.revision)} --quiet)"
+    return f"""ADAPTER={folder}
 vllm serve {shlex.quote(base.name)}{commit} \\
-  --enable-lora --max-lora-rank {room(rank)} --lora-modules tuned=$ADAPTER \\
+  --enable-lora --max-lora-rank {vllm_max_rank(rank)} --lora-modules tuned=$ADAPTER \\
   --chat-template $ADAPTER/chat_template.jinja"""
 
 
-def room(rank: int) -> int:
-    """Returns the least --max-lora-rank of vLLM that an adapter of a rank fits in."""
-    return next((room for room in RANKS if room >= rank), RANKS[-1])
+def vllm_max_rank(rank: int) -> int:
+    """Choose the smallest --max-lora-rank of vLLM for an adapter's rank."""
+    return next((limit for limit in RANKS if limit >= rank), RANKS[-1])
 
 
-def publish(adapter: Place) -> str:
-    """Returns the command that sends a run, of which `adapter` is the folder, to the Hub; the sample's run is made first."""
+def publish(adapter: ModelSource) -> str:
+    """Write the command that sends an adapter's run to the Hub.
+
+    The sample's run has to be made first.
+    """
     run = Path(adapter.name).parent.as_posix()
     if run.endswith("space/sample"):
-        return "python -m train sample --run runs/sample\npython -m train publish --run runs/sample --to USER/sample"
+        return (
+            "python -m train sample --run runs/sample\n"
+            "python -m train publish --run runs/sample --to USER/sample"
+        )
     return (
         f"python -m train publish --run {shlex.quote(run)} --to USER/{shlex.quote(Path(run).name)}"
     )
 
 
 def _python(text: str) -> str:
-    """Returns a text as Python writes it in double quotes."""
     return json.dumps(text, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Every text that a visitor reads, in English and in Portuguese: as words, as HTML in both, and for gradio's labels."""
+"""The texts that a visitor reads, in English and Portuguese."""
 
 from __future__ import annotations
 
@@ -27,52 +27,49 @@ class Html(str):
     their result is a plain str, which html() would escape once more.
     """
 
-    def upper(self, *_) -> NoReturn:
-        raise TypeError("change the text before it becomes Html")
 
-    capitalize = casefold = lower = replace = swapcase = title = translate = upper
+def _refuse(self: Html, *_) -> NoReturn:
+    raise TypeError("change the text before it becomes Html")
+
+
+for _method in "capitalize casefold lower replace swapcase title translate upper".split():
+    setattr(Html, _method, _refuse)
 
 
 def words(key: str, language: str = "en", **values) -> str:
-    """Returns a text in one language; whole numbers among `values` are written as they are there: 20,001 or 20.001."""
-    return TEXTS[key][language].format(
-        **{name: number(value, language) for name, value in values.items()}
-    )
+    """Fill in a text in one language.
+
+    Integers are written as the language does: 20,001 or 20.001.
+    """
+    written = {name: _write_integer(value, language) for name, value in values.items()}
+    return TEXTS[key][language].format(**written)
 
 
 def html(key: str, **values) -> Html:
-    """Returns a text as HTML in both languages; page.css shows the one that the page is in.
+    """Fill in a text as HTML in both languages.
 
-    Values are escaped, but Html; a dict of {language: value} has another one in each.
+    page.css shows one of them. Values are escaped unless they are Html. A dict has a value for each language.
     """
-    said = []
+    texts = {}
     for language in LANGUAGES:
-        own = {
-            name: value[language] if isinstance(value, dict) else value
-            for name, value in values.items()
-        }
-        safe = {
-            name: value if isinstance(value, Html | int) else escape(str(value))
-            for name, value in own.items()
-        }
-        said.append(words(key, language, **safe))
-    if said[0] == said[1]:
-        return Html(said[0])
-    return Html(
-        "".join(
-            f'<span class="{language}" lang="{language}">{text}</span>'
-            for language, text in zip(LANGUAGES, said, strict=True)
-        )
-    )
+        safe = {}
+        for name, value in values.items():
+            if isinstance(value, dict):
+                value = value[language]
+            safe[name] = value if isinstance(value, Html | int) else escape(str(value))
+        texts[language] = words(key, language, **safe)
+    if texts["en"] == texts["pt"]:
+        return Html(texts["en"])
+    spans = [f'<span class="{name}" lang="{name}">{text}</span>' for name, text in texts.items()]
+    return Html("".join(spans))
 
 
 def decimal(text: str) -> dict[str, str]:
-    """Returns a decimal number, as Python writes it, for html(): with a comma in Portuguese."""
+    """Write a decimal number in each language, for html()."""
     return {"en": text, "pt": text.replace(".", ",")}
 
 
-def number(value, language: str):
-    """Returns a whole number with the language's mark between thousands; anything else as it is."""
+def _write_integer(value, language: str):
     if isinstance(value, bool) or not isinstance(value, int):
         return value
     return f"{value:,}".replace(",", "." if language == "pt" else ",")

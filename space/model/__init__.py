@@ -3,6 +3,7 @@
 from space.model.base import Base, identify_base, load_base, load_tokenizer
 from space.model.conversation import (
     COLUMNS,
+    AnswerFigures,
     Column,
     Figures,
     Step,
@@ -34,6 +35,7 @@ from space.model.prompt_template import PromptTemplate
 
 __all__ = [
     "COLUMNS",
+    "AnswerFigures",
     "Base",
     "Column",
     "DecoderOnly",

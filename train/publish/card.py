@@ -10,7 +10,7 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from space.model import Base, PromptTemplate, family_of_task
-from space.snippets import room
+from space.snippets import vllm_max_rank
 from train.evaluate import HEADLINE, as_markdown, difference_words, table_rows, token_f1, ways
 from train.prepare import DROPS, RULES
 from train.publish.origin import Licence, base_licence
@@ -60,7 +60,7 @@ def card(
     name = f"{base.name.split('/')[-1]}-{run.folder.resolve().name}"
     use = {
         "rank": config["rank"],
-        "room": room(config["rank"]),
+        "room": vllm_max_rank(config["rank"]),
         "answer_tokens": config["answer_tokens"],
         "served": f"{base.name} --revision {base.revision}" if base.on_hub else base.name,
         "question": json.dumps(samples[0]["question"], ensure_ascii=False),

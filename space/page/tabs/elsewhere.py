@@ -10,7 +10,7 @@ from space import snippets
 from space.evidence import whole
 from space.page.tabs.parts import QUIET, markup
 from space.settings import Settings
-from space.snippets import Place
+from space.snippets import ModelSource
 from space.texts import Html, html
 
 QUESTION = "What is new?"  # where no catalogue has a title to ask about
@@ -18,8 +18,8 @@ CAUSAL = "CAUSAL_LM"  # what PEFT calls a decoder-only base
 
 
 def elsewhere_tab(engine, info: dict, settings: Settings) -> None:
-    base = snippets.place(settings.base_model, info["base"], info["base_revision"])
-    adapter = snippets.place(settings.adapter, info["adapter"], info["adapter_revision"])
+    base = snippets.find_source(settings.base_model, info["base"], info["base_revision"])
+    adapter = snippets.find_source(settings.adapter, info["adapter"], info["adapter_revision"])
     lora, question = engine.evidence().lora, (engine.examples() or [QUESTION])[0]
     here = f"http://127.0.0.1:{settings.port}"
     called = markup(calling(settings.space_id, here, question))
@@ -30,7 +30,7 @@ def elsewhere_tab(engine, info: dict, settings: Settings) -> None:
     )
 
     def opened(request: gr.Request):
-        return calling(settings.space_id, snippets.address(request.headers, here), question)
+        return calling(settings.space_id, snippets.request_url(request.headers, here), question)
 
     gr.on(None, opened, None, called, queue=False, **QUIET)
 
@@ -48,7 +48,9 @@ def calling(space: str | None, url: str, question: str) -> Html:
     )
 
 
-def loading(base: Place, adapter: Place, rank: int | None, causal: bool, question: str) -> Html:
+def loading(
+    base: ModelSource, adapter: ModelSource, rank: int | None, causal: bool, question: str
+) -> Html:
     """Returns how the adapter is loaded in other programs; one that only is in a folder here is published first."""
     parts = []
     if adapter.on_hub:

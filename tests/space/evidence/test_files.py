@@ -23,7 +23,7 @@ from space.page.html.findings import lead, loss, outcome, verdicts
 from space.page.tabs.made import made
 from space.page.ui import build_demo, launch_options
 from space.settings import SAMPLE, Settings
-from space.snippets import Place
+from space.snippets import ModelSource
 from space.texts import TEXTS
 from tests.fake_engine import INFO, FakeEngine
 from tests.languages import said
@@ -362,30 +362,33 @@ def test_a_scale_has_round_numbers_and_a_curve_may_be_flat():
 
 
 def test_addresses_and_places(tmp_path, monkeypatch):
-    assert snippets.address({"host": "127.0.0.1:7860"}, "") == "http://127.0.0.1:7860"
-    assert snippets.address({"host": "ana-shop.hf.space"}, "") == "https://ana-shop.hf.space"
+    assert snippets.request_url({"host": "127.0.0.1:7860"}, "") == "http://127.0.0.1:7860"
+    assert snippets.request_url({"host": "ana-shop.hf.space"}, "") == "https://ana-shop.hf.space"
     proxied = {
         "host": "10.0.0.1",
         "x-forwarded-host": "shop.example",
         "x-forwarded-proto": "https,http",
     }
-    assert snippets.address(proxied, "") == "https://shop.example"
+    assert snippets.request_url(proxied, "") == "https://shop.example"
     for host in ("", "<script>", "a b", "x'; rm -rf /", "[::1"):
-        assert snippets.address({"host": host}, "here") == "here"
-    assert snippets.place("ana/shop", "ana/shop", "abc").pinned == ', revision="abc"'
+        assert snippets.request_url({"host": host}, "here") == "here"
+    assert (
+        snippets.find_source("ana/shop", "ana/shop", "abc").revision_argument == ', revision="abc"'
+    )
     monkeypatch.chdir(tmp_path)
     assert (
-        snippets.place(str(tmp_path / "runs/x/adapter"), "x", "sha256:1").name == "runs/x/adapter"
+        snippets.find_source(str(tmp_path / "runs/x/adapter"), "x", "sha256:1").name
+        == "runs/x/adapter"
     )
-    assert snippets.place("/home/ana/secret/x/adapter", "x", "sha256:1").name == "x/adapter"
+    assert snippets.find_source("/home/ana/secret/x/adapter", "x", "sha256:1").name == "x/adapter"
     assert (
-        snippets.publish(Place("runs/x/adapter"))
+        snippets.publish(ModelSource("runs/x/adapter"))
         == "python -m train publish --run runs/x --to USER/x"
     )
-    assert snippets.publish(Place("space/sample/adapter")).startswith(
+    assert snippets.publish(ModelSource("space/sample/adapter")).startswith(
         "python -m train sample --run runs/sample\n"
     )
-    served = snippets.vllm(Place("ana/base", "abc"), Place("ana/shop", "def"), 24)
+    served = snippets.vllm(ModelSource("ana/base", "abc"), ModelSource("ana/shop", "def"), 24)
     assert "vllm serve ana/base --revision abc" in served and "--max-lora-rank 32" in served
     assert (
         json.loads(snippets.mcp("https://x.hf.space"))["mcpServers"]["shelftalk"]["url"]
@@ -436,7 +439,8 @@ def test_the_code_that_calls_the_space_runs(tmp_path):
 def test_the_code_that_loads_the_embedded_sample_runs():
     settings, root = Settings(), SAMPLE.parent.parent
     base, adapter = (
-        snippets.place(folder, "", "sha256:1") for folder in (settings.base_model, settings.adapter)
+        snippets.find_source(folder, "", "sha256:1")
+        for folder in (settings.base_model, settings.adapter)
     )
     assert Path(root, adapter.name) == Path(settings.adapter), (
         "the tests run from the repository's root"
