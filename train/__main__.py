@@ -179,13 +179,13 @@ def do(call: argparse.Namespace) -> None:
 
         run_all(call.source, Run(Path(call.run)), configs)
     elif call.verb == "deploy":
-        from train.publish import deploy
+        from train.publish import deploy_space
 
-        deploy(*made)
+        deploy_space(*made)
     elif call.verb == "rent":
-        from train.publish import rent
+        from train.publish import rent_machine
 
-        rent(call.source, configs)
+        rent_machine(call.source, configs)
     else:
         from train.sample import rebuild
 

@@ -19,10 +19,9 @@ from space.model import Pair, Rows, load_base, load_pair, split_row, stream_toke
 from train.config import ConfigError, FitConfig, MergeConfig
 from train.modelfile import modelfile
 from train.pipeline import load_examples
-from train.publish import base_file, base_licence, fill_card
+from train.publish import MERGED_TEMPLATE, base_file, base_licence, fill_card
 from train.run import Run
 
-CARD = Path(__file__).resolve().parent / "publish" / "merged_card.md"
 COMPARED = {
     "nf4": "base and adapter in 4 bits, as the page runs them",
     "bf16": "base and adapter in bf16, not merged",
@@ -161,35 +160,25 @@ def _write(out: Path, run: Run, pair: Pair, fit_config: FitConfig, told: dict) -
 
 
 def _card(run: Run, pair: Pair, fit_config: FitConfig, told: dict) -> str:
-    base, use = (
-        pair.base,
-        CARD.with_name(f"merged_{pair.family.name}.md").read_text(encoding="utf-8"),
-    )
-    licence, name = (
-        base_licence(base, fit_config.base),
-        f"{base.name.split('/')[-1]}-{run.folder.resolve().name}",
-    )
-    report = run.catalogue_report()
-    metadata = ModelCardData(
-        language=sorted(report["languages"]),
+    base, licence = pair.base, base_licence(pair.base, fit_config.base)
+    name = f"{base.name.split('/')[-1]}-{run.folder.resolve().name}"
+    data = ModelCardData(
+        language=sorted(run.catalogue_report()["languages"]),
         library_name="transformers",
         pipeline_tag="text-generation",
         model_name=name,
         base_model=base.name if base.on_hub else None,
         base_model_relation="finetune",
         tags=["shelftalk"],
-        **licence.metadata,
+        **licence.metadata(),
     )
-    return fill_card(
-        CARD.read_text(encoding="utf-8"),
-        {
-            "metadata": metadata.to_yaml(),
-            "name": name,
-            "base": base.name,
-            "revision": base.revision,
-            "adapter": told["adapter"],
-            "agreement": in_words(told),
-            "use": use.strip(),
-            "licence": licence.words(base),
-        },
-    )
+    values = {
+        "name": name,
+        "base": base.name,
+        "revision": base.revision,
+        "adapter": told["adapter"],
+        "agreement": in_words(told),
+        "decoder_only": "yes" if pair.family.name == "decoder_only" else "",
+        "licence": licence.describe(base),
+    }
+    return fill_card(MERGED_TEMPLATE, data, values)

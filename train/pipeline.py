@@ -43,7 +43,7 @@ from train.prepare import (
     prepare_run,
     require_catalogue,
 )
-from train.publish import card, publish
+from train.publish import adapter_card, publish
 from train.run import Run
 from train.teacher import teach_run
 
@@ -153,7 +153,7 @@ def evaluate_run(run: Run, config: EvaluateConfig, track: TrackConfig = UNTRACKE
         "metrics.json": json.dumps(metrics, indent=1, allow_nan=False) + "\n",
         run.evaluation.name: json.dumps(about, indent=1) + "\n",
         "report.html": page.report(run, record, about, metrics, lines, pair.prompt_template),
-        "README.md": card.card(run, fit_config.base, metrics, lines, config.shots, checked),
+        "README.md": adapter_card(run, fit_config.base, metrics, lines, config.shots, checked),
     }.items():
         (unfinished / name).write_text(text, encoding="utf-8")
     report.plot_loss(run.history, unfinished / "plots" / "loss.png")

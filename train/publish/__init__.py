@@ -1,20 +1,24 @@
-"""TODO"""
+"""From a run to the Hub: model cards, adapters, catalogues, Spaces and rented jobs.
 
-from train.publish.card import fill_card
-from train.publish.deploy import deploy
+Everything is checked before the first byte is sent, and every call may be repeated.
+"""
+
+from train.publish.card import MERGED_TEMPLATE, adapter_card, base_file, base_licence, fill_card
+from train.publish.deploy import deploy_space
 from train.publish.hub import CHECKPOINT, redacted, send
-from train.publish.origin import base_file, base_licence
-from train.publish.rent import rent
+from train.publish.rent import rent_machine
 from train.publish.upload import publish
 
 __all__ = [
     "CHECKPOINT",
+    "MERGED_TEMPLATE",
+    "adapter_card",
     "base_file",
     "base_licence",
-    "deploy",
+    "deploy_space",
     "fill_card",
     "publish",
     "redacted",
-    "rent",
+    "rent_machine",
     "send",
 ]

@@ -1,261 +1,267 @@
-"""The adapter's model card: filled from the run's own files, valid for the Hub, addressed to its repository."""
+"""Model and dataset cards, filled from a run's own files."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+import jinja2
+import jinja2.meta
+from huggingface_hub import (
+    CardData,
+    DatasetCard,
+    DatasetCardData,
+    EvalResult,
+    ModelCard,
+    ModelCardData,
+    RepoCard,
+    hf_hub_download,
+    metadata_load,
+)
+from yaml import YAMLError
 
 from space.model import Base, PromptTemplate, family_of_task
 from space.snippets import vllm_max_rank
 from train.evaluate import HEADLINE, as_markdown, difference_words, table_rows, token_f1, ways
 from train.prepare import DROPS, RULES
-from train.publish.origin import Licence, base_licence
-from train.run import Run
+from train.run import AdapterRecord, Run, read_json
 
-CARD = Path(__file__).resolve().parents[2] / "model_card.md"
-PLACEHOLDER = re.compile(r"\{([a-z_0-9]+)\}")
-# Where the card says which adapter is loaded, in Python and, for a base that vLLM takes, in the shell; and where the plots are.
-ADDRESSES = {
-    re.compile(r'^adapter = ".*"$', re.MULTILINE): 'adapter = "{}"',
-    re.compile(r"^ADAPTER=.*$", re.MULTILINE): "ADAPTER=$(hf download --quiet {})",
-    re.compile(r"\]\((?:\.\./)?plots/"): "](plots/",
-}
-SHOWN = 400  # characters of a sample's text
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+ADAPTER_TEMPLATE = Path(__file__).resolve().parents[2] / "model_card.md"
+MERGED_TEMPLATE = TEMPLATES / "merged_card.md"
+CATALOGUE_TEMPLATE = TEMPLATES / "catalogue_card.md"
+# The lines and links of a card that say where the adapter and the plots are.
+ADAPTER_IN_PYTHON = re.compile(r'^adapter = ".*"$', re.MULTILINE)
+ADAPTER_IN_SHELL = re.compile(r"^ADAPTER=.*$", re.MULTILINE)
+PLOTS = re.compile(r"\]\((?:\.\./)?plots/")
+SAMPLE_CHARACTERS = 400  # of a sample's text
+UNKNOWN = "unknown"  # the Hub's id for a licence that is not known
 
 
 class CardError(ValueError):
-    """The card's template asks for something that the run does not say."""
+    """A card cannot be filled, or cannot be addressed to a repository."""
 
 
-def fill_card(template: str, values: dict[str, object]) -> str:
-    """Returns the template with every {placeholder} filled; raises CardError that names those left over."""
-    missing = sorted({name for name in PLACEHOLDER.findall(template) if name not in values})
+def fill_card(
+    template: Path,
+    data: CardData,
+    values: Mapping[str, str],
+    kind: type[RepoCard] = ModelCard,
+) -> str:
+    """Render a Jinja template, or raise CardError for missing values."""
+    text = template.read_text(encoding="utf-8")
+    # The library would leave a missing value out without a word.
+    missing = sorted(template_names(text) - {*values, "card_data"})
     if missing:
-        raise CardError(f"the card has nothing to say for {', '.join(missing)}")
-    return PLACEHOLDER.sub(lambda found: str(values[found[1]]), template)
+        raise CardError(f"{template.name} needs values for {', '.join(missing)}")
+    return f"{kind.from_template(data, template_str=text, **values)}\n"
 
 
-def card(
+def template_names(text: str) -> set[str]:
+    """List the names in all branches of a Jinja template."""
+    return jinja2.meta.find_undeclared_variables(jinja2.Environment().parse(text))
+
+
+# --- the adapter's card ---
+
+
+def adapter_card(
     run: Run,
     source: str,
     metrics: dict,
     samples: Sequence[dict],
     shots: int,
-    checked: dict[str, int],
+    checked: Mapping[str, int],
 ) -> str:
-    """Returns the card of run/adapter, for whoever is in the run's folder; for_repository() is for everyone else.
+    """Write an adapter's card, with links and snippets for its run's folder.
 
-    `source` is where the base was loaded from, `checked` what leaks.check() compared; the rest comes from the run's own
-    run.json, report.json and prompt.json.
+    `source` is where the base was loaded from, `checked` how many items were compared with how
+    many records for contamination.
     """
-    record = run.adapter_record()
-    report = run.catalogue_report()
-    summaries = record.get("summaries", {})  # an older adapter says nothing of them
-    base, config = Base(**record["base"]), record["config"]
+    record, report = run.adapter_record(), run.catalogue_report()
+    base = Base(**record["base"])
     licence = base_licence(base, source)
     name = f"{base.name.split('/')[-1]}-{run.folder.resolve().name}"
-    use = {
-        "rank": config["rank"],
-        "room": vllm_max_rank(config["rank"]),
-        "answer_tokens": config["answer_tokens"],
-        "served": f"{base.name} --revision {base.revision}" if base.on_hub else base.name,
+    summaries = record.get("summaries", {})
+    data = adapter_metadata(name, base, licence, report, metrics, summaries)
+    few_shot = any("few_shot" in scores for scores in metrics.values())
+    values = {
+        "name": name,
+        "licence": licence.describe(base),
+        "few_shot": str(shots) if few_shot else "",
+        "table": as_markdown(table_rows(metrics, shots)),
+        "checked_items": f"{checked['items']:,}",
+        "checked_records": f"{checked['records']:,}",
+        "samples": sample_pairs(samples),
         "question": json.dumps(samples[0]["question"], ensure_ascii=False),
+        "prompt_template": _prompt_table(PromptTemplate.load(run.adapter / "prompt.json")),
+        **_base_values(run, base, record["config"]["answer_tokens"]),
+        **_training_values(record),
+        **_catalogue_values(report),
+        **_summary_values(summaries),
     }
-    return fill_card(
-        CARD.read_text(encoding="utf-8"),
-        {
-            **use,
-            **_use(run, use),
-            **{
-                key: f"{record[key]:,}"
-                for key in (
-                    "steps",
-                    "tokens",
-                    "seconds",
-                    "examples",
-                    "left_out",
-                    "adapter_parameters",
-                )
-            },
-            **_data(report),
-            "learned": f"{config['learn'] or report['splits']['train']:,}",
-            "metadata": metadata(
-                name, base, licence, report, metrics, summaries.get("source", {}).get("dataset")
-            ),
-            "name": name,
-            "base": base.name,
-            "ways": ways(config),
-            "revision": base.revision,
-            "pinned": f', revision="{base.revision}"' if base.on_hub else "",
-            "base_place": _place(base),
-            "precision": config["precision"],
-            "hardware": record["hardware"],
-            "few_shot_note": _few_shot_note(metrics, shots),
-            "table": as_markdown(table_rows(metrics, shots)),
-            "checked_items": f"{checked['items']:,}",
-            "checked_records": f"{checked['records']:,}",
-            "hyperparameters": as_markdown(
-                [["option", "value"], *([key, str(value)] for key, value in config.items())]
-            ),
-            "libraries": ", ".join(f"{key} {value}" for key, value in record["libraries"].items()),
-            "python": record["python"],
-            "version": record["version"],
-            "licence": licence.words(base),
-            **_summaries(summaries),
-            "samples": sample_pairs(samples),
-            "wording": _wording(PromptTemplate.load(run.adapter / "prompt.json")),
-        },
-    )
+    values["learned"] = f"{record['config']['learn'] or report['splits']['train']:,}"
+    return fill_card(ADAPTER_TEMPLATE, data, values)
 
 
 def for_repository(text: str, repository: str, catalogue: str | None = None) -> str:
-    """Returns a run's card as it stands in `repository` on the Hub, with plots/ beside it: every snippet loads from there.
+    """Address a run's card to a repository on the Hub.
 
-    `catalogue` is the dataset repository with its catalogue, if there is one. A card that was addressed before is
-    addressed anew. Raises CardError where the card has no place for an address.
+    Every snippet then loads from there. `catalogue` is the dataset repository of its catalogue,
+    if there is one. A card that was addressed before is addressed anew. Raises CardError where
+    the card names no adapter.
     """
-    for line, address in ADDRESSES.items():
-        text, places = line.subn(lambda _, address=address: address.format(repository), text)
-        if not places and ("$(" not in address or "$ADAPTER" in text):
-            raise CardError(
-                "the card does not say where the adapter is loaded from, as evaluate writes it: run evaluate "
-                "again and leave its snippets as they are"
-            )
+    text, in_python = ADAPTER_IN_PYTHON.subn(lambda _: f'adapter = "{repository}"', text)
+    text, in_shell = ADAPTER_IN_SHELL.subn(
+        lambda _: f"ADAPTER=$(hf download --quiet {repository})", text
+    )
+    text, plots = PLOTS.subn("](plots/", text)
+    # A base that vLLM does not take has nothing for the shell.
+    if not in_python or not plots or (not in_shell and "$ADAPTER" in text):
+        raise CardError(
+            "the card does not say where the adapter is loaded from, as evaluate writes it: "
+            "run evaluate again and leave its snippets as they are"
+        )
     if catalogue is None:
         return text
-    told = ModelCard(text)
-    told.data.datasets = list(dict.fromkeys([*(told.data.datasets or []), catalogue]))
-    return str(told)
+    card = ModelCard(text)
+    datasets = card.data.to_dict().get("datasets", [])
+    card.data["datasets"] = list(dict.fromkeys([*datasets, catalogue]))
+    return str(card)
 
 
-def metadata(
+def adapter_metadata(
     name: str,
     base: Base,
     licence: Licence,
     report: dict,
     metrics: dict,
-    summaries: str | None = None,
-) -> str:
-    """Returns the card's YAML; a base that is a folder is no Hub id and is left out.
-
-    `summaries` is the Hub data set that they were learned from, if there is one.
-    """
+    summaries: Mapping[str, Any],
+) -> ModelCardData:
+    """Describe the adapter to the Hub, and its base if on it."""
     dataset = report["source"].get("dataset")
-    results = [
-        EvalResult(
-            task_type="text-generation",
-            dataset_type=dataset or "catalogue",
-            dataset_name=f"catalogue, {title}",
-            dataset_split=title,
-            metric_type=metric,
-            metric_value=value,
-            metric_name=f"{metric} (over the base {difference_words(scores['difference'][metric])})",
-        )
-        for title, scores in metrics.items()
-        for metric, value in scores["tuned"].items()
-        if metric in HEADLINE and metric in scores["difference"]
-    ]
+    summary_dataset = summaries.get("source", {}).get("dataset")
+    results = []
+    for title, scores in metrics.items():
+        for metric, value in scores["tuned"].items():
+            if metric not in HEADLINE or metric not in scores["difference"]:
+                continue
+            change = difference_words(scores["difference"][metric])
+            results.append(
+                EvalResult(
+                    task_type="text-generation",
+                    dataset_type=dataset or "catalogue",
+                    dataset_name=f"catalogue, {title}",
+                    dataset_split=title,
+                    metric_type=metric,
+                    metric_value=value,
+                    metric_name=f"{metric} (over the base {change})",
+                )
+            )
     return ModelCardData(
         language=sorted(report["languages"]),
         library_name="peft",
         pipeline_tag="text-generation",
         model_name=name,
         tags=["lora", "qlora", "shelftalk"],
-        datasets=[*filter(None, (dataset, summaries))] or None,
+        datasets=[each for each in (dataset, summary_dataset) if each] or None,
         eval_results=results,
         base_model=base.name if base.on_hub else None,
         base_model_relation="adapter",
-        **licence.metadata,
-    ).to_yaml()
+        **licence.metadata(),
+    )
 
 
-def _data(report: dict) -> dict[str, object]:
-    """What the card says of the data: where from, what went and why, what was mended, which side a record is on."""
-    dropped = [[reason, f"{count:,}", DROPS[reason]] for reason, count in report["dropped"].items()]
-    repaired = [
-        [rule.name, f"{count:,}", rule.description]
-        for rule in RULES
-        if (count := report["repaired"][rule.name]["texts"])
-    ]
-    told = sum(report["languages"].values())
+def _base_values(run: Run, base: Base, answer_tokens: int) -> dict[str, str]:
+    settings = read_json(run.adapter / "adapter_config.json")
+    family = family_of_task(settings.get("task_type"))
     return {
-        "source": report["source"].get("dataset") or report["source"]["name"],
-        "sha256": report["source"]["sha256"],
+        "base": base.name,
+        "revision": base.revision,
+        "on_hub": "yes" if base.on_hub else "",
+        "loader": family.loader.__name__,
+        "peft_loader": family.peft_loader,
+        "decoder_only": "yes" if family.name == "decoder_only" else "",
+        "generate": family.generate_call.format(tokens=answer_tokens),
+        "answer_tokens": str(answer_tokens),
+    }
+
+
+def _training_values(record: AdapterRecord) -> dict[str, str]:
+    config = record["config"]
+    options = [[name, str(value)] for name, value in config.items()]
+    return {
+        "precision": config["precision"],
+        "rank": str(config["rank"]),
+        "max_lora_rank": str(vllm_max_rank(config["rank"])),
+        "ways": ways(config),
+        "hyperparameters": as_markdown([["option", "value"], *options]),
+        "hardware": record["hardware"],
+        "python": record["python"],
+        "version": record["version"],
+        "libraries": ", ".join(f"{name} {value}" for name, value in record["libraries"].items()),
+        "steps": f"{record['steps']:,}",
+        "tokens": f"{record['tokens']:,}",
+        "seconds": f"{record['seconds']:,}",
+        "examples": f"{record['examples']:,}",
+        "left_out": f"{record['left_out']:,}",
+        "adapter_parameters": f"{record['adapter_parameters']:,}",
+    }
+
+
+def _catalogue_values(report: dict) -> dict[str, str]:
+    source, languages = report["source"], report["languages"]
+    dropped = [[reason, f"{count:,}", DROPS[reason]] for reason, count in report["dropped"].items()]
+    repaired = []
+    for rule in RULES:
+        count = report["repaired"][rule.name]["texts"]
+        if count:
+            repaired.append([rule.name, f"{count:,}", rule.description])
+    nothing = [["nothing", "0", ""]]
+    records = sum(languages.values())
+    return {
+        "source": source.get("dataset") or source["name"],
+        "sha256": source["sha256"],
         "read": f"{report['read']:,}",
         "kept": f"{report['kept']:,}",
         "near_duplicates": f"{report['near_duplicates']:,}",
-        **{side: f"{count:,}" for side, count in report["splits"].items()},
+        "train": f"{report['splits']['train']:,}",
+        "unseen": f"{report['splits']['unseen']:,}",
         "languages": ", ".join(
-            f"{name} {count / told:.0%}" for name, count in report["languages"].items()
+            f"{name} {count / records:.0%}" for name, count in languages.items()
         ),
-        "dropped": as_markdown(
-            [["dropped as", "lines", "why"], *(dropped or [["nothing", "0", ""]])]
-        ),
-        "repaired": as_markdown(
-            [["repaired", "texts", "how"], *(repaired or [["nothing", "0", ""]])]
-        ),
+        "dropped": as_markdown([["dropped as", "lines", "why"], *(dropped or nothing)]),
+        "repaired": as_markdown([["repaired", "texts", "how"], *(repaired or nothing)]),
     }
 
 
-def _summaries(made: dict) -> dict[str, str]:
-    """What the card says of the summaries that were learned; `made` is what run.json says of them."""
-    if "splits" not in made:
-        return {
-            "sums_up": "says its principal sentences",
-            "summaries": "",
-            "summary_note": "texts kept out of training, without the sentences that are their summary, so that a good one "
-            "says what\nis not in its text.",
-        }
-    splits = made["splits"]
-    return {
-        "sums_up": f"sums it up in the manner of {made['from']}",
-        "summary_note": f"texts kept out of training, with summaries of {made['from']}.",
-        "summaries": f"\nSummaries were learned from {made['from']}: {splits['train']:,} texts with summaries to train on "
-        f"and {splits['unseen']:,} held out (sha256 {made['sha256']}). Their licence: {made['licence']}.\n",
-    }
-
-
-def _use(run: Run, values: dict[str, object]) -> dict[str, str]:
-    """How the adapter is loaded by others, in the names of its base's family."""
-    settings = json.loads((run.adapter / "adapter_config.json").read_text(encoding="utf-8"))
-    family = family_of_task(settings.get("task_type"))
-    elsewhere = (Path(__file__).resolve().parent / f"elsewhere_{family.name}.md").read_text(
-        encoding="utf-8"
-    )
-    return {
-        "loader": family.loader.__name__,
-        "peft_loader": family.peft_loader,
-        "said": family.generate_call.format(tokens=values["answer_tokens"]),
-        "elsewhere": fill_card(elsewhere, values).strip(),
-    }
-
-
-def _place(base: Base) -> str:
-    if base.on_hub:
-        return (
-            f"The base comes from the Hub; where its page asks for it, accept its terms at https://huggingface.co/"
-            f"{base.name} and log in with `hf auth login`."
+def _summary_values(summaries: Mapping[str, Any]) -> dict[str, str]:
+    if "splits" not in summaries:  # texts without summaries of their own, or an older adapter
+        return dict.fromkeys(
+            (
+                "summaries_from",
+                "summaries_train",
+                "summaries_unseen",
+                "summaries_sha256",
+                "summaries_licence",
+            ),
+            "",
         )
-    return (
-        f"The base is not on the Hub: its folder, named `{base.name}`, must be where this is run, or be named in its "
-        "place."
-    )
+    return {
+        "summaries_from": summaries["from"],
+        "summaries_train": f"{summaries['splits']['train']:,}",
+        "summaries_unseen": f"{summaries['splits']['unseen']:,}",
+        "summaries_sha256": summaries["sha256"],
+        "summaries_licence": summaries["licence"],
+    }
 
 
-def _few_shot_note(metrics: dict, shots: int) -> str:
-    if not any("few_shot" in scores for scores in metrics.values()):
-        return ""
-    return (
-        f" The base is also shown with {shots} worked examples in its prompt, its best fair chance."
-    )
-
-
-def _wording(prompt_template: PromptTemplate) -> str:
-    tasks = {
+def _prompt_table(prompt_template: PromptTemplate) -> str:
+    uses = {
         "describe": "a question, from memory",
         "answer": "a question with records",
         "record": "each of the records",
@@ -263,64 +269,153 @@ def _wording(prompt_template: PromptTemplate) -> str:
         "no_records_pt": "the same, in Portuguese",
         "summarize": "a text to summarize",
     }
-    return as_markdown(
-        [
-            ["message", "words"],
-            *(
-                [words, f"`{json.dumps(getattr(prompt_template, task), ensure_ascii=False)[1:-1]}`"]
-                for task, words in tasks.items()
-            ),
-        ]
-    )
-
-
-# --- samples ---------------------------------------------------------------------------------------------------------
+    rows = [["message", "words"]]
+    for name, use in uses.items():
+        escaped = json.dumps(getattr(prompt_template, name), ensure_ascii=False)[1:-1]
+        rows.append([use, f"`{escaped}`"])
+    return as_markdown(rows)
 
 
 def sample_pairs(samples: Sequence[dict]) -> str:
-    """Returns three pairs of answers - helped most, in the middle, and where tuning did most harm - and how often it did."""
-    scored = [
-        (
-            token_f1(line["base"], line["reference"]),
-            token_f1(line["tuned"], line["reference"]),
-            line,
+    """Show three pairs of answers, from the most to the least helped."""
+    scored = []
+    for sample in samples:
+        base = token_f1(sample["base"], sample["reference"])
+        tuned = token_f1(sample["tuned"], sample["reference"])
+        scored.append((tuned - base, base, tuned, sample))
+    scored.sort(key=lambda each: each[0], reverse=True)
+    worse = sum(change < 0 for change, *_ in scored)
+    if worse:
+        last = "Worse than the base"
+        text = (
+            f"By token F1 the tuned answer is worse than the base's in {worse:,} of "
+            f"{len(samples):,}; the third is where it lost most."
         )
-        for line in samples
-    ]
-    ranked = sorted(scored, key=lambda pair: pair[1] - pair[0], reverse=True)
-    worse = sum(tuned < base for base, tuned, _ in scored)
-    verdict = (
-        f"By token F1 the tuned answer is worse than the base's in {worse:,} of {len(samples):,}; the third is where it "
-        "lost most."
-        if worse
-        else f"By token F1 none of the {len(samples):,} tuned answers is worse than the base's; "
-        "the third is where it gained least."
-    )
-    chosen = zip(
-        ("Helped most", "In the middle", "Worse than the base" if worse else "Helped least"),
-        (ranked[0], ranked[len(ranked) // 2], ranked[-1]),
-        strict=True,
-    )
-    return "\n\n".join(
-        [
-            verdict,
-            *(
-                f"**{title}** ({line['set']}): token F1 {base:.2f} to {tuned:.2f}\n\n"
-                + as_markdown(
-                    [
-                        ["", ""],
-                        *(
-                            [key, _cell(line[key])]
-                            for key in ("question", "reference", "base", "tuned")
-                        ),
-                    ]
-                )
-                for title, (base, tuned, line) in chosen
-            ),
-        ]
-    )
+    else:
+        last = "Helped least"
+        text = (
+            f"By token F1 none of the {len(samples):,} tuned answers is worse than the base's; "
+            "the third is where it gained least."
+        )
+    shown = {
+        "Helped most": scored[0],
+        "In the middle": scored[len(scored) // 2],
+        last: scored[-1],
+    }
+    parts = [text]
+    for title, (_, base, tuned, sample) in shown.items():
+        rows = [[key, _cell(sample[key])] for key in ("question", "reference", "base", "tuned")]
+        parts.append(
+            f"**{title}** ({sample['set']}): token F1 {base:.2f} to {tuned:.2f}\n\n"
+            + as_markdown([["", ""], *rows])
+        )
+    return "\n\n".join(parts)
 
 
 def _cell(text: str) -> str:
-    text = text if len(text) <= SHOWN else text[:SHOWN] + " ..."
+    if len(text) > SAMPLE_CHARACTERS:
+        text = text[:SAMPLE_CHARACTERS] + " ..."
     return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;")
+
+
+# --- the catalogue's card ---
+
+
+def catalogue_card(report: dict, adapter: str, repo: str) -> str:
+    """Write the card by which `datasets` finds the records."""
+    name = repo.split("/")[1]
+    files = {"split": "train", "path": "records/*.parquet"}
+    data = DatasetCardData(
+        pretty_name=name,
+        tags=["shelftalk"],
+        configs=[{"config_name": "default", "data_files": [files]}],
+    )
+    values = {
+        "name": name,
+        "adapter": adapter,
+        "repo": repo,
+        "kept": f"{report['kept']:,}",
+        "read": f"{report['read']:,}",
+        "source": report["source"]["name"],
+        "sha256": report["source"]["sha256"],
+    }
+    return fill_card(CATALOGUE_TEMPLATE, data, values, DatasetCard)
+
+
+# --- the base's licence ---
+
+
+@dataclass(frozen=True)
+class Licence:
+    """A licence as the Hub spells it; one without an id (`other`) has a name and a link."""
+
+    id: str = UNKNOWN
+    name: str | None = None
+    link: str | None = None
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the fields of a card's metadata."""
+        fields = {"license": self.id, "license_name": self.name, "license_link": self.link}
+        return {field: value for field, value in fields.items() if value}
+
+    def describe(self, base: Base) -> str:
+        """Explain the licence and its duties to whoever passes the adapter on."""
+        if self.id == UNKNOWN:
+            return (
+                "The licence of the base is not known here: its own card could not be read, or "
+                "names none. It holds for what is made from the base, so look it up before you "
+                "pass this adapter on."
+            )
+        link = self.link or (f"https://huggingface.co/{base.name}" if base.on_hub else None)
+        named = f"`{self.name or self.id}`" + (f" ([text]({link}))" if link else "")
+        carried = (
+            f"The licence of the base is {named}. It is carried on: this adapter is made from "
+            "that base."
+        )
+        if self.id.startswith(("llama3", "llama4")):
+            return f"{carried} {self._llama_notice()}"
+        return carried
+
+    def _llama_notice(self) -> str:
+        """Write the notice that section 1.b of Meta's community licences requires."""
+        if self.id == "llama3":
+            model = built_with = "Meta Llama 3"
+        else:
+            model, built_with = "Llama " + self.id.removeprefix("llama"), "Llama"
+        return (
+            f"**Built with {built_with}.** {model} is licensed under the {model} Community "
+            "License, Copyright © Meta Platforms, Inc. All Rights Reserved. Whoever passes this "
+            "adapter on also passes on a copy of that agreement and this notice, under a name that "
+            f'begins with "{built_with.removeprefix("Meta ")}", and keeps to Meta\'s acceptable '
+            "use policy."
+        )
+
+
+def base_file(base: Base, source: str, name: str) -> Path | None:
+    """Find one of the base's own files, or None.
+
+    `source` is the folder or the Hub id that the base was loaded from; for an id the file comes
+    from the Hub or its cache.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        return folder / name if (folder / name).is_file() else None
+    try:
+        return Path(hf_hub_download(base.name, name, revision=base.revision))
+    except (OSError, ValueError):
+        return None
+
+
+def base_licence(base: Base, source: str) -> Licence:
+    """Read the licence from the base's own card, or none."""
+    card = base_file(base, source, "README.md")
+    try:
+        data = (metadata_load(card) if card else None) or {}
+    except (ValueError, YAMLError):
+        return Licence()
+    name, link = data.get("license_name"), data.get("license_link")
+    return Licence(
+        str(data.get("license") or UNKNOWN),
+        str(name) if name else None,
+        str(link) if link else None,
+    )

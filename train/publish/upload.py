@@ -1,232 +1,174 @@
-"""A run -> the Hub: its adapter as one commit and its catalogue as another, both checked before the first byte."""
+"""Publishing: a run's adapter and catalogue to the Hub."""
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from train.config import ConfigError, PublishConfig
-from train.publish.card import for_repository
-from train.publish.hub import CHECKPOINT, HubError, IsPublic, Sent, send
-from train.publish.inspection import problems
-from train.run import Run, write_atomic
-
-DATA_CARD = """---
-pretty_name: "{name}"
-tags:
-- shelftalk
-configs:
-- config_name: default
-  data_files:
-  - split: train
-    path: records/*.parquet
----
-
-# {name}
-
-The catalogue that the adapter [{adapter}](https://huggingface.co/{adapter}) was taught, as Shelftalk prepared it: {kept}
-records from {read} lines of {source} (sha256 {sha256}).
-A record has a `uid`, a `title`, a `content` and a `split`: those of `train` may have been shown in training, those of
-`unseen` never were.
-
-```python
-from datasets import load_dataset
-
-records = load_dataset("{repo}", split="train")
-learned = records.filter(lambda record: record["split"] == "train")
-```
-
-`report.md` says what was repaired and what was dropped, and why. `index/` is what a Shelftalk page searches:
-`CATALOGUE={repo}`. The records stay under the terms of the source that they come from.
-"""
+from train.publish.card import catalogue_card, for_repository
+from train.publish.checks import problems
+from train.publish.hub import CHECKPOINT, HubError, IsPublic, send
+from train.run import Run, read_json, to_json, write_atomic
 
 
 class PublishError(Exception):
-    """A push failed; one line that says why, and the command that tries again."""
+    """A push failed; one line with the reason and the command that tries again."""
+
+
+class Published(TypedDict):
+    """Where a part of a run was sent: an entry of published.json."""
+
+    repo: str
+    commit: str
+    url: str
 
 
 @dataclass(frozen=True)
-class Parcel:
-    """What goes into one repository: {path there: file here, or its content}."""
+class Upload:
+    """The files of one repository: {path there: file here, or its content}."""
 
     name: str
     repo: str
     kind: str
     private: bool
-    files: dict[str, Path | bytes]
-    opened_by: str  # what to say in the call for others to see it
+    files: Mapping[str, Path | bytes]
+    to_open: str  # how to call for others to see it
 
-    @property
     def sizes(self) -> dict[str, int]:
-        """Bytes, by path."""
-        return {
-            path: len(file) if isinstance(file, bytes) else file.stat().st_size
-            for path, file in self.files.items()
-        }
+        """Return each file's bytes by its path."""
+        sizes = {}
+        for path, file in self.files.items():
+            sizes[path] = len(file) if isinstance(file, bytes) else file.stat().st_size
+        return sizes
+
+    def listing(self) -> str:
+        """Format the upload and its files, with their sizes in bytes."""
+        width = max(map(len, self.files))
+        lines = [f"  {path:{width}}  {size:>13,}" for path, size in self.sizes().items()]
+        return "\n".join([str(self), *lines])
 
     def __str__(self) -> str:
-        seen = "private" if self.private else "public"
-        return f"{self.kind} {self.repo} ({seen} if it is new): {len(self.files)} files, {megabytes(sum(self.sizes.values()))}"
+        visibility = "private" if self.private else "public"
+        megabytes = sum(self.sizes().values()) / 1e6
+        return (
+            f"{self.kind} {self.repo} ({visibility} if it is new): "
+            f"{len(self.files)} files, {megabytes:,.1f} MB"
+        )
 
 
 def publish(run: Run, config: PublishConfig) -> None:
-    """Sends a run's adapter, and its catalogue, and writes run/published.json; with `dry_run` only says what would go.
+    """Send a run's adapter and catalogue, and write published.json.
 
-    Raises ConfigError, naming every problem, where the run is not ready, and PublishError where the Hub does not take it;
-    the run is left as it is.
+    `dry_run` only lists them. Raises ConfigError with every problem of a run that is not ready,
+    and PublishError where the Hub refuses it. The run is left as it is.
     """
-    here = {
-        str(path.relative_to(run.folder)): path
-        for path in (
-            *adapter_files(run).values(),
-            *(catalogue_files(run).values() if config.catalogue_repo else ()),
-        )
-    }
-    wrong = problems(run, here, bool(config.catalogue_repo))
-    if wrong:
-        raise ConfigError(f"{run.folder} is not ready to be published: {'; '.join(wrong)}")
-    parcels = pack(run, config)
+    paths = [*adapter_files(run).values()]
+    if config.catalogue_repo:
+        paths += catalogue_files(run).values()
+    found = problems(run, paths, bool(config.catalogue_repo))
+    if found:
+        raise ConfigError(f"{run.folder} is not ready to be published: {'; '.join(found)}")
+    uploads = _uploads(run, config)
     if config.dry_run:
-        return print("\n".join(map(listing, parcels)), flush=True)
+        for upload in uploads:
+            print(upload.listing(), flush=True)
+        return
     base = run.adapter_record()["base"]
     if base["revision"].startswith("sha256:"):
         print(
-            f"publish: the base {base['name']} is a folder and not on the Hub: the adapter is of use to those who have it"
+            f"publish: the base {base['name']} is a folder and not on the Hub: "
+            "the adapter is of use to those who have it"
         )
-    published = {}
-    for parcel in parcels:
-        print(f"publish: {parcel}", flush=True)
+    published: dict[str, Published] = {}
+    for upload in uploads:
+        print(f"publish: {upload}", flush=True)
         try:
             sent = send(
-                parcel.files,
-                parcel.repo,
-                parcel.kind,
-                message=f"{parcel.name.capitalize()} of {run.folder.resolve().name}",
-                private=parcel.private,
+                upload.files,
+                upload.repo,
+                upload.kind,
+                message=f"{upload.name.capitalize()} of {run.folder.resolve().name}",
+                private=upload.private,
                 progress=sys.stderr.isatty(),
-                owned=[CHECKPOINT] if parcel.kind == "model" else [],
+                owned=[CHECKPOINT] if upload.kind == "model" else [],
             )
-            published[parcel.name] = {"repo": sent.repo, "commit": sent.commit, "url": sent.url}
-            write_atomic(run.published, json.dumps(published, indent=1) + "\n")
+            published[upload.name] = {"repo": sent.repo, "commit": sent.commit, "url": sent.url}
+            write_atomic(run.published, to_json(published))
         except IsPublic as error:
-            raise PublishError(f"{error}, or {parcel.opened_by}") from error
+            raise PublishError(f"{error}, or {upload.to_open}") from error
         except (HubError, OSError) as error:
+            options = {name: value for name, value in asdict(config).items() if value}
+            again = command_line(["publish", "--run", str(run.folder)], options)
             raise PublishError(
-                f"{error}; the run is whole in {run.folder}, try again with: {command(run, config)}"
+                f"{error}; the run is complete in {run.folder}, try again with: {again}"
             ) from error
-        print(told(sent), flush=True)
-
-
-def pack(run: Run, config: PublishConfig) -> list[Parcel]:
-    """Returns what goes where."""
-    shown = (
-        config.catalogue_repo if config.private or config.public_catalogue else ""
-    )  # a link that its readers may follow
-    told = for_repository(run.card.read_text("utf-8"), config.to, shown or None).encode()
-    parcels = [
-        Parcel(
-            "adapter",
-            config.to,
-            "model",
-            config.private,
-            adapter_files(run) | {"README.md": told},
-            "leave --private out",
-        )
-    ]
-    repo = config.catalogue_repo
-    if repo:
-        card = data_card(run, config.to, repo).encode()
-        parcels.append(
-            Parcel(
-                "catalogue",
-                repo,
-                "dataset",
-                not config.public_catalogue,
-                {"README.md": card, **catalogue_files(run)},
-                "say --public-catalogue",
+        if sent.new:
+            print(f"publish: {sent.repo} is at {sent.url}", flush=True)
+        else:
+            print(
+                f"publish: {sent.repo} has all of it already, at commit {sent.commit}", flush=True
             )
+
+
+def read_published(run: Run) -> dict[str, Published]:
+    """Read where a run's "adapter" and "catalogue" are, or raise ConfigError."""
+    try:
+        return read_json(run.published)
+    except OSError:
+        raise ConfigError(
+            f"{run.folder} is not published: "
+            f"run `python -m train publish --run {run.folder} --to user/name` first"
+        ) from None
+
+
+def _uploads(run: Run, config: PublishConfig) -> list[Upload]:
+    repo = config.catalogue_repo
+    # A link that the card's readers may follow.
+    linked = repo if config.private or config.public_catalogue else None
+    card = for_repository(run.card.read_text("utf-8"), config.to, linked or None)
+    files = adapter_files(run) | {"README.md": card.encode()}
+    uploads = [Upload("adapter", config.to, "model", config.private, files, "leave --private out")]
+    if repo:
+        card = catalogue_card(run.catalogue_report(), config.to, repo)
+        files = {"README.md": card.encode(), **catalogue_files(run)}
+        private = not config.public_catalogue
+        uploads.append(
+            Upload("catalogue", repo, "dataset", private, files, "say --public-catalogue")
         )
-    return parcels
+    return uploads
 
 
 def adapter_files(run: Run) -> dict[str, Path]:
-    """Returns the model repository's files: the adapter at its root, and beside it what it was scored by."""
-    files = {path.name: path for path in sorted((run.adapter).glob("*"))}
-    beside = [run.folder / name for name in ("metrics.json", "samples.jsonl", "history.jsonl")]
-    plots = sorted((run.plots).glob("*.png"))
-    return files | {
-        str(path.relative_to(run.folder)): path for path in (*beside, *plots) if path.is_file()
-    }
+    """List the model repository's files, the adapter at its root."""
+    files = {path.name: path for path in sorted(run.adapter.glob("*"))}
+    for path in (run.metrics, run.samples, run.history, *sorted(run.plots.glob("*.png"))):
+        if path.is_file():
+            files[path.relative_to(run.folder).as_posix()] = path
+    return files
 
 
 def catalogue_files(run: Run) -> dict[str, Path]:
-    """Returns the data set's files: the records, their search index and the report."""
+    """List the dataset's files: the records, their search index and the report."""
     folder = run.catalogue
     found = [
         *sorted(folder.glob("records/*.parquet")),
         *sorted(folder.glob("index/*")),
-        *(folder / name for name in ("report.json", "report.md")),
+        folder / "report.json",
+        folder / "report.md",
     ]
-    return {str(path.relative_to(folder)): path for path in found if path.is_file()}
+    return {path.relative_to(folder).as_posix(): path for path in found if path.is_file()}
 
 
-def data_card(run: Run, adapter: str, repo: str) -> str:
-    """Returns the data set's card; with it the Hub shows the records, and `datasets` loads them."""
-    report = run.catalogue_report()
-    return DATA_CARD.format(
-        name=repo.split("/")[1],
-        adapter=adapter,
-        repo=repo,
-        kept=f"{report['kept']:,}",
-        read=f"{report['read']:,}",
-        source=report["source"]["name"],
-        sha256=report["source"]["sha256"],
-    )
-
-
-# --- words -----------------------------------------------------------------------------------------------------------
-
-
-def command(run: Run, config: PublishConfig) -> str:
-    """Returns the command that publishes this run in this way."""
-    options = [
-        (f"--{name.replace('_', '-')}", value) for name, value in asdict(config).items() if value
-    ]
-    return shlex.join(
-        [
-            "python",
-            "-m",
-            "train",
-            "publish",
-            "--run",
-            str(run.folder),
-            *(
-                part
-                for name, value in options
-                for part in ([name] if value is True else [name, value])
-            ),
-        ]
-    )
-
-
-def listing(parcel: Parcel) -> str:
-    """Returns a parcel and its files, with their sizes in bytes."""
-    width = max(map(len, parcel.files))
-    return "\n".join(
-        [str(parcel), *(f"  {path:{width}}  {size:>13,}" for path, size in parcel.sizes.items())]
-    )
-
-
-def told(sent: Sent) -> str:
-    """Returns what came of a push."""
-    if sent.new:
-        return f"publish: {sent.repo} is at {sent.url}"
-    return f"publish: {sent.repo} has all of it already, at commit {sent.commit}"
-
-
-def megabytes(size: int) -> str:
-    """Returns a number of bytes in words."""
-    return f"{size / 1e6:,.1f} MB"
+def command_line(words: Sequence[str], options: Mapping[str, object]) -> str:
+    """Write a shell command of `python -m train`."""
+    parts = ["python", "-m", "train", *words]
+    for name, value in options.items():
+        parts.append(f"--{name.replace('_', '-')}")
+        if value is not True:
+            parts.append(str(value))
+    return shlex.join(parts)

@@ -13,7 +13,7 @@ from space.model.prompt_template import PromptTemplate
 from train.__main__ import main
 from train.config import ConfigError, FitConfig
 from train.fit.adapter import add_lora, save_adapter
-from train.publish.inspection import missing, problems
+from train.publish.checks import missing_files, problems
 from train.publish.upload import adapter_files
 from train.run import Run, RunError
 from train.sample import write_catalogue
@@ -68,7 +68,7 @@ def unfit(run):
     """What keeps a run from being published."""
     return problems(
         Run(run),
-        {str(path.relative_to(run)): path for path in adapter_files(Run(run)).values()},
+        list(adapter_files(Run(run)).values()),
         catalogue=False,
     )
 
@@ -85,7 +85,7 @@ def test_an_adapter_is_whole_or_not_there(tmp_path, tiny_base, rank, size):
     assert not (tmp_path / "adapter").exists()
     save_adapter(Run(tmp_path), model, tokenizer, PromptTemplate(), record)
     (tmp_path / "history.jsonl").write_text("{}\n")
-    assert not any("train fit" in words for words in missing(Run(tmp_path), catalogue=False))
+    assert not any("train fit" in words for words in missing_files(Run(tmp_path), catalogue=False))
 
 
 def test_a_config_is_whole_or_not_there(tmp_path):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from huggingface_hub import ModelCard, metadata_load
+from huggingface_hub import ModelCard, ModelCardData, metadata_load
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from space.model.base import Base
@@ -17,8 +17,16 @@ from space.model.pair import load_pair
 from space.model.prompt import prompt_ids
 from train.evaluate.tables import HEADLINE
 from train.prepare.fetch import hub_dataset
-from train.publish.card import CardError, card, fill_card, for_repository, metadata, sample_pairs
-from train.publish.origin import Licence, base_licence
+from train.publish.card import (
+    CardError,
+    Licence,
+    adapter_card,
+    adapter_metadata,
+    base_licence,
+    fill_card,
+    for_repository,
+    sample_pairs,
+)
 from train.run import Run
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -34,12 +42,16 @@ def blocks(text, language):
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def test_every_placeholder_is_filled_or_named():
-    assert fill_card(
-        "{name} has {n} records, sha256 {sha256}", {"name": "x", "n": 3, "sha256": "ab"}
-    ) == ("x has 3 records, sha256 ab")
-    with pytest.raises(CardError, match="nothing to say for kept, name, sha256"):
-        fill_card("{name} {kept} {sha256}", {})
+def test_every_value_is_filled_in_as_it_is_and_a_missing_one_is_named(tmp_path):
+    template, data = tmp_path / "card.md", ModelCardData(license="mit")
+    template.write_text(
+        "---\n{{ card_data }}\n---\n{{ name }}{% if more %} & more{% endif %}, sha256 {{ sha256 }}\n"
+    )
+    values = {"name": "<b> & {{ sha256 }}", "sha256": "ab", "more": "yes"}
+    card = "---\nlicense: mit\n---\n<b> & {{ sha256 }} & more, sha256 ab\n"
+    assert fill_card(template, data, values) == card
+    with pytest.raises(CardError, match=r"card.md needs values for more, name, sha256"):
+        fill_card(template, data, {})
 
 
 @pytest.mark.slow
@@ -106,9 +118,8 @@ def test_a_base_and_a_data_set_of_the_hub_are_named_as_such():
             "difference": {"loss": {"mean": -1.0, "low": -2.0, "high": -0.5}},
         }
     }
-    told = ModelCard(
-        "---\n" + metadata("x", LLAMA, Licence("llama3.1"), report, scores) + "\n---\n"
-    ).data
+    data = adapter_metadata("x", LLAMA, Licence("llama3.1"), report, scores, {})
+    told = ModelCard(f"---\n{data.to_yaml()}\n---\n").data
     assert told.base_model == LLAMA.name and told.license == "llama3.1" and told.language == ["pt"]
     assert told.datasets == ["shop/music"] and told.eval_results[0].dataset_type == "shop/music"
     assert hub_dataset("shop/music:train") == "shop/music"
@@ -198,12 +209,12 @@ def test_the_bases_licence_is_carried_on(tmp_path):
         "---\nlicense: other\nlicense_name: shop-1\nlicense_link: https://x.example/l\n---\n"
     )
     licence = base_licence(base, str(tmp_path))
-    assert licence.metadata == {
+    assert licence.metadata() == {
         "license": "other",
         "license_name": "shop-1",
         "license_link": "https://x.example/l",
     }
-    assert "`shop-1` ([text](https://x.example/l))" in licence.words(base)
+    assert "`shop-1` ([text](https://x.example/l))" in licence.describe(base)
 
 
 @pytest.mark.parametrize(
@@ -227,14 +238,14 @@ def test_the_licence_of_a_base_on_the_hub_comes_from_its_card(tmp_path):
         licence = base_licence(LLAMA, LLAMA.name)
     finally:
         shutil.rmtree(folder)
-    assert licence.metadata == {"license": "llama3.1"}
-    words = licence.words(LLAMA)
+    assert licence.metadata() == {"license": "llama3.1"}
+    words = licence.describe(LLAMA)
     assert (
         "**Built with Llama.** Llama 3.1 is licensed under the Llama 3.1 Community License, Copyright ©"
         in words
     )
     assert 'begins with "Llama"' in words and f"https://huggingface.co/{LLAMA.name}" in words
-    assert "Built with" not in Licence("apache-2.0").words(LLAMA)
+    assert "Built with" not in Licence("apache-2.0").describe(LLAMA)
 
 
 @pytest.mark.slow
@@ -254,7 +265,7 @@ def test_for_a_base_on_the_hub_the_snippets_pin_its_commit(tuned_run, tmp_path):
     samples = [json.loads(each) for each in (run / "samples.jsonl").read_text().splitlines()]
     samples[0]["question"] = 'What is "A\\B"\'s {title}?'
     metrics = json.loads((run / "metrics.json").read_text())
-    there = card(Run(run), LLAMA.name, metrics, samples, 1, {"items": 1, "records": 2})
+    there = adapter_card(Run(run), LLAMA.name, metrics, samples, 1, {"items": 1, "records": 2})
     assert f'"{LLAMA.name}", revision="{COMMIT}", quantization_config' in there
     assert f"vllm serve {LLAMA.name} --revision {COMMIT} --enable-lora --max-lora-rank 8 " in there
     for program in blocks(there, "python"):

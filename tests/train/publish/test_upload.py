@@ -11,9 +11,11 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from huggingface_hub import snapshot_download
+from huggingface_hub import close_session, snapshot_download
+from huggingface_hub.utils import _http as library_http
 
 from train.__main__ import main
 from train.config import ConfigError, EvaluateConfig, PublishConfig
@@ -81,9 +83,18 @@ def run(finished, tmp_path):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Tries follow each other at once, and silence is short."""
+    """Tries follow each other at once, ours and the Hub library's, and silence is short."""
     monkeypatch.setattr(sending, "PAUSE", 0.01)
-    monkeypatch.setattr(sending, "SILENCE", 0.5)
+    monkeypatch.setattr(library_http, "time", SimpleNamespace(sleep=lambda seconds: None))
+    silence(monkeypatch, 0.5)
+    yield
+    close_session()
+
+
+def silence(monkeypatch, seconds):
+    """Set how long a connection may be silent; the library's client is made anew for it."""
+    monkeypatch.setattr(sending, "SILENCE", seconds)
+    close_session()
 
 
 def contents(folder):
@@ -385,8 +396,8 @@ SPOILT = {
         "has 2,400 records where its report says 2,401",
     ),
     "a placeholder": (
-        lambda run: _spoil(run, "adapter/README.md", lambda text: text + "{hardware}"),
-        "README.md has nothing filled in for {hardware}",
+        lambda run: _spoil(run, "adapter/README.md", lambda text: text + "{{ hardware }}"),
+        "README.md has nothing filled in for hardware",
     ),
     "no metadata": (
         lambda run: _spoil(run, "adapter/README.md", lambda text: text.split("---", 2)[2]),
@@ -510,7 +521,7 @@ def test_a_fault_that_lasts_loses_nothing_and_the_same_command_succeeds_later(
     hub, run, capsys, monkeypatch, name
 ):
     (method, pattern, action, *headers), *words = LASTING[name]
-    monkeypatch.setattr(sending, "SILENCE", 0.2)
+    silence(monkeypatch, 0.2)
     hub.fail(method, pattern, action, times=1000, headers=headers[0] if headers else None)
     before = contents(run)
     line = refused(capsys, call(run, "--private"), 1)
@@ -577,6 +588,21 @@ def test_weights_that_arrived_are_not_sent_again(hub, run):
     assert main(call(run, "--no-catalogue")) == 0
     sent = [path for method, path in hub.requests if method == "PUT"]
     assert len(sent) == len(set(sent)) == 3
+
+
+def test_the_hub_library_is_left_alone_until_something_is_sent():
+    program = """
+from huggingface_hub import get_session
+import train.publish
+client = get_session()
+print(type(client).__module__, client.timeout.read, client.event_hooks["response"])
+train.publish.hub.hub_api()
+print(get_session().timeout.read)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.splitlines() == ["httpx2 None []", "60.0"], done.stderr
 
 
 def test_nobody_listens(hub, run, capsys, monkeypatch):
