@@ -18,6 +18,7 @@ from train.config import (
     PublishConfig,
     RentConfig,
     SummariesConfig,
+    TrackConfig,
 )
 from train.publish.deploy import ROOT, SUFFIXES, runtime_files
 from train.publish.hub import ask_hub, hub_api, send
@@ -55,7 +56,7 @@ def rent_machine(source: str, configs: Mapping[type, Checked]) -> None:
     ask_hub(base, lambda: api.auth_check(base))  # a gated one would fail there, on paid time
     print(f"rent: {upload}", flush=True)
     sent = send(upload.files, repo, message="Code to train with", private=True)
-    script = job_script(repo, sent.commit, command)
+    script = job_script(repo, sent.commit, command, _config(configs, TrackConfig))
     job = ask_hub(
         publish.to,
         lambda: api.run_job(
@@ -119,9 +120,11 @@ def _training_command(source: str, run: str, configs: Mapping[type, Checked]) ->
     return command_line(["all", source, "--run", run], options)
 
 
-def job_script(repo: str, commit: str, command: str) -> str:
+def job_script(repo: str, commit: str, command: str, track: TrackConfig) -> str:
     """Return the job's shell script: download the snapshot, install it and train."""
     packages = "--with-requirements train/requirements.txt"
+    if track.report_to != "none":  # a board's package has the board's name
+        packages += f" --with {track.report_to}"
     return (
         f"uvx --from huggingface_hub=={huggingface_hub.__version__} "
         f"hf download {repo} --revision {commit} --local-dir shelftalk && cd shelftalk && "

@@ -1,5 +1,6 @@
 """Training on a rented machine: what is sent there, what is refused before it costs, and that the job's own command works."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -94,6 +95,15 @@ def test_the_job_is_what_was_asked_for_and_the_token_only_its_secret(shop, capsy
         path.startswith(("tests", "bench", "space/sample/", "runs")) for path in code.files
     )
     assert rent(shop) == 0 and len(code.commits) == 2, "the same code was sent twice"
+
+
+def test_a_board_is_installed_on_the_machine_and_need_not_be_here(shop):
+    assert importlib.util.find_spec("mlflow") is None
+    assert rent(shop, "--report-to", "mlflow") == 0
+    script = shop.jobs[0]["command"][2]
+    install, train = script.split(" python -m train all ")
+    assert install.endswith(" --with mlflow") and "--report-to mlflow" in train
+    assert rent(shop) == 0 and "--with " not in shop.jobs[1]["command"][2]
 
 
 @pytest.mark.slow
