@@ -28,7 +28,7 @@ from space.model import Base, PromptTemplate, family_of_task
 from space.snippets import vllm_max_rank
 from train.evaluate import HEADLINE, as_markdown, difference_words, table_rows, token_f1, ways
 from train.prepare import DROPS, RULES
-from train.run import AdapterRecord, Run, read_json
+from train.run import AdapterRecord, CatalogueReport, Run, read_json
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 ADAPTER_TEMPLATE = Path(__file__).resolve().parents[2] / "model_card.md"
@@ -138,7 +138,7 @@ def adapter_metadata(
     name: str,
     base: Base,
     licence: Licence,
-    report: dict,
+    report: CatalogueReport,
     metrics: dict,
     summaries: Mapping[str, Any],
 ) -> ModelCardData:
@@ -213,7 +213,7 @@ def _training_values(record: AdapterRecord) -> dict[str, str]:
     }
 
 
-def _catalogue_values(report: dict) -> dict[str, str]:
+def _catalogue_values(report: CatalogueReport) -> dict[str, str]:
     source, languages = report["source"], report["languages"]
     dropped = [[reason, f"{count:,}", DROPS[reason]] for reason, count in report["dropped"].items()]
     repaired = []
@@ -321,7 +321,7 @@ def _cell(text: str) -> str:
 # --- the catalogue's card ---
 
 
-def catalogue_card(report: dict, adapter: str, repo: str) -> str:
+def catalogue_card(report: CatalogueReport, adapter: str, repo: str) -> str:
     """Write the card by which `datasets` finds the records."""
     name = repo.split("/")[1]
     files = {"split": "train", "path": "records/*.parquet"}
