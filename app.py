@@ -12,8 +12,7 @@ import gradio as gr
 
 from space.engine import load_engine
 from space.errors import CatalogueError, ModelError
-from space.page.missing import Missing, build_missing, plain
-from space.page.ui import build_demo, launch_options
+from space.page import Missing, build_demo, build_missing, launch_options, one_line
 from space.settings import Settings, SettingsError
 
 
@@ -34,7 +33,7 @@ def refuse(error: Exception, settings: Settings, code: int) -> gr.Blocks:
 
     Outside of a Space, exit with `code` and one line.
     """
-    line = f"shelftalk: {plain(error)}"
+    line = f"shelftalk: {one_line(error)}"
     if not settings.on_space and code == 1:
         raise SystemExit(line) from None  # Python prints the line and exits with 1
     print(line, file=sys.stderr, flush=True)

@@ -37,10 +37,11 @@ TRAIN = [
     {"train.merge", "train.sample"},
     {"train.__main__"},
 ]
-# What page/ may name of rooms that only engine.py calls: the types of what it is given.
+# What page/ may name of rooms that only engine.py calls: the types of what it is given and the
+# names of the two columns.
 PAGE_TYPES = {
-    "space.model": {"COLUMNS", "ExplainedToken", "Figures", "Message", "Step", "Turn"},
-    "space.catalogue": {"Hit", "Record"},
+    "space.model": {"AnswerFigures", "COLUMNS", "Column", "ExplainedToken", "Figures", "Turn"},
+    "space.catalogue": {"Hit", "Record", "Span"},
 }
 
 

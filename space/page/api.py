@@ -1,45 +1,62 @@
-"""The public endpoints: their names, parameters and defaults are a promise. The only place for gr.Error."""
+"""The public endpoints, whose names, parameters and defaults are a promise, and their errors."""
 
-# Annotations are not postponed here: gradio reads a return type only as an object.
+# Annotations are not postponed here: gradio reads a return type only as an object, and describes
+# no TypedDict, so that records and tokens are plain dicts here.
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypedDict, cast, get_args
 
 import gradio as gr
+from gradio.events import api
 
+from space.engine import Engine
 from space.errors import InputError
 from space.page.html.cards import NAME
 from space.settings import RESULT_LIMIT, SEED_LIMIT, TEMPERATURE_LIMIT, TOKEN_LIMIT, Settings
 from space.texts import Say, words
 
 log = logging.getLogger(__name__)
-MODEL = {
-    "concurrency_id": "model",
-    "concurrency_limit": 1,
-}  # whatever uses the model waits in one line
 
 
-def add_endpoints(engine, settings: Settings) -> None:
-    """Gives the page that is being built its public endpoints."""
-    gr.api(answer_endpoint(engine, settings), api_name="answer", **MODEL)
-    gr.api(summarize_endpoint(engine, settings), api_name="summarize", **MODEL)
-    gr.api(explain_endpoint(engine, settings), api_name="explain", **MODEL)
-    gr.api(search_endpoint(engine, settings), api_name="search")
-    gr.api(info_endpoint(engine), api_name="info")
+class Queue(TypedDict):
+    concurrency_id: str
+    concurrency_limit: int
 
 
-def answer_endpoint(engine, settings: Settings, say: Say = words) -> Callable:
-    """Returns the function behind /answer; `say` makes words of what it refuses or tells (see space/texts.py)."""
+MODEL: Queue = {"concurrency_id": "model", "concurrency_limit": 1}  # one queue for the model
 
+
+def add_endpoints(engine: Engine, settings: Settings) -> None:
+    """Add the public endpoints to the page that is being built."""
+    api(answer_endpoint(engine, settings), api_name="answer", **MODEL)
+    api(summarize_endpoint(engine, settings), api_name="summarize", **MODEL)
+    api(explain_endpoint(engine, settings), api_name="explain", **MODEL)
+    api(search_endpoint(engine, settings), api_name="search")
+    api(info_endpoint(engine), api_name="info")
+
+
+def describe_yields(generator: Callable) -> Callable:
+    """Annotate a generator with what it yields, which gradio describes as its results."""
+    (yielded,) = get_args(generator.__annotations__["return"])
+    generator.__annotations__["return"] = yielded
+    return generator
+
+
+def answer_endpoint(engine: Engine, settings: Settings, say: Say = words) -> Callable:
+    """Build the function of /answer; `say` renders its errors and notices."""
+
+    @describe_yields
     def answer(
         question: str,
         use_sources: bool = True,
         max_new_tokens: int = settings.max_new_tokens,
         temperature: float = settings.temperature,
-    ) -> tuple[str, str, list[dict]]:
-        """Answer a question about a shop's products twice: with a base model, and with the same model fine-tuned on the
-        shop's catalogue. The tuned answer is the one to use: it cites records, like [1], or says that the catalogue does
-        not have what was asked for. The base's shows what the fine-tuning changed. Both stream as they grow.
+    ) -> Iterator[tuple[str, str, list[dict]]]:
+        """Answer a question about a shop's products twice: with a base model,
+        and with the same model fine-tuned on the shop's catalogue. The tuned answer is the one to
+        use: it cites records, like [1], or says that the catalogue does not have what was asked
+        for. The base's shows what the fine-tuning changed. Both stream as they grow.
 
         Parameters:
             question: What to answer, in English or Portuguese; the answer comes in the same language.
@@ -50,40 +67,50 @@ def answer_endpoint(engine, settings: Settings, say: Say = words) -> Callable:
             the base's answer
             the tuned answer
             the list of records that both models read, [1] first, each with uid, title, content and score (0 to 1)
-        """
-        with refusals(say):
-            length, heat = _check_asked(question, use_sources, max_new_tokens, temperature)
-            yield from engine.answer(question, use_sources, length, heat, notices(say))
+        """  # noqa: E501 (gradio reads a parameter's description from one line)
+        with visible_errors(say):
+            _check_text(question, "question")
+            _check_bool(use_sources, "use_sources")
+            limit = _check_int(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens")
+            temperature = _check_temperature(temperature)
+            steps = engine.answer(question, use_sources, limit, temperature, show_notice(say))
+            yield from cast(Iterator[tuple[str, str, list[dict]]], steps)
 
     return answer
 
 
-def converse_in(engine, say: Say) -> Callable:
-    """Returns Engine.converse() for a page, which refuses what /answer refuses, in the words of `say`."""
+def converse_endpoint(engine: Engine, say: Say) -> Callable:
+    """Build Engine.converse() for the page, with the checks of /answer."""
 
-    def converse(question, talk, use_sources, max_new_tokens, temperature, seed) -> Iterator:
-        with refusals(say):
-            length, heat = _check_asked(question, use_sources, max_new_tokens, temperature)
-            number = None if seed is None else _whole(seed, 0, SEED_LIMIT, "seed")
+    def converse(question, turns, use_sources, max_new_tokens, temperature, seed) -> Iterator:
+        with visible_errors(say):
+            _check_text(question, "question")
+            _check_bool(use_sources, "use_sources")
+            limit = _check_int(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens")
+            temperature = _check_temperature(temperature)
+            if seed is not None:
+                seed = _check_int(seed, 0, SEED_LIMIT, "seed")
             yield from engine.converse(
-                question, talk, use_sources, length, heat, number, notices(say)
+                question, turns, use_sources, limit, temperature, seed, show_notice(say)
             )
 
     return converse
 
 
 def summarize_endpoint(
-    engine, settings: Settings, say: Say = words, notify: Callable[..., None] | None = None
+    engine: Engine, settings: Settings, say: Say = words, notify: Callable[..., None] | None = None
 ) -> Callable:
-    """Returns the function behind /summarize; `say` as for /answer, `notify` instead of notices(say)."""
+    """Build the function of /summarize; `say` and `notify` render its errors and notices."""
 
+    @describe_yields
     def summarize(
         text: str,
         max_new_tokens: int = settings.summary_tokens,
         temperature: float = settings.temperature,
-    ) -> tuple[str, str]:
-        """Summarize a text about a product twice: with a base model, and with the same model fine-tuned on a shop's
-        catalogue. The tuned summary is the one to use; the base's shows what the fine-tuning changed.
+    ) -> Iterator[tuple[str, str]]:
+        """Summarize a text about a product twice: with a base model,
+        and with the same model fine-tuned on a shop's catalogue. The tuned summary is the one to
+        use; the base's shows what the fine-tuning changed.
 
         Parameters:
             text: The text to shorten, in English or Portuguese.
@@ -92,25 +119,24 @@ def summarize_endpoint(
         Returns:
             the base's summary
             the tuned one
-        """
-        with refusals(say):
+        """  # noqa: E501 (gradio reads a parameter's description from one line)
+        with visible_errors(say):
             _check_text(text, "text")
-            length, heat = (
-                _whole(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens"),
-                _temperature(temperature),
-            )
-            yield from engine.summarize(text, length, heat, notify or notices(say))
+            limit = _check_int(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens")
+            temperature = _check_temperature(temperature)
+            yield from engine.summarize(text, limit, temperature, notify or show_notice(say))
 
     return summarize
 
 
-def explain_endpoint(engine, settings: Settings) -> Callable:
-    """Returns the function behind /explain."""
+def explain_endpoint(engine: Engine, settings: Settings) -> Callable:
+    """Build the function of /explain."""
 
     def explain(question: str, answer: str, use_sources: bool = True) -> list[dict]:
-        """Show what fine-tuning changed in an answer, token by token: the logprob (natural logarithm of the probability) that
-        the base model and the tuned model give each token, and the alternatives, best first, that the base would rather
-        have written there; an empty one ends the answer. Tuned less base is what fine-tuning changed.
+        """Show what fine-tuning changed in an answer, token by token:
+        the logprob (natural logarithm of the probability) that the base model and the tuned model
+        give each token, and the alternatives, best first, that the base would rather have written
+        there; an empty one ends the answer. Tuned less base is what fine-tuning changed.
 
         Parameters:
             question: The question that was asked.
@@ -118,79 +144,78 @@ def explain_endpoint(engine, settings: Settings) -> Callable:
             use_sources: As it was when the question was asked; the records that match it are read again.
         Returns:
             the list of tokens, which joined are the answer, each with token, base_logprob, tuned_logprob and alternatives
-        """
-        with refusals():
+        """  # noqa: E501 (gradio reads a parameter's description from one line)
+        with visible_errors():
             _check_text(question, "question")
             _check_text(answer, "answer")
-            _check_bool(use_sources)
-            return engine.explain(question, answer, use_sources, settings.max_new_tokens)
+            _check_bool(use_sources, "use_sources")
+            tokens = engine.explain(question, answer, use_sources, settings.max_new_tokens)
+            return cast(list[dict], tokens)
 
     return explain
 
 
-def search_endpoint(engine, settings: Settings) -> Callable:
-    """Returns the function behind /search."""
+def search_endpoint(engine: Engine, settings: Settings) -> Callable:
+    """Build the function of /search."""
 
     def search(query: str, k: int = settings.search_k) -> list[dict]:
-        """Find the records of the shop's catalogue that match a query, best first; the list is empty where none does.
+        """Find the records of the shop's catalogue that match a query,
+        best first; the list is empty where none does.
 
         Parameters:
             query: Words to look for, such as a product's name, or a whole question; slips of spelling are forgiven.
             k: How many records to return at most, 1 to 50.
         Returns:
             the list of records, each with uid, title, content and score (0 to 1, higher matches better)
-        """
-        with refusals():
+        """  # noqa: E501 (gradio reads a parameter's description from one line)
+        with visible_errors():
             _check_text(query, "query")
-            count = _whole(k, 1, RESULT_LIMIT, "k")
-            return engine.search(query, count)
+            return cast(list[dict], engine.search(query, _check_int(k, 1, RESULT_LIMIT, "k")))
 
     return search
 
 
-def info_endpoint(engine) -> Callable:
-    """Returns the function behind /info."""
+def info_endpoint(engine: Engine) -> Callable:
+    """Build the function of /info."""
 
     def info() -> dict:
-        """Tell which models answer here: base, adapter, the revision of each, precision, device and version, by name."""
-        with refusals():
-            return engine.info()
+        """Tell which models answer here: base, adapter, the revision of each,
+        precision, device and version, by name."""
+        with visible_errors():
+            return cast(dict, engine.info())
 
     return info
 
 
+# --- errors ----------------------------------------------------------------------------------
+
+
 @contextmanager
-def refusals(say: Say = words) -> Iterator[None]:
-    """Makes errors into what the asker may read: refusals in words, failures without internals, which are logged."""
+def visible_errors(say: Say = words) -> Iterator[None]:
+    """Raise errors as messages for the caller; log unexpected ones and hide their details."""
     try:
         yield
     except InputError as error:
-        raise refusal(error.key, say, **error.values) from error
-    except gr.Error:  # ZeroGPU's own words: whose minutes are used up, for example
+        raise visible_error(error.key, say, **error.values) from error
+    except gr.Error:  # ZeroGPU's own message, for example that its minutes are used up
         raise
     except Exception as error:
         log.exception("the engine failed")
-        raise refusal("failed", say) from error
+        raise visible_error("failed", say) from error
 
 
-def refusal(key: str, say: Say = words, **values) -> gr.Error:
-    """Returns the error that the asker sees: a text of space/texts.py, in the words of `say`."""
-    # On the page gradio's title would be English; to a program it would only be more words.
-    return gr.Error(
-        say(key, **values), print_exception=False, **({} if say is words else {"title": NAME})
-    )
+def visible_error(key: str, say: Say = words, **values) -> gr.Error:
+    """Build the error that a caller sees from a text of space/texts.json."""
+    message = say(key, **values)
+    if say is words:
+        return gr.Error(message, print_exception=False)
+    # On the page gradio's own title would be English.
+    return gr.Error(message, print_exception=False, title=NAME)
 
 
-def notices(say: Say) -> Callable[..., None]:
-    """Returns what tells the asker something beside the answer, by a key of space/texts.py and its values."""
+def show_notice(say: Say) -> Callable[..., None]:
+    """Build a function that shows a notice beside the answer, by its key in space/texts.json."""
     return lambda key, **values: gr.Info(say(key, **values), title=NAME)
-
-
-def _check_asked(question, use_sources, max_new_tokens, temperature) -> tuple[int, float]:
-    """Returns the last two as what they are; raises InputError where one of the four cannot be used."""
-    _check_text(question, "question")
-    _check_bool(use_sources)
-    return _whole(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens"), _temperature(temperature)
 
 
 def _check_text(value, what: str) -> None:
@@ -198,28 +223,23 @@ def _check_text(value, what: str) -> None:
         raise InputError(f"not_text_{what}")
 
 
-def _check_bool(use_sources) -> None:
-    if not isinstance(use_sources, bool):
-        raise InputError("not_bool", name="use_sources")
+def _check_bool(value, what: str) -> None:
+    if not isinstance(value, bool):
+        raise InputError("not_bool", name=what)
 
 
-def _whole(value, low: int, high: int, what: str) -> int:
-    """Returns a whole number from `low` to `high`; 5.0 is one too, since JSON and sliders do not tell them apart."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not low <= value <= high
-        or value % 1
-    ):
+def _check_int(value, low: int, high: int, what: str) -> int:
+    """Return an integer from `low` to `high`; JSON and sliders may send 5.0 for 5."""
+    if not _is_number(value) or not low <= value <= high or value % 1:
         raise InputError("not_whole", name=what, low=str(low), high=str(high))
     return int(value)
 
 
-def _temperature(value) -> float:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not 0 <= value <= TEMPERATURE_LIMIT
-    ):
+def _check_temperature(value) -> float:
+    if not _is_number(value) or not 0 <= value <= TEMPERATURE_LIMIT:
         raise InputError("not_number", name="temperature", low=0, high=f"{TEMPERATURE_LIMIT:g}")
     return float(value)
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -4,49 +4,41 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-from space.model import COLUMNS
+from space.engine import Info
+from space.model import COLUMNS, Column, Figures, Turn
 from space.texts import words
 
-# What a visitor gets of a turn; the page keeps other fields of its own in it.
-TURN_FIELDS = (
-    "question",
-    "base",
-    "tuned",
-    "sources",
-    "figures",
-    "use_sources",
-    "max_new_tokens",
-)
 
-
-def export_json(turns: Sequence[Mapping], info: Mapping) -> str:
-    """Render a conversation as JSON.
-
-    The file holds `models`, which is `info` from the engine, and `turns` with TURN_FIELDS.
-    """
-    exported_turns = []
-    for turn in turns:
-        exported_turns.append({name: turn[name] for name in TURN_FIELDS})
-    exported = {"models": dict(info), "turns": exported_turns}
+def export_json(turns: Sequence[Turn], info: Info) -> str:
+    """Render a conversation as JSON: `models`, which is `info`, and `turns`."""
+    exported = {"models": info, "turns": turns}
     return json.dumps(exported, ensure_ascii=False, indent=1) + "\n"
 
 
-def export_markdown(turns: Sequence[Mapping], info: Mapping, language: str) -> str:
+def file_language(page_language: str) -> str:
+    """Choose a file's language; gradio names the browser's own, whatever it is."""
+    return "pt" if page_language.startswith("pt") else "en"
+
+
+def export_markdown(turns: Sequence[Turn], info: Info, page_language: str) -> str:
     """Render a conversation as Markdown.
 
     What a visitor or a model wrote is quoted and escaped: it becomes neither HTML nor a heading.
     """
+    language = file_language(page_language)
 
     def say(key: str, **values) -> str:
         return words(key, language, **values)
 
+    base = _model(info["base"], info["base_revision"])
+    adapter = _model(info["adapter"], info["adapter_revision"])
     lines = [
         f"# {say('chat_export_title')}",
         "",
-        f"- {say('base')}: {_model(info, 'base')}",
-        f"- {say('tuned')}: {_model(info, 'base')} + {_model(info, 'adapter')}",
+        f"- {say('base')}: {base}",
+        f"- {say('tuned')}: {base} + {adapter}",
         "",
     ]
     for number, turn in enumerate(turns, start=1):
@@ -64,12 +56,11 @@ def export_markdown(turns: Sequence[Mapping], info: Mapping, language: str) -> s
     return "\n".join(lines)
 
 
-def _model(info: Mapping, name: str) -> str:
-    revision = info[f"{name}_revision"]
-    return f"`{info[name]}`" + (f" @ `{revision}`" if revision else "")
+def _model(name: str, revision: str) -> str:
+    return f"`{name}`" + (f" @ `{revision}`" if revision else "")
 
 
-def _figures(figures: Mapping, column: str, say: Callable[..., str]) -> str:
+def _figures(figures: Figures, column: Column, say: Callable[..., str]) -> str:
     text = say(
         "chat_export_foot",
         tokens=figures[column]["tokens"],

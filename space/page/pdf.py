@@ -1,4 +1,4 @@
-"""A PDF's text, read in a process of its own, which ends where it takes too long or too much memory."""
+"""Read a PDF's text in a subprocess with bounded time and memory."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ MEMORY = 2 * 2**30  # bytes
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def pdf_text(data: bytes, characters: int) -> tuple[str, int, int]:
-    """Returns (text, pages read, pages) of a PDF; reading ends with the page on which `characters` are full, or after PAGES.
+def read_pdf(data: bytes, characters: int) -> tuple[str, int, int]:
+    """Read a PDF in a subprocess and return (text, pages read, pages).
 
-    Raises InputError for one that is broken, locked, without text, or takes too long.
+    Reading ends with the page on which `characters` are full, or after PAGES. Raises InputError for
+    a file that is broken, locked, without text, or takes too long.
     """
-    call = [sys.executable, "-P", str(Path(__file__)), str(characters)]
+    # This file is the program, so it must import neither torch nor gradio.
+    command = [sys.executable, "-P", str(Path(__file__)), str(characters)]
     try:
-        # What is parsed may be hostile: it gets neither this process's memory nor its environment.
+        # A PDF may be hostile, so it gets neither this process's memory nor its environment.
         done = subprocess.run(
-            call,
+            command,
             input=data,
             capture_output=True,
             timeout=SECONDS,
@@ -36,42 +38,41 @@ def pdf_text(data: bytes, characters: int) -> tuple[str, int, int]:
         )
     except subprocess.TimeoutExpired:
         raise InputError("upload_slow", seconds=SECONDS) from None
-    found = json.loads(done.stdout) if done.returncode == 0 else {"refused": "upload_broken"}
-    if "refused" in found:
-        raise InputError(found["refused"])
-    return found["text"], found["read"], found["pages"]
+    if done.returncode:
+        raise InputError("upload_broken")
+    result = json.loads(done.stdout)
+    if "error" in result:
+        raise InputError(result["error"])
+    return result["text"], result["read"], result["pages"]
 
 
-def read(data: bytes, characters: int) -> dict:
-    """Returns what pdf_text() does, as {"text", "read", "pages"}, or {"refused": a key of space/texts.py}."""
+def extract(data: bytes, characters: int) -> dict:
+    """Extract {"text", "read", "pages"}, or {"error": a key of space/texts.json}."""
     from pypdf import PdfReader
     from pypdf.errors import DependencyError, FileNotDecryptedError
 
-    texts, length, number = [], 0, 0
+    texts, length = [], 0
     try:
         pages = PdfReader(io.BytesIO(data)).pages
         count = len(pages)
-        for number in range(1, min(count, PAGES) + 1):
-            texts.append(pages[number - 1].extract_text().strip())
+        for index in range(min(count, PAGES)):
+            texts.append(pages[index].extract_text().strip())
             length += len(texts[-1])
             if length >= characters:
                 break
     except (FileNotDecryptedError, DependencyError):
-        return {"refused": "upload_locked"}
-    except Exception:  # a broken file raises whatever it likes
-        return {"refused": "upload_broken"}
+        return {"error": "upload_locked"}
+    except Exception:  # pypdf raises all kinds of errors for a broken file
+        return {"error": "upload_broken"}
     if not any(texts):
-        return {"refused": "upload_scan" if count else "upload_empty"}
-    # Twice what there is room for, so that whoever cuts it sees that it was too long.
-    return {
-        "text": "\n\n".join(filter(None, texts))[: 2 * characters],
-        "read": number,
-        "pages": count,
-    }
+        return {"error": "upload_scan" if count else "upload_empty"}
+    # Twice the room, so that the caller sees that the text was too long.
+    text = "\n\n".join(filter(None, texts))[: 2 * characters]
+    return {"text": text, "read": len(texts), "pages": count}
 
 
 def limit_memory() -> None:
-    """Ends this process's greed; where a system knows no such limit, pypdf's own limits remain."""
+    """Limit this process's memory, where the system can; pypdf has limits of its own."""
     with suppress(ImportError, ValueError, OSError):
         import resource
 
@@ -80,4 +81,4 @@ def limit_memory() -> None:
 
 if __name__ == "__main__":
     limit_memory()
-    json.dump(read(sys.stdin.buffer.read(), int(sys.argv[1])), sys.stdout)
+    json.dump(extract(sys.stdin.buffer.read(), int(sys.argv[1])), sys.stdout)

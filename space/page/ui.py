@@ -1,11 +1,13 @@
-"""build_demo(...) -> gr.Blocks: the page, which is wiring over a few named functions."""
+"""Build the page from its tabs and endpoints, and set how it is launched and looks."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import gradio as gr
+from gradio.themes import Base, Color, Font
 
+from space.engine import Engine
 from space.page.api import add_endpoints
 from space.page.html import cards
 from space.page.tabs.ask import ask_tab
@@ -18,12 +20,11 @@ from space.page.tabs.summarize import summarize_tab
 from space.settings import UPLOAD_LIMIT, Settings
 
 HERE = Path(__file__).parent
-SESSIONS = 1000  # visitors whose conversations are in memory, the latest; gradio keeps about half a megabyte of each
-LEFT_BEHIND = (
-    600,
-    600,
-)  # seconds: how often, and how old, files are deleted that were sent but never read
-# The key of each one's name in space/texts.py, and what fills it.
+# Visitors whose conversations are in memory, the latest ones; gradio needs about 0.5 MB for each.
+SESSIONS = 1000
+# Seconds: how often files that were sent but never read are deleted, and from which age on.
+DELETE_UNREAD = (600, 600)
+# The key of each tab's name in space/texts.json, and the function that builds the tab.
 TABS = {
     "ask_tab": ask_tab,
     "blind_tab": blind_tab,
@@ -32,24 +33,77 @@ TABS = {
     "made_tab": made_tab,
     "elsewhere_tab": elsewhere_tab,
 }
+# Shades from 50 to 950.
+PAPER = Color(
+    *"#f8f2e7 #f2eadc #e7ddcc #d4c7b1 #ab9d87 #7d705d "
+    "#655947 #4a4035 #332c25 #231e19 #191511".split()
+)
+RUST = Color(
+    *"#fcefe7 #f9dfd1 #f2bfa5 #ea9c77 #e58356 #c9582a "
+    "#a8411a #8a3513 #6d2b11 #4a2010 #2f1509".split()
+)
 
 
-def build_demo(engine, settings: Settings) -> gr.Blocks:
-    """Returns the page with its public endpoints, ready to launch; `engine` answers (see space/engine.py)."""
+def theme() -> Base:
+    """Build the theme, light and dark; page.css builds on its colours and names the fonts."""
+    system, mono = Font("sans-serif"), Font("monospace")
+    return Base(
+        primary_hue=RUST,
+        secondary_hue=RUST,
+        neutral_hue=PAPER,
+        font=[system],
+        font_mono=[mono],
+        radius_size="sm",
+        text_size="md",
+    ).set(
+        body_background_fill="*neutral_50",
+        body_background_fill_dark="*neutral_950",
+        body_text_color="*neutral_900",
+        body_text_color_dark="*neutral_100",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
+        background_fill_primary="#fffdf9",
+        background_fill_primary_dark="*neutral_900",
+        background_fill_secondary="*neutral_100",
+        background_fill_secondary_dark="*neutral_800",
+        block_background_fill="*background_fill_primary",
+        block_background_fill_dark="*background_fill_primary",
+        input_background_fill="*background_fill_primary",
+        input_background_fill_dark="*background_fill_primary",
+        input_border_color="*neutral_400",
+        input_border_color_dark="*neutral_500",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
+        color_accent="*primary_600",
+        color_accent_soft="*primary_50",
+        color_accent_soft_dark="*primary_900",
+        block_shadow="none",
+        block_shadow_dark="none",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_400",
+        button_primary_background_fill_hover_dark="*primary_300",
+        button_primary_text_color="#fffdf9",
+        button_primary_text_color_dark="*neutral_950",
+    )
+
+
+def build_demo(engine: Engine, settings: Settings) -> gr.Blocks:
+    """Build the page with its public endpoints, ready to launch."""
     info = engine.info()
-    with gr.Blocks(title=cards.NAME, analytics_enabled=False, delete_cache=LEFT_BEHIND) as demo:
-        markup(cards.header(tuple(TABS)))
-        for name, fill in TABS.items():
+    with gr.Blocks(title=cards.NAME, analytics_enabled=False, delete_cache=DELETE_UNREAD) as demo:
+        markup(cards.render_header(tuple(TABS)))
+        for name, build_tab in TABS.items():
             with gr.Tab(label(name)):
-                fill(engine, info, settings)
+                build_tab(engine, info, settings)
         add_endpoints(engine, settings)
     return demo.queue(max_size=settings.queue_size, api_open=False)
 
 
 def launch_options(settings: Settings) -> dict:
-    """Returns the keyword arguments of demo.launch(): looks, address, and what gradio must not show or record."""
+    """Return the keyword arguments of demo.launch(): looks, address, and what stays private."""
     return {
-        "theme": cards.theme(),
+        "theme": theme(),
         "css": (HERE / "page.css").read_text(encoding="utf-8"),
         "js": (HERE / "page.js").read_text(encoding="utf-8"),
         "i18n": I18N,

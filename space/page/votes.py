@@ -1,25 +1,36 @@
-"""Votes that visitors agreed to have kept: append-only files, a line of JSON a vote, and from there a dataset on the Hub."""
+"""The blind test's votes: a ballot takes one vote, kept votes are files and a dataset on the Hub."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import logging
+import math
 import os
+import secrets
 import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeGuard
 
 import httpx2
 from huggingface_hub import CommitScheduler, HfApi, snapshot_download
 
-from space.page.ballot import VERDICTS, Ballot, Tally
+from space.engine import Info
+from space.errors import InputError
+from space.model import COLUMNS
 from space.settings import Settings
 from space.texts import clean_text
+
+CHOICES = ("a", "b", "tie", "both_bad")
+VERDICTS = (*COLUMNS, "tie", "both_bad")  # what a choice means once the names are known
+LIFETIME = 3600  # seconds after the question in which a ballot takes its vote
+Z95 = 1.959964  # standard deviations around the mean of a normal distribution that hold 95% of it
 
 FILES = "votes-*.jsonl"
 EVERY = 5  # minutes from one commit to the next
@@ -27,129 +38,213 @@ MODELS = ("base", "base_revision", "adapter", "adapter_revision")
 log = logging.getLogger(__name__)
 
 
+# --- one ballot ------------------------------------------------------------------------------
+
+
+def draw_order() -> tuple[str, str]:
+    return secrets.choice((("base", "tuned"), ("tuned", "base")))
+
+
+@dataclass
+class Ballot:
+    """Two answers to one question in a random order, which only the server knows."""
+
+    question: str
+    options: Mapping = field(default_factory=dict)  # how the answers were asked for
+    order: tuple[str, str] = field(default_factory=draw_order)  # the first one is shown as A
+    answers: dict[str, str] = field(default_factory=lambda: dict.fromkeys(COLUMNS, ""))
+    sources: int = 0  # records that can be cited
+    ended: bool = False
+    choice: str = ""  # one of CHOICES, once there is a vote
+    made: float = field(default_factory=time.monotonic)
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def columns(self) -> tuple[str, str]:
+        """Return the answers in the order A, B."""
+        return self.answers[self.order[0]], self.answers[self.order[1]]
+
+    def verdict(self, choice: str) -> str:
+        """Return which of VERDICTS a choice is."""
+        return self.order[CHOICES.index(choice)] if choice in ("a", "b") else choice
+
+    def vote(self, choice: str, keep: Callable[[str], None] | None = None) -> str:
+        """Take the ballot's one vote, `keep` its verdict, and return it.
+
+        Raises InputError if the answers have not ended, are too old or have their vote. Of several
+        votes at once one is taken; a vote that `keep` fails to keep is not taken.
+        """
+        with self.lock:
+            if not self.ended:
+                raise InputError("vote_early")
+            if self.choice:
+                raise InputError("vote_twice")
+            if time.monotonic() - self.made > LIFETIME:
+                raise InputError("vote_late")
+            verdict = self.verdict(choice)
+            if keep:
+                keep(verdict)
+            self.choice = choice
+        return verdict
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The number of votes for each verdict."""
+
+    base: int = 0
+    tuned: int = 0
+    tie: int = 0
+    both_bad: int = 0
+
+    @property
+    def decided(self) -> int:
+        """The number of votes that chose a side."""
+        return self.base + self.tuned
+
+    def plus(self, verdict: str) -> Tally:
+        """Return the tally with one more vote."""
+        return replace(self, **{verdict: getattr(self, verdict) + 1})
+
+
+def wilson(wins: int, count: int, z: float = Z95) -> tuple[float, float]:
+    """Compute Wilson's score interval of a share, from 0 to 1; `count` is above 0.
+
+    Wilson, Probable inference, the law of succession, and statistical inference (1927). Unlike the
+    normal approximation it holds for few votes and for shares near 0 and 1.
+    """
+    share, spread = wins / count, z * z / count
+    middle = share + spread / 2
+    half = z * math.sqrt((share * (1 - share) + spread / 4) / count)
+    return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
+
+
+# --- kept votes ------------------------------------------------------------------------------
+
+
 class VotesError(ValueError):
-    """Votes cannot be kept where the settings say; the words are one line for the owner."""
+    """Votes cannot be kept where the settings say."""
 
 
 class Votes:
-    """The votes of a folder, and of a Hub dataset where one is named. What keep() returned from survives a crash.
+    """The votes of a folder and, if named, of a Hub dataset; a kept vote survives a crash.
 
-    Each start of the program writes a file of its own, so that nothing is ever added to what a crash left behind.
+    Each start of the program writes its own file, so nothing is added to what a crash left.
     """
 
     def __init__(self, folder: Path, repo: str | None = None, every: float = EVERY) -> None:
         self.folder, self.repo, self.private = folder, repo, True
-        self._file, self._stamp, self._tally = None, 0, Counter()
-        with told("VOTES_DIR", folder, "name a folder that can be written"):
+        self._file: int | None = None
+        self._mtime = 0  # nanoseconds
+        self._counts: Counter[tuple] = Counter()
+        with name_setting("VOTES_DIR", folder, "name a folder that can be written"):
             folder.mkdir(parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise PermissionError("it cannot be written")
             here = {path.name: path for path in folder.glob(FILES)}
-        self._scheduler = self._join(every) if repo else None
-        # The dataset has what an earlier start left there, from a disk that may be gone; a file that is here is the longer one.
-        for path in (self._sent() | here).values():
-            self._tally.update(map(_counted, read(path)))
-        # Whoever lists the folder to send it holds the same lock: no line is sent in half.
+        self._scheduler: CommitScheduler | None = None
+        sent = {}
+        if repo:
+            self._scheduler = self._start_sending(repo, every)
+            sent = _download(repo)
+        # An earlier start may have lost its disk. Of a file in both places the one here is longer.
+        for path in (sent | here).values():
+            self._counts.update(map(_key, read_votes(path)))
+        # The scheduler holds the same lock while it reads the folder, so it sends no half line.
         self._lock = self._scheduler.lock if self._scheduler else threading.Lock()
 
     def keep(self, vote: Mapping) -> None:
-        """Writes one vote, which is whole and on the disk when this returns; raises OSError and keeps nothing of it else."""
+        """Write one vote to the disk; on OSError nothing of it is kept."""
         line = json.dumps(vote, ensure_ascii=False).encode() + b"\n"
         with self._lock:
             if self._file is None:
-                self._file = self._open()
+                self._file = self._create_file()
             end = os.fstat(self._file).st_size
             try:
-                self._append(line)
+                self._append(self._file, line)
             except OSError:
-                self._give_up(end)
+                self._abandon(self._file, end)
                 raise
-            self._tally[_counted(vote)] += 1
+            self._counts[_key(vote)] += 1
 
-    def tally(self, info: Mapping) -> Tally:
-        """Returns the kept votes between two models, which `info` names as Engine.info() does."""
+    def tally(self, info: Info) -> Tally:
+        """Count the kept votes between the two models of Engine.info()."""
+        models = [info[name] for name in MODELS]
         with self._lock:
-            return Tally(
-                **{
-                    verdict: self._tally[(*(info[name] for name in MODELS), verdict)]
-                    for verdict in VERDICTS
-                }
-            )
+            counts = {verdict: self._counts[(*models, verdict)] for verdict in VERDICTS}
+        return Tally(**counts)
 
     def send(self) -> None:
-        """Sends to the Hub now what is new, as is done every few minutes; raises what the Hub's library raises."""
+        """Send what is new to the Hub now; raises what huggingface_hub raises."""
+        assert self._scheduler is not None
         self._scheduler.trigger().result()
 
     def close(self) -> None:
-        """Ends the sending and the writing."""
+        """Stop sending and writing."""
         if self._scheduler:
             self._scheduler.stop()
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
-    def _open(self) -> int:
-        path = (
-            self.folder / f"votes-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:12]}.jsonl"
-        )
+    def _create_file(self) -> int:
+        started = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        path = self.folder / f"votes-{started}-{uuid.uuid4().hex[:12]}.jsonl"
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
-        with contextlib.suppress(OSError):  # not every system has folders that can be synced
+        with contextlib.suppress(OSError):  # some systems cannot sync a folder
             folder = os.open(self.folder, os.O_RDONLY)
             try:
-                os.fsync(folder)  # the file's name, too, is to survive
+                os.fsync(folder)  # the file's name must survive too
             finally:
                 os.close(folder)
         return file
 
-    def _append(self, line: bytes) -> None:
-        if os.write(self._file, line) != len(line):
+    def _append(self, file: int, line: bytes) -> None:
+        if os.write(file, line) != len(line):
             raise OSError(f"there was no room for a whole line in {self.folder}")
-        # What is sent is told by its time of change, which two votes within one tick of the system's clock would share.
-        self._stamp = max(time.time_ns(), self._stamp + 1000)
-        os.utime(self._file, ns=(self._stamp, self._stamp))
-        os.fsync(self._file)
+        # The scheduler sends a file whose mtime changed: two votes must not share one.
+        self._mtime = max(time.time_ns(), self._mtime + 1000)
+        os.utime(file, ns=(self._mtime, self._mtime))
+        os.fsync(file)
 
-    def _give_up(self, end: int) -> None:
-        """Takes back what a failed write left, and never touches its file again."""
+    def _abandon(self, file: int, end: int) -> None:
+        """Remove what a failed write left, and start a new file with the next vote."""
         with contextlib.suppress(OSError):
-            os.ftruncate(self._file, end)
+            os.ftruncate(file, end)
         with contextlib.suppress(OSError):
-            os.close(self._file)
+            os.close(file)
         self._file = None
 
-    def _join(self, every: float) -> CommitScheduler:
-        with told(
-            "VOTES_REPO", self.repo, "HF_TOKEN must be a token that may write to this dataset"
-        ):
+    def _start_sending(self, repo: str, every: float) -> CommitScheduler:
+        remedy = "HF_TOKEN must be a token that may write to this dataset"
+        with name_setting("VOTES_REPO", repo, remedy):
             scheduler = CommitScheduler(
-                repo_id=self.repo,
+                repo_id=repo,
                 repo_type="dataset",
                 folder_path=self.folder,
                 every=every,
                 private=True,
                 allow_patterns=[FILES],
             )
-            self.private = bool(HfApi().dataset_info(self.repo).private)
+            self.private = bool(HfApi().dataset_info(repo).private)
             return scheduler
 
-    def _sent(self) -> dict[str, Path]:
-        """Returns the dataset's files by name, as they are on the Hub now."""
-        if not self.repo:
-            return {}
-        with told("VOTES_REPO", self.repo, "it must be there to be read"):
-            folder = Path(snapshot_download(self.repo, repo_type="dataset", allow_patterns=[FILES]))
-        return {path.name: path for path in folder.glob(FILES)}
+
+def _download(repo: str) -> dict[str, Path]:
+    """Download a dataset's files of votes, by name."""
+    with name_setting("VOTES_REPO", repo, "it must be there to be read"):
+        folder = Path(snapshot_download(repo, repo_type="dataset", allow_patterns=[FILES]))
+    return {path.name: path for path in folder.glob(FILES)}
 
 
 def open_votes(settings: Settings) -> Votes | None:
-    """Returns where votes are kept, or None where they are not; raises VotesError."""
+    """Open the place where votes are kept, if the settings name one; raises VotesError."""
     if settings.votes_dir is None:
         return None
     return Votes(Path(settings.votes_dir), settings.votes_repo)
 
 
-def line_of(ballot: Ballot, verdict: str, info: Mapping) -> dict:
-    """Returns all that is kept of one vote: who sent it is not known here."""
+def make_vote(ballot: Ballot, verdict: str, info: Info) -> dict:
+    """Collect all that is kept of one vote; nothing tells who sent it."""
     return {
         "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "verdict": verdict,
@@ -162,35 +257,37 @@ def line_of(ballot: Ballot, verdict: str, info: Mapping) -> dict:
     }
 
 
-def read(path: Path) -> Iterator[dict]:
-    """Yields the votes of a file; a last line without an end, which a crash left, and what is no vote are passed over."""
-    *lines, _torn = path.read_bytes().split(b"\n")
+def read_votes(path: Path) -> Iterator[dict]:
+    """Read a file's votes, without a last line that a crash cut and what is no vote."""
+    *lines, _cut = path.read_bytes().split(b"\n")
     for line in lines:
         try:
             vote = json.loads(line)
         except ValueError:
             vote = None
-        if (
-            isinstance(vote, dict)
-            and vote.get("verdict") in VERDICTS
-            and all(isinstance(vote.get(name), str | None) for name in MODELS)
-        ):
+        if _is_vote(vote):
             yield vote
         else:
             log.warning("%s has a line that is not a vote: %r", path.name, line[:80])
 
 
-def _counted(vote: Mapping) -> tuple:
+def _is_vote(vote) -> TypeGuard[dict]:
+    if not isinstance(vote, dict) or vote.get("verdict") not in VERDICTS:
+        return False
+    return all(isinstance(vote.get(name), str | None) for name in MODELS)
+
+
+def _key(vote: Mapping) -> tuple:
+    """Return what votes are counted by: the two models and the verdict."""
     return (*(vote.get(name) for name in MODELS), vote["verdict"])
 
 
 @contextlib.contextmanager
-def told(variable: str, value, remedy: str) -> Iterator[None]:
-    """Turns what the system or the Hub raises into one line that names the setting."""
+def name_setting(variable: str, value, remedy: str) -> Iterator[None]:
+    """Raise errors of the system and the Hub as one line that names the setting."""
     try:
         yield
     except (httpx2.HTTPError, OSError, ValueError, RuntimeError) as error:
-        reason = next(
-            (line for line in str(error).splitlines() if line.strip()), type(error).__name__
-        )
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        reason = lines[0] if lines else type(error).__name__
         raise VotesError(f"{variable} is {value}: {reason}; {remedy}") from error

@@ -1,1 +1,1 @@
-"""TODO"""
+"""What the tabs show, rendered as HTML; everything from outside is escaped."""

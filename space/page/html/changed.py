@@ -1,187 +1,185 @@
-"""What fine-tuning changed, as HTML: the tuned answer's tokens tinted, a sentence that says what they show, and a key."""
+"""What fine-tuning changed in an answer, as HTML: each token tinted, with its details and a key."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 
+from space.model import ExplainedToken
 from space.texts import Html, decimal, html
 
 SAME = math.log(1.5)  # nats; below it a token counts as about as likely as before
 FULL = math.log(1000)  # nats; from it on a tint is as strong as it gets
-HALF = "\ufffd"  # a token that is a part of a character
+PART = "\ufffd"  # a token that is a part of a character
 
 
-def waiting() -> str:
-    """Returns the section while the models read."""
+def render_waiting() -> str:
+    """Render the section while the models read."""
     place = html("queued", place=Html('<b class="place"></b>'))
     return (
-        f'<section class="changed" aria-busy="true"><p class="hint" role="status">{html("changed_waiting")} '
+        '<section class="changed" aria-busy="true">'
+        f'<p class="hint" role="status">{html("changed_waiting")} '
         f'<span class="queued" hidden>{place}</span></p></section>'
     )
 
 
-def picture(tokens: Sequence[Mapping], name: str, question: str = "") -> str:
-    """Returns the section that shows what explain() says of an answer, to a `question` where one is given; `name` is another
-    one for each of a page.
+def render_changes(tokens: Sequence[ExplainedToken], name: str, question: str = "") -> str:
+    """Render the section that shows an explained answer.
 
-    A token is a radio button, so that one comes to all of them with a key press and from one to the next with arrows; its
-    details stand beside the text. Which are shown is up to page.css; there is no script.
+    Each token is a radio button of the group `name`, so one key press reaches the tokens and the
+    arrows go from one to the next. page.css shows the details of the chosen one, without a script.
     """
-    most = _most(tokens)
+    most = _most_changed(tokens)
     about = f'<p class="about" dir="auto">{escape(question)}</p>' if question else ""
-    text = "".join(_token(token, name, place == most) for place, token in enumerate(tokens))
+    text = "".join(_token(token, name, index == most) for index, token in enumerate(tokens))
     return (
-        f'<section class="changed" aria-busy="false"><h2>{html("changed_title")}</h2>'
-        f"{about}"
-        f'<p class="gist" role="status">{sentence(tokens)}</p><div class="reading">'
-        f'<fieldset class="tokens" dir="auto"><legend>{html("changed_choose")}</legend>{text}</fieldset>'
-        f"{_key()}</div></section>"
+        f'<section class="changed" aria-busy="false"><h2>{html("changed_title")}</h2>{about}'
+        f'<p class="gist" role="status">{describe_changes(tokens)}</p><div class="reading">'
+        '<fieldset class="tokens" dir="auto">'
+        f"<legend>{html('changed_choose')}</legend>{text}</fieldset>{_key()}</div></section>"
     )
 
 
-def sentence(tokens: Sequence[Mapping]) -> str:
-    """Returns what the picture shows, in one sentence of HTML."""
-    up, down = (
-        sum(_raised(token) > SAME for token in tokens),
-        sum(_raised(token) < -SAME for token in tokens),
-    )
+def describe_changes(tokens: Sequence[ExplainedToken]) -> Html:
+    """Say what the picture shows, in one sentence."""
+    up = sum(_change(token) > SAME for token in tokens)
+    down = sum(_change(token) < -SAME for token in tokens)
     if not up and not down:
-        return html(
-            "changed_nothing" if len(tokens) > 1 else "changed_nothing_of_one", count=len(tokens)
-        )
-    token = tokens[_most(tokens)]
+        key = "changed_nothing" if len(tokens) > 1 else "changed_nothing_of_one"
+        return html(key, count=len(tokens))
+    key = "changed_both"
+    if not down:
+        key = "changed_up"
+    elif not up:
+        key = "changed_down"
+    token = tokens[_most_changed(tokens)]
     return html(
-        "changed_up" if not down else "changed_both" if up else "changed_down",
+        key,
         up=up,
         down=down,
         count=len(tokens),
-        token=Html(f"<b><bdi>{_named(token['token'])}</bdi></b>"),
-        before=chance(token["base_logprob"]),
-        after=chance(token["tuned_logprob"]),
+        token=Html(f"<b><bdi>{_name(token['token'])}</bdi></b>"),
+        before=format_chance(token["base_logprob"]),
+        after=format_chance(token["tuned_logprob"]),
     )
 
 
-def chance(logprob: float) -> Html:
-    """Returns the probability of a logprob (nats) as a person reads it, with as many digits as say something; HTML."""
+def format_chance(logprob: float) -> Html:
+    """Write the probability of a logprob (nats) in percent, with the digits that matter."""
     percent = 100 * math.exp(logprob)
     if percent >= 99.95:
         return html("over", percent=decimal("99.9%"))
     if round(percent, 6) < 0.001:
         return html("under", percent=decimal("0.001%"))
     if percent >= 99.5:
-        return html("number", number=decimal(f"{percent:.1f}%"))
-    digits = (
-        f"{percent:.0f}%"
-        if percent >= 9.95
-        else f"{percent:.2g}%"
-        if percent >= 0.1
-        else f"{percent:.1g}%"
-    )
-    return html("number", number=decimal(digits))
+        digits = ".1f"
+    elif percent >= 9.95:
+        digits = ".0f"
+    elif percent >= 0.1:
+        digits = ".2g"
+    else:
+        digits = ".1g"
+    return html("number", number=decimal(f"{percent:{digits}}%"))
 
 
-def times(by: float) -> Html:
-    """Returns a difference of logprobs (nats) in words of HTML: how many times likelier, or less likely."""
-    if abs(by) <= SAME:
+def format_times(change: float) -> Html:
+    """Say how many times likelier a difference of logprobs (nats) makes a token."""
+    if abs(change) <= SAME:
         return html("as_before")
-    factor = math.exp(min(abs(by), 20))
+    factor = math.exp(min(abs(change), 20))
     if factor >= 1e6:
-        return html("million_likelier" if by > 0 else "million_less")
+        return html("million_likelier" if change > 0 else "million_less")
     count = decimal(f"{factor:.1f}") if factor < 9.95 else int(float(f"{factor:.2g}"))
-    return html("times_likelier" if by > 0 else "times_less", count=count)
+    return html("times_likelier" if change > 0 else "times_less", count=count)
 
 
-def _raised(token: Mapping) -> float:
-    """Returns by how many nats fine-tuning raised a token's logprob."""
+def _change(token: ExplainedToken) -> float:
+    """Return by how many nats fine-tuning raised a token's logprob."""
     return token["tuned_logprob"] - token["base_logprob"]
 
 
-def _most(tokens: Sequence[Mapping]) -> int:
-    """Returns the place of the token that changed most: one that became likelier, if any did; with the strongest tint; and of
-    several, the one whose probability moved farthest."""
+def _most_changed(tokens: Sequence[ExplainedToken]) -> int:
+    """Return the index of the token that changed most.
 
-    def change(place: int) -> tuple[bool, float, float]:
-        token, by = tokens[place], _raised(tokens[place])
-        return (
-            by > SAME,
-            min(abs(by), FULL),
-            abs(math.exp(token["tuned_logprob"]) - math.exp(token["base_logprob"])),
-        )
+    A token that became likelier goes before others, then the strongest tint, then the largest
+    change of the probability.
+    """
 
-    return max(range(len(tokens)), key=change)
+    def rank(index: int) -> tuple[bool, float, float]:
+        token = tokens[index]
+        change = _change(token)
+        moved = math.exp(token["tuned_logprob"]) - math.exp(token["base_logprob"])
+        return change > SAME, min(abs(change), FULL), abs(moved)
+
+    return max(range(len(tokens)), key=rank)
 
 
-def _look(by: float) -> str:
-    """Returns the class and style of a token whose logprob was raised `by` nats."""
-    if abs(by) <= SAME:
+def _tint(change: float) -> str:
+    """Write the class and style of a token whose logprob rose by `change` nats."""
+    if abs(change) <= SAME:
         return 'class="token"'
-    return f'class="token {"up" if by > 0 else "down"}" style="--by:{min(abs(by) / FULL, 1):.2f}"'
+    direction = "up" if change > 0 else "down"
+    return f'class="token {direction}" style="--by:{min(abs(change) / FULL, 1):.2f}"'
 
 
-def _token(token: Mapping, name: str, chosen: bool) -> str:
-    by, before, after = (
-        _raised(token),
-        chance(token["base_logprob"]),
-        chance(token["tuned_logprob"]),
-    )
-    others = [
-        (
-            _named(other["token"]),
-            chance(other["logprob"]),
-            math.exp(other["logprob"]),
-            other["token"] == token["token"],
-        )
-        for other in token["alternatives"]
-    ]
+def _token(token: ExplainedToken, name: str, chosen: bool) -> str:
+    change = _change(token)
+    text = _name(token["token"])
+    before, after = format_chance(token["base_logprob"]), format_chance(token["tuned_logprob"])
+    others, bars = [], []
+    for other in token["alternatives"]:
+        word, likely = _name(other["token"]), format_chance(other["logprob"])
+        others.append(f"{word} {likely}")
+        kind = "chosen" if other["token"] == token["token"] else ""
+        bars.append(_bar(f"<bdi>{word}</bdi>", likely, math.exp(other["logprob"]), kind))
     spoken = html(
         "token_spoken",
-        token=_named(token["token"]),
+        token=text,
         before=before,
         after=after,
-        times=times(by),
-        others=Html(", ".join(f"{word} {likely}" for word, likely, _, _ in others)),
-    )
-    bars = "".join(
-        _bar(f"<bdi>{word}</bdi>", likely, share, "said" if said else "")
-        for word, likely, share, said in others
+        times=format_times(change),
+        others=Html(", ".join(others)),
     )
     shown = escape(token["token"]).replace("\n", '<i class="break">↵</i>\n')
     return (
-        f'<label {_look(by)}><input type="radio" name="{name}"{" checked" if chosen else ""}>'
+        f'<label {_tint(change)}><input type="radio" name="{name}"{" checked" if chosen else ""}>'
         f'<span class="spoken">{spoken}</span><span aria-hidden="true">{shown}</span>'
-        f'<span class="detail" aria-hidden="true"><span class="what"><bdi>{_named(token["token"])}</bdi>'
-        f"<small>{times(by)}</small></span>"
+        f'<span class="detail" aria-hidden="true"><span class="what"><bdi>{text}</bdi>'
+        f"<small>{format_times(change)}</small></span>"
         f"{_bar(html('before'), before, math.exp(token['base_logprob']), 'before')}"
         f"{_bar(html('after'), after, math.exp(token['tuned_logprob']), 'after')}"
-        f'<span class="rather">{html("rather")}</span>{bars}</span></label>'
+        f'<span class="rather">{html("rather")}</span>{"".join(bars)}</span></label>'
     )
 
 
 def _bar(word: str, likely: str, share: float, kind: str) -> str:
-    return f'<span class="bar {kind}" style="--share:{share:.3f}"><span>{word}</span><i></i><span>{likely}</span></span>'
+    return (
+        f'<span class="bar {kind}" style="--share:{share:.3f}">'
+        f"<span>{word}</span><i></i><span>{likely}</span></span>"
+    )
 
 
-def _named(text: str) -> Html:
-    """Returns a token as it is called, as HTML: its text, or what it is where that cannot be seen."""
-    if not text.strip():
-        return html("token_end" if not text else "token_break" if "\n" in text else "token_blank")
-    return html("token_part") if text.strip() == HALF else Html(escape(text.strip()))
+def _name(token: str) -> Html:
+    """Return a token's text, or a name for a token that cannot be seen."""
+    text = token.strip()
+    if text:
+        return html("token_part") if text == PART else Html(escape(text))
+    if not token:
+        return html("token_end")
+    return html("token_break" if "\n" in token else "token_blank")
 
 
 def _key() -> str:
-    samples = "".join(
-        f"<span {_look(by)}>{label}</span>"
-        for by, label in (
-            (-FULL, "÷1000"),
-            (-FULL / 3, "÷10"),
-            (0, html("key_same")),
-            (FULL / 3, "×10"),
-            (FULL, "×1000"),
-        )
-    )
+    steps = [
+        (-FULL, "÷1000"),
+        (-FULL / 3, "÷10"),
+        (0, html("key_same")),
+        (FULL / 3, "×10"),
+        (FULL, "×1000"),
+    ]
+    samples = "".join(f"<span {_tint(change)}>{label}</span>" for change, label in steps)
     return (
-        f'<div class="key"><p class="scale"><span>{html("key_less")}</span>{samples}<span>{html("key_more")}</span></p>'
-        f'<p class="hint">{html("key")}</p></div>'
+        f'<div class="key"><p class="scale"><span>{html("key_less")}</span>{samples}'
+        f'<span>{html("key_more")}</span></p><p class="hint">{html("key")}</p></div>'
     )

@@ -1,127 +1,130 @@
-"""The turns of a conversation as HTML: question, both answers with their figures, the records behind them, what to do next."""
+"""The turns of a conversation as HTML: question, answers, figures, records, and what to do next."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 
-from space.model import COLUMNS
+from space.engine import Info
+from space.model import COLUMNS, AnswerFigures, Figures, Turn
 from space.page.html import cards
 from space.texts import decimal, html
 
 
-def turn(
-    info: Mapping, turn: Mapping, place: int, *, writing: bool = False, last: bool = False
+def render_turn(
+    info: Info, turn: Turn, index: int, *, writing: bool = False, last: bool = False
 ) -> str:
-    """Returns one turn: its question as a heading, the two cards, and below them what is to know and to do.
+    """Render one turn, the first of which has the index 0.
 
-    `place` counts the turns from 0. The `last` one can be asked again or edited; its records stand outside, see shelf().
+    The `last` one can be asked again or edited; its records stand outside, see render_records().
     """
-    shown = cards.pair(
-        info,
-        turn["base"],
-        turn["tuned"],
-        len(turn["sources"]),
-        feet=[
-            _foot(turn["figures"][column], bool(turn[column]) and not writing) for column in COLUMNS
-        ],
+    feet = []
+    for side in COLUMNS:
+        feet.append(_foot(turn["figures"][side], copies=bool(turn[side]) and not writing))
+    pair = cards.render_pair(
+        info, turn["base"], turn["tuned"], len(turn["sources"]), writing=writing, feet=feet
     )
-    below = _note(turn["figures"]) + (_acts(turn, place, last) if not writing else "")
-    return (
-        f'<section class="turn" data-turn="{place}" data-asked="{escape(turn["question"])}">'
-        f'<h2 class="asked" dir="auto">{escape(turn["question"])}</h2>{shown if writing else cards.settled(shown)}'
-        f'<div class="below">{below}</div>{"" if last else shelf(turn)}</section>'
-    )
+    below = _notes(turn["figures"])
+    if not writing:
+        below += _actions(turn, index, last)
+    return _section(turn["question"], index, pair, below, "" if last else render_records(turn))
 
 
-def waiting(info: Mapping, question: str, place: int) -> str:
-    """Returns a turn that was asked a moment ago."""
-    feet = [_foot({"tokens": 0, "seconds": 0.0}, False)] * 2
-    return (
-        f'<section class="turn" data-turn="{place}" data-asked="{escape(question)}"><h2 class="asked" dir="auto">'
-        f'{escape(question)}</h2>{cards.pair(info, "", "", feet=feet)}<div class="below"></div></section>'
+def render_waiting(info: Info, question: str, index: int) -> str:
+    """Render a turn that was asked a moment ago."""
+    feet = [_foot({"tokens": 0, "seconds": 0.0}, copies=False)] * 2
+    return _section(
+        question, index, cards.render_pair(info, "", "", writing=True, feet=feet), "", ""
     )
 
 
-def past(info: Mapping, talk: Sequence[Mapping]) -> str:
-    """Returns the turns before the last one."""
-    return "".join(turn(info, before, place) for place, before in enumerate(talk))
+def render_past(info: Info, turns: Sequence[Turn]) -> str:
+    """Render the turns before the last one."""
+    return "".join(render_turn(info, each, index) for index, each in enumerate(turns))
 
 
-def shelf(turn: Mapping | None) -> str:
-    """Returns the records behind a turn's answers, folded, their titles in sight and the cited ones marked."""
-    if turn is None:
-        return ""
-    sources, positions = turn["sources"], cards.cited(turn["tuned"], len(turn["sources"]))
+def render_records(turn: Turn) -> str:
+    """Render the records of a turn, folded, with their titles and the cited ones marked."""
+    sources, figures = turn["sources"], turn["figures"]
     if not sources:
         return f'<p class="shelf hint">{html("records_none")}</p>'
-    kept = f'<span class="kept">{html("chat_kept")}</span>' if turn["figures"]["kept"] else ""
-    names = "".join(
-        _name(number, record["title"], number in positions)
-        for number, record in enumerate(sources, start=1)
-    )
+    cited = cards.find_citations(turn["tuned"], len(sources))
+    kept = f'<span class="kept">{html("chat_kept")}</span>' if figures["kept"] else ""
+    names = []
+    for position, record in enumerate(sources, start=1):
+        names.append(_title(position, record["title"], position in cited))
     return (
-        f'<details class="shelf"><summary><span class="what">{html("records")}{kept}</span><span class="names">{names}'
-        f"</span></summary>{cards.record_list(sources, positions)}</details>"
+        f'<details class="shelf"><summary><span class="what">{html("records")}{kept}</span>'
+        f'<span class="names">{"".join(names)}</span></summary>'
+        f"{cards.render_record_list(sources, cited)}</details>"
     )
 
 
-def editing() -> str:
-    """Returns what stands above the box while the last question is in it again."""
-    return f'<p class="hint">{html("chat_editing")} {_button("undo", "chat_keep", place=0)}</p>'
+def render_editing() -> str:
+    """Render the note above the box while the last question is in it again."""
+    return f'<p class="hint">{html("chat_editing")} {_event_button("undo", "chat_keep", 0)}</p>'
 
 
-def _name(number: int, title: str, cited: bool) -> str:
-    spoken = f" <small>{html('cited')}</small>" if cited else ""
-    return f'<span class="name{" cited" if cited else ""}"><b>[{number}]</b> {escape(title)}{spoken}</span>'
+def _section(question: str, index: int, pair: str, below: str, shelf: str) -> str:
+    asked = escape(question)
+    return (
+        f'<section class="turn" data-turn="{index}" data-asked="{asked}">'
+        f'<h2 class="asked" dir="auto">{asked}</h2>{pair}'
+        f'<div class="below">{below}</div>{shelf}</section>'
+    )
 
 
-def _foot(figures: Mapping, copies: bool) -> str:
+def _title(position: int, title: str, cited: bool) -> str:
+    chip = f" <small>{html('cited')}</small>" if cited else ""
+    kind = "name cited" if cited else "name"
+    return f'<span class="{kind}"><b>[{position}]</b> {escape(title)}{chip}</span>'
+
+
+def _foot(figures: AnswerFigures, copies: bool) -> str:
     tokens, seconds = figures["tokens"], figures["seconds"]
-    speed = decimal(f"{tokens / seconds:.1f}") if seconds else decimal("0")
-    said = (
-        html("chat_figures", tokens=tokens, speed=speed, seconds=decimal(f"{seconds:.1f}"))
-        if tokens
-        else ""
-    )
-    return f'<span class="figures">{said}</span>{_button("copy", "chat_copy", "chat_copied") if copies else ""}'
+    text = ""
+    if tokens:
+        speed = decimal(f"{tokens / seconds:.1f}" if seconds else "0")
+        text = html("chat_figures", tokens=tokens, speed=speed, seconds=decimal(f"{seconds:.1f}"))
+    button = _script_button("copy", "chat_copy") if copies else ""
+    return f'<span class="figures">{text}</span>{button}'
 
 
-def _note(figures: Mapping) -> str:
-    """Returns what is special about two answers, if anything is: how they were drawn, and what no longer fitted."""
+def _notes(figures: Figures) -> str:
+    """Render what is special about two answers: sampling, and turns that were left out."""
     notes = []
     if figures["seed"] is not None:
         key = "chat_drawn_again" if figures.get("again") else "chat_drawn"
-        notes.append(
-            html(key, temperature=decimal(f"{figures['temperature']:g}"), seed=str(figures["seed"]))
-        )
-    if figures["left_out"]:
-        notes.append(
-            html(
-                "chat_left_out_one" if figures["left_out"] == 1 else "chat_left_out",
-                count=figures["left_out"],
-            )
-        )
+        temperature = decimal(f"{figures['temperature']:g}")
+        notes.append(html(key, temperature=temperature, seed=str(figures["seed"])))
+    if count := figures["left_out"]:
+        notes.append(html("chat_left_out_one" if count == 1 else "chat_left_out", count=count))
     return "".join(f'<p class="hint">{note}</p>' for note in notes)
 
 
-def _acts(turn: Mapping, place: int, last: bool) -> str:
-    """Returns the buttons of a turn that is written. Those with `data-event` are answered by the page's events, by that name;
-    page.js does what the others say."""
-    whole = [_button("select", "changed", place=place)] if turn["tuned"] else []
-    ends = (
-        [_button("retry", "chat_again", place=place), _button("edit", "chat_edit", place=place)]
-        if last
-        else []
-    )
-    return f'<div class="acts">{"".join(whole + ends)}{_button("link", "chat_link", "chat_copied")}</div>'
+def _actions(turn: Turn, index: int, last: bool) -> str:
+    buttons = []
+    if turn["tuned"]:
+        buttons.append(_event_button("select", "changed", index))
+    if last:
+        buttons.append(_event_button("retry", "chat_again", index))
+        buttons.append(_event_button("edit", "chat_edit", index))
+    buttons.append(_script_button("link", "chat_link"))
+    return f'<div class="acts">{"".join(buttons)}</div>'
 
 
-def _button(act: str, key: str, done: str = "", place: int | None = None) -> str:
-    said = f'<span class="said">{html(key)}</span>'
-    if place is not None:
-        return f'<button type="button" class="quiet" data-event="{act}" data-turn="{place}">{said}</button>'
+def _event_button(event: str, key: str, index: int) -> str:
+    """Render a button that fires a gradio event of this name."""
     return (
-        f'<button type="button" class="quiet" data-take="{act}">{said}'
-        f'<span class="did" role="status"><span>{html(done)}</span></span></button>'
+        f'<button type="button" class="quiet" data-event="{event}" data-turn="{index}">'
+        f'<span class="label">{html(key)}</span></button>'
+    )
+
+
+def _script_button(action: str, key: str) -> str:
+    """Render a button that page.js answers: it copies something and says so."""
+    return (
+        f'<button type="button" class="quiet" data-take="{action}">'
+        f'<span class="label">{html(key)}</span>'
+        f'<span class="did" role="status"><span>{html("chat_copied")}</span></span></button>'
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from space.evidence import JUDGED, Evidence, Sample
-from space.page.html.cards import folded
+from space.page.html.cards import fold_text
 from space.page.html.findings import SETS, signed
 from space.texts import Html, decimal, html
 
@@ -96,7 +96,7 @@ def _said(kind: str, key: str, text: str, score: float | None = None) -> str:
 def _long(text: str) -> str:
     if not text.strip():
         return f'<p class="hint">{html("sample_wordless")}</p>'
-    return folded(text, EXCERPT, "said", ' dir="auto"')
+    return fold_text(text, EXCERPT, "said", ' dir="auto"')
 
 
 def measured(evidence: Evidence) -> Html:

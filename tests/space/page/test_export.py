@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from space.page.export import export_json, export_markdown
-from space.page.tabs import chat
-from tests.fake_engine import INFO, RECORDS
+from space.page.export import export_json, export_markdown, file_language
+from space.page.tabs.ask import Asked, write_turn
+from tests.fake_engine import INFO, RECORDS, FakeEngine
 from tests.space.model.test_conversation import said
 
 EVIL = "# no heading\n<script>alert(1)</script> [1] *x*"
@@ -20,8 +20,9 @@ def test_a_conversation_can_be_kept_as_json():
 
 
 def test_the_json_export_holds_no_internal_field_of_the_page():
-    turn = {**said("What?", "a", "b", RECORDS), "key": "0123456789abcdef"}
-    kept = json.loads(export_json([turn], INFO))
+    write = write_turn(INFO, FakeEngine(delay=0))
+    steps = list(write(Asked("What?", 0, again=False), [], True, 8, 0.0, None))
+    kept = json.loads(export_json(steps[-1][1], INFO))
     assert set(kept["turns"][0]) == {
         "question",
         "base",
@@ -57,7 +58,7 @@ def test_what_was_said_does_nothing_in_markdown(words):
 
 
 def test_a_page_in_a_language_that_is_not_ours_keeps_its_conversation_in_english():
-    assert [chat._written(language) for language in ("de-DE", "en", "pt-BR", "pt", "")] == [
+    assert [file_language(language) for language in ("de-DE", "en", "pt-BR", "pt", "")] == [
         "en",
         "en",
         "pt",

@@ -7,7 +7,7 @@ import pytest
 
 from space.errors import InputError
 from space.page import pdf as reader
-from space.page.uploads import read_upload, received
+from space.page.uploads import read_upload, take_upload
 from space.settings import UPLOAD_LIMIT
 from tests.pdfs import pdf
 
@@ -124,15 +124,15 @@ def folder(tmp_path):
 def test_a_file_is_gone_once_it_is_read(folder):
     file = folder / "0a1b" / "lamp.txt"
     file.write_text("oak")
-    assert received({"path": str(file)}, folder) == b"oak" and not list(folder.iterdir())
+    assert take_upload({"path": str(file)}, folder) == b"oak" and not list(folder.iterdir())
     with pytest.raises(InputError, match="again"):
-        received({"path": str(file)}, folder)
+        take_upload({"path": str(file)}, folder)
 
 
 def test_another_visitors_file_of_the_same_content_stays(folder):
     for name in ("a.txt", "b.txt"):
         (folder / "0a1b" / name).write_text("oak")
-    received({"path": str(folder / "0a1b" / "a.txt")}, folder)
+    take_upload({"path": str(folder / "0a1b" / "a.txt")}, folder)
     assert [path.name for path in folder.rglob("*.txt")] == ["b.txt"]
 
 
@@ -141,7 +141,7 @@ def test_a_large_file_is_refused_and_gone(folder):
     file.write_bytes(b"")
     os.truncate(file, UPLOAD_LIMIT + 1)
     with pytest.raises(InputError, match="larger than 10 MB"):
-        received({"path": str(file)}, folder)
+        take_upload({"path": str(file)}, folder)
     assert not file.exists()
 
 
@@ -162,5 +162,5 @@ def test_nothing_but_what_was_sent_is_read(folder):
         {"path": "\0"},
     ):
         with pytest.raises(InputError, match="again"):
-            received(sent, folder)
+            take_upload(sent, folder)
     assert (folder.parent / "secret.txt").exists()

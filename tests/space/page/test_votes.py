@@ -1,4 +1,4 @@
-"""space/page/votes.py and space/page/ballot.py: one vote a pair, the win rate's interval, and files that lose no acknowledged vote."""
+"""space/page/votes.py: one vote a ballot, the win rate's interval, and files that lose no acknowledged vote."""
 
 import json
 import os
@@ -15,9 +15,17 @@ import pytest
 from huggingface_hub.errors import HfHubHTTPError
 
 from space.errors import InputError
-from space.page import ballot as ballots
-from space.page.ballot import Ballot, Tally, wilson
-from space.page.votes import Votes, VotesError, line_of, open_votes, read
+from space.page import votes as module
+from space.page.votes import (
+    Ballot,
+    Tally,
+    Votes,
+    VotesError,
+    make_vote,
+    open_votes,
+    read_votes,
+    wilson,
+)
 from space.settings import Settings
 from tests.fake_engine import INFO
 from tests.train.fit.test_full_disk import room_for
@@ -31,11 +39,11 @@ def vote(number=0, verdict="tuned", **changes) -> dict:
         {"temperature": 0.0},
         answers={"base": "a\nb", "tuned": "ç"},
     )
-    return line_of(ballot, verdict, INFO | changes)
+    return make_vote(ballot, verdict, INFO | changes)
 
 
 def kept(folder: Path) -> list[dict]:
-    return [line for path in sorted(folder.glob("votes-*.jsonl")) for line in read(path)]
+    return [line for path in sorted(folder.glob("votes-*.jsonl")) for line in read_votes(path)]
 
 
 # --- what votes say --------------------------------------------------------------------------------------------------
@@ -69,7 +77,7 @@ def test_either_answer_may_stand_first_and_the_verdict_knows_which():
     assert set(orders) == {("base", "tuned"), ("tuned", "base")} and min(orders.values()) > 130
     pair = Ballot("?", order=("tuned", "base"), answers={"base": "one", "tuned": "two"})
     assert pair.columns() == ("two", "one")
-    assert [pair.verdict(choice) for choice in ballots.CHOICES] == [
+    assert [pair.verdict(choice) for choice in module.CHOICES] == [
         "tuned",
         "base",
         "tie",
@@ -82,14 +90,14 @@ def test_either_answer_may_stand_first_and_the_verdict_knows_which():
     [
         ({"ended": False}, "vote_early"),
         ({"choice": "a"}, "vote_twice"),
-        ({"made": -ballots.LIFETIME}, "vote_late"),
+        ({"made": -module.LIFETIME}, "vote_late"),
     ],
 )
 def test_what_cannot_be_voted_on_is_refused_and_not_kept(changes, key, monkeypatch):
-    monkeypatch.setattr(ballots.time, "monotonic", lambda: 1.0)
+    monkeypatch.setattr(module.time, "monotonic", lambda: 1.0)
     lines, pair = [], replace(Ballot("?", ended=True), **changes)
     with pytest.raises(InputError) as caught:
-        pair.cast("b", lines.append)
+        pair.vote("b", lines.append)
     assert caught.value.key == key and not lines
 
 
@@ -102,7 +110,7 @@ def test_of_many_votes_at_once_one_counts():
 
     def cast(_):
         try:
-            return pair.cast("tie", keep)
+            return pair.vote("tie", keep)
         except InputError as error:
             return error.key
 
@@ -114,8 +122,8 @@ def test_of_many_votes_at_once_one_counts():
 def test_a_vote_that_could_not_be_kept_can_be_cast_again():
     pair = Ballot("?", ended=True)
     with pytest.raises(OSError):
-        pair.cast("tie", lambda verdict: (_ for _ in ()).throw(OSError("full")))
-    assert pair.cast("tie") == "tie"
+        pair.vote("tie", lambda verdict: (_ for _ in ()).throw(OSError("full")))
+    assert pair.vote("tie") == "tie"
 
 
 # --- files -----------------------------------------------------------------------------------------------------------

@@ -10,13 +10,13 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from space.page.ui import build_demo, launch_options
+from space.page.ui import build_demo
 from space.settings import UPLOAD_LIMIT, Settings
 from space.texts import words
 from tests.fake_engine import RECORDS, FakeEngine
 from tests.languages import said
 from tests.pdfs import pdf
-from tests.space.page.test_ui import free_port
+from tests.serving import serving_demo
 
 LIMIT = 2000  # characters
 
@@ -101,17 +101,12 @@ class Page:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     """(engine, page) of a fake engine; gradio keeps what is sent in a folder of its own."""
-    folder, settings = (
-        tmp_path_factory.mktemp("sent"),
-        Settings(port=free_port(), max_input_chars=LIMIT),
-    )
+    folder = tmp_path_factory.mktemp("sent")
     engine = FakeEngine(delay=0, limit=LIMIT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder))
-        demo = build_demo(engine, settings)
-        demo.launch(**launch_options(settings), prevent_thread_lock=True, quiet=True)
-        yield engine, Page(demo, folder)
-        demo.close()
+        with serving_demo(engine, max_input_chars=LIMIT) as demo:
+            yield engine, Page(demo, folder)
 
 
 @pytest.fixture

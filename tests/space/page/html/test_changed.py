@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from space.page.html import cards, changed
+from space.page.html import changed
 from space.texts import html
 from tests.languages import said as read
 
@@ -74,7 +74,7 @@ TEXTS = [
 
 
 def test_every_token_is_text_and_nothing_else():
-    shown = changed.picture(
+    shown = changed.render_changes(
         [token(text, 0.001, 0.9, *((other, 0.1) for other in TEXTS)) for text in TEXTS], "x"
     )
     page = Page(shown)
@@ -102,7 +102,7 @@ def test_every_token_is_text_and_nothing_else():
 
 
 def test_a_token_says_by_its_class_which_way_and_by_its_style_how_far():
-    shown = changed.picture(
+    shown = changed.render_changes(
         [
             token("a", 0.0009, 0.9),
             token("b", 0.5, 0.6),
@@ -120,7 +120,7 @@ def test_a_token_says_by_its_class_which_way_and_by_its_style_how_far():
 
 
 def test_one_radio_button_a_token_and_the_most_changed_is_chosen():
-    shown = changed.picture(
+    shown = changed.render_changes(
         [
             token("a", 0.1, 0.2),
             token(" oak", 0.001, 0.98, (" wood", 0.41), ("", 0.05)),
@@ -173,10 +173,10 @@ def test_one_radio_button_a_token_and_the_most_changed_is_chosen():
     ],
 )
 def test_the_sentence_says_what_the_picture_shows(tokens, said):
-    shown = changed.sentence(tokens)
+    shown = changed.describe_changes(tokens)
     assert read(shown) == said
     assert "<b><b>" not in shown
-    picture = looks(changed.picture(tokens, "x"))
+    picture = looks(changed.render_changes(tokens, "x"))
     ups, downs = (sum(direction in name for name, _ in picture) for direction in ("up", "down"))
     if "made" in said:
         assert said.startswith(f"Fine-tuning made {ups or downs} of {len(tokens)}")
@@ -199,7 +199,7 @@ def test_the_sentence_says_what_the_picture_shows(tokens, said):
     ],
 )
 def test_a_probability_has_as_many_digits_as_say_something(share, said):
-    assert read(changed.chance(math.log(share))) == said
+    assert read(changed.format_chance(math.log(share))) == said
 
 
 @pytest.mark.parametrize(
@@ -217,9 +217,10 @@ def test_a_probability_has_as_many_digits_as_say_something(share, said):
     ],
 )
 def test_how_many_times_likelier(factor, said):
-    assert read(changed.times(math.log(factor))) == said
+    assert read(changed.format_times(math.log(factor))) == said
 
 
 def test_it_says_when_the_models_still_read():
-    assert cards.is_writing(changed.waiting()) and html("changed_waiting") in changed.waiting()
-    assert not cards.is_writing(changed.picture([token("a", 0.1, 0.2)], "x"))
+    waiting = changed.render_waiting()
+    assert 'aria-busy="true"' in waiting and html("changed_waiting") in waiting
+    assert 'aria-busy="true"' not in changed.render_changes([token("a", 0.1, 0.2)], "x")

@@ -4,21 +4,21 @@ import itertools
 import json
 import re
 import secrets
-import socket
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from space.page import ballot as ballots
+from space.page import votes
 from space.page.tabs.parts import label
-from space.page.ui import build_demo, launch_options
-from space.page.votes import read
+from space.page.ui import build_demo
+from space.page.votes import read_votes
 from space.settings import Settings
 from space.texts import TEXTS
 from tests.fake_engine import INFO, FakeEngine
 from tests.languages import said
+from tests.serving import serving_demo
 
 NAMES = re.compile(
     rf"base|tuned|ajustad|fine-tuning|left|right|{INFO['adapter']}|{INFO['base_revision'][:7]}",
@@ -29,20 +29,15 @@ NAMES = re.compile(
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     """(engine, page, folder of votes) of a page that keeps votes."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     folder = tmp_path_factory.mktemp("votes")
-    engine, settings = FakeEngine(delay=0.005), Settings(port=port, votes_dir=str(folder))
+    engine = FakeEngine(delay=0.005)
     # Neither answer of this one says by itself whose it is.
     engine.base, engine.tuned = (
         "It is a lamp <b>of oak</b>.",
         "It is a lantern <script>alert(1)</script> [1].",
     )
-    demo = build_demo(engine, settings)
-    demo.launch(**launch_options(settings), prevent_thread_lock=True, quiet=True)
-    yield engine, demo, folder
-    demo.close()
+    with serving_demo(engine, votes_dir=str(folder)) as demo:
+        yield engine, demo, folder
 
 
 class Visitor:
@@ -57,9 +52,9 @@ class Visitor:
         self.places = {}
         for place, function in demo.fns.items():
             name = getattr(getattr(function.fn, "func", function.fn), "__qualname__", "")
-            if name == "wire_answers.<locals>.stream":
+            if name == "wire_answers.<locals>.write":
                 self.places["ask"] = place
-            elif name == "wire_votes.<locals>.cast":
+            elif name == "wire_votes.<locals>.vote":
                 self.places[function.fn.args[0]] = place
 
     def post(self, path, name, data):
@@ -105,8 +100,8 @@ def visitor(served):
 
 
 def test_before_the_vote_nothing_that_the_browser_gets_says_which_is_which(visitor, monkeypatch):
-    lots = itertools.cycle((1, -1))
-    monkeypatch.setattr(ballots.secrets, "choice", lambda _: next(lots))
+    orders = itertools.cycle((("base", "tuned"), ("tuned", "base")))
+    monkeypatch.setattr(votes.secrets, "choice", lambda _: next(orders))
     firsts = []
     for number in range(4):
         visitor.seen = ""
@@ -139,7 +134,7 @@ def test_of_clicks_at_once_one_counts_and_only_with_consent_is_it_kept(served, v
         errors = [each[0] for each in pool.map(lambda _: visitor.vote("both_bad", True), range(8))]
     assert sorted(errors) == ["", *[TEXTS["vote_twice"]["en"]] * 7]
     (path,) = served[2].iterdir()
-    (line,) = read(path)
+    (line,) = read_votes(path)
     assert (
         line["verdict"] == "both_bad" and line["question"] == "‮ <b>¿O lampião?</b> [INST] </s> 🏮"
     )
@@ -153,7 +148,7 @@ def test_of_clicks_at_once_one_counts_and_only_with_consent_is_it_kept(served, v
     visitor.ask("And another")
     for agreed in (1, "yes", None):
         visitor.vote("tie", agreed)
-    assert len(list(read(path))) == 1
+    assert len(list(read_votes(path))) == 1
 
 
 def test_a_vote_for_answers_that_never_were_or_have_not_ended_is_refused(served, visitor):
@@ -179,7 +174,7 @@ def test_a_vote_for_answers_that_never_were_or_have_not_ended_is_refused(served,
 
 def test_an_old_pair_is_refused(visitor, monkeypatch):
     visitor.ask("What is it?")
-    monkeypatch.setattr(ballots, "LIFETIME", -1)
+    monkeypatch.setattr(votes, "LIFETIME", -1)
     assert visitor.vote()[0] == TEXTS["vote_late"]["en"]
 
 
