@@ -1,4 +1,4 @@
-"""The whole catalogue prepared in a minute and little memory, beside the same file read, cleaned and cut down with pandas."""
+"""Time and memory of preparing the full catalogue, beside reading and cleaning it with pandas."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from pathlib import Path
 import psutil
 
 from bench.figures import ROOT, Figure, Options, Outcome
-from bench.fullsize import RECORDS, write
+from bench.fullsize import RECORDS, write_catalogue
 
 SECONDS, MEGABYTES, GROWTH = 60, 1500, 500
-EVERY = 0.2  # seconds between two looks at the memory
-OURS = "import sys; from train.__main__ import main; sys.exit(main(['prepare', sys.argv[1], '--run', sys.argv[2]]))"
-# What courses and notebooks do with this file; lines that are not JSON have to be caught, or nothing is read at all.
+INTERVAL = 0.2  # seconds between two measurements of the memory
+OURS = """
+import sys
+from train.__main__ import main
+sys.exit(main(["prepare", sys.argv[1], "--run", sys.argv[2]]))
+"""
+# What courses and notebooks do with this file; without catching lines that are not JSON, nothing
+# is read at all.
 PANDAS = """
 import html, json, sys
 import pandas
@@ -39,33 +44,28 @@ print(len(frame))
 
 
 def measure(options: Options) -> Outcome:
-    """Prepares a tenth and the whole of a made catalogue of the real one's size, and reads the whole with pandas."""
+    """Prepare a tenth and all of an invented catalogue, and read all of it with pandas."""
     count = 20_000 if options.tiny else RECORDS
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        tenth, whole = write(folder / "tenth.json", count // 10), write(folder / "trn.json", count)
+        tenth = write_catalogue(folder / "tenth.json", count // 10)
+        full = write_catalogue(folder / "trn.json", count)
         runs = {
-            "tenth": watched(OURS, tenth, folder / "tenth"),
-            "whole": watched(OURS, whole, folder / "whole"),
-            "pandas": watched(PANDAS, whole),
+            "tenth": watch(OURS, tenth, folder / "tenth"),
+            "whole": watch(OURS, full, folder / "whole"),
+            "pandas": watch(PANDAS, full),
         }
-        report = json.loads(
-            (folder / "whole" / "catalogue" / "report.json").read_text(encoding="utf-8")
-        )
-        sizes = {
-            part: sum(
-                file.stat().st_size for file in (folder / "whole" / "catalogue" / part).rglob("*")
-            )
-            for part in ("records", "index")
-        }
+        prepared = folder / "whole" / "catalogue"
+        report = json.loads((prepared / "report.json").read_text(encoding="utf-8"))
+        sizes = {}
+        for part in ("records", "index"):
+            sizes[part] = sum(file.stat().st_size for file in (prepared / part).rglob("*"))
+        counts = ("read", "kept", "dropped", "splits", "near_duplicates", "languages")
         samples = {
-            "bytes": whole.stat().st_size,
+            "bytes": full.stat().st_size,
             "runs": runs,
             "sizes": sizes,
-            "report": {
-                name: report[name]
-                for name in ("read", "kept", "dropped", "splits", "near_duplicates", "languages")
-            },
+            "report": {name: report[name] for name in counts},
         }
     ours, theirs = runs["whole"], runs["pandas"]
     return Outcome(
@@ -100,29 +100,33 @@ def measure(options: Options) -> Outcome:
     )
 
 
-def watched(script: str, *words: Path) -> dict[str, float]:
-    """Runs a script; returns its seconds and the most memory of all its processes together (PSS, in MB of 2**20 bytes).
+def watch(script: str, *arguments: Path) -> dict[str, float]:
+    """Run a script, and measure its seconds and the peak memory of all its processes.
 
-    The proportional set counts what processes share once. Raises RuntimeError where the script fails.
+    Memory is the proportional set size, which counts shared pages once, in MB of 2**20 bytes.
+    Raise RuntimeError where the script fails.
     """
     begun, most = time.perf_counter(), 0
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         running = subprocess.Popen(
-            [sys.executable, "-c", script, *map(str, words)], cwd=ROOT, stdout=said, stderr=said
+            [sys.executable, "-c", script, *map(str, arguments)],
+            cwd=ROOT,
+            stdout=output,
+            stderr=output,
         )
         process = psutil.Process(running.pid)
         while running.poll() is None:
             most = max(most, memory(process))
-            time.sleep(EVERY)
+            time.sleep(INTERVAL)
         seconds = time.perf_counter() - begun
         if running.returncode:
-            said.seek(0)
-            raise RuntimeError(said.read().decode(errors="replace")[-3000:])
+            output.seek(0)
+            raise RuntimeError(output.read().decode(errors="replace")[-3000:])
     return {"seconds": round(seconds, 2), "megabytes": round(most / 2**20, 1)}
 
 
 def memory(process: psutil.Process) -> int:
-    """Returns the proportional set of a process and all its children in bytes; one that has ended holds nothing."""
+    """Return the bytes of a process and its children, 0 for one that has ended."""
     total = 0
     try:
         for one in (process, *process.children(recursive=True)):

@@ -1,4 +1,4 @@
-"""A catalogue as large and as dirty as AmazonTitles-1.3MM's trn.json, all invented, made in seconds."""
+"""An invented catalogue as large and as dirty as the trn.json of AmazonTitles-1.3MM."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ SHARES = (
 
 
 def words(rng: np.random.Generator) -> list[str]:
-    """Returns WORDS invented words, the common ones short."""
+    """Invent WORDS words, the common ones short."""
     parts = [
         a + b for a in "bdfgjklmnprstvz" for b in ("a", "e", "i", "o", "u", "an", "er", "ol", "is")
     ]
     made: dict[str, None] = {}
     while len(made) < WORDS:
         syllables = 1 + min(3, len(made) // 100 + 1)
-        made["".join(parts[place] for place in rng.integers(0, len(parts), syllables))] = None
+        made["".join(parts[index] for index in rng.integers(0, len(parts), syllables))] = None
     return list(made)
 
 
 def zipf(rng: np.random.Generator, size: int, count: int) -> np.ndarray:
-    """Returns `count` places below `size`, of which the first are by far the most frequent, as with words."""
+    """Draw `count` indices below `size`, the first ones by far the most often, as with words."""
     return np.minimum((size ** rng.random(count) - 1).astype(int), size - 1)
 
 
 def rows(count: int = RECORDS, seed: int = 1) -> Iterator[bytes]:
-    """Yields the lines of a catalogue with all five fields; about 620 bytes each, nearly as many as the real one's."""
+    """Yield the lines of a catalogue with all five fields, about 620 bytes each."""
     rng = np.random.default_rng(seed)
     vocabulary = np.array(words(rng), dtype=object)
     sentences = {}
@@ -65,26 +65,26 @@ def rows(count: int = RECORDS, seed: int = 1) -> Iterator[bytes]:
         ("en", "the of and a with for is".split()),
         ("pt", "de que para com uma os não".split()),
     ):
-        places = zipf(rng, WORDS, SENTENCES * 8).reshape(SENTENCES, 8)
+        indices = zipf(rng, WORDS, SENTENCES * 8).reshape(SENTENCES, 8)
         sentences[language] = [
             " ".join([*vocabulary[row], glue[n % 7], glue[n % 5]]).capitalize() + "."
-            for n, row in enumerate(places)
+            for n, row in enumerate(indices)
         ]
     before: tuple[str, str] = ("First", "The first of all the products.")
     for start in range(0, count, BATCH):
         size = min(BATCH, count - start)
         kinds = rng.choice(len(DIRT) + 1, size, p=[*SHARES, 1 - sum(SHARES)]).tolist()
-        lengths, tongues = (
+        lengths, portuguese = (
             rng.integers(1, 8, size).tolist(),
             (rng.random(size) < PORTUGUESE).tolist(),
         )
         titles = vocabulary[zipf(rng, WORDS, 9 * size)].reshape(size, 9)
-        told = rng.integers(0, SENTENCES, (size, 16)).tolist()
+        chosen = rng.integers(0, SENTENCES, (size, 16)).tolist()
         many = np.minimum(1 + rng.exponential(8, size), 16).astype(int).tolist()
         for n in range(size):
-            pool = sentences["pt" if tongues[n] else "en"]
+            pool = sentences["pt" if portuguese[n] else "en"]
             title = " ".join([*titles[n][: lengths[n]], titles[n][8]]).title()
-            content = " ".join([pool[place] for place in told[n][: many[n]]])
+            content = " ".join([pool[index] for index in chosen[n][: many[n]]])
             kind = DIRT[kinds[n]] if kinds[n] < len(DIRT) else ""
             if kind == "broken":
                 yield b'{"uid": "' + str(start + n).encode() + b'", "title": "torn'
@@ -96,14 +96,14 @@ def rows(count: int = RECORDS, seed: int = 1) -> Iterator[bytes]:
                     "uid": f"{start + n:010}",
                     "title": title,
                     "content": content,
-                    "target_ind": told[n][:5],
+                    "target_ind": chosen[n][:5],
                     "target_rel": [1.0] * 5,
                 }
             )
 
 
 def dirty(kind: str, title: str, content: str, before: tuple[str, str]) -> tuple[str, str]:
-    """Returns title and content with one kind of dirt, or as they are."""
+    """Add one kind of dirt to a title and its content."""
     swaps = {
         "empty": (title, ""),
         "junk": (title, "test item not to bid " * 5),
@@ -121,8 +121,8 @@ def dirty(kind: str, title: str, content: str, before: tuple[str, str]) -> tuple
     return swaps.get(kind, (title, content))
 
 
-def write(path: Path, count: int = RECORDS) -> Path:
-    """Writes such a catalogue to `path`."""
+def write_catalogue(path: Path, count: int = RECORDS) -> Path:
+    """Write such a catalogue to `path`."""
     with path.open("wb") as file:
         for line in rows(count):
             file.write(line + b"\n")

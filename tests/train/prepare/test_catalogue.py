@@ -1,29 +1,25 @@
-"""From trn.json to records, index and report: what is kept, what is dropped and why, and what is refused."""
+"""From a source to records, index and report: what is kept, dropped and refused, and why."""
 
 from __future__ import annotations
 
 import gzip
-import html
 import json
 import os
 import re
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from space.catalogue.search import Catalogue
 from space.catalogue.text import normalise
 from train.config import ConfigError, PrepareConfig
 from train.prepare import catalogue
 from train.prepare.catalogue import load_records, prepare_catalogue, require_catalogue
-from train.prepare.clean import LONGEST, RULES, clean_text
+from train.prepare.clean import LONGEST, RULES
 from train.prepare.source import SourceError
 from train.run import Run
 
@@ -68,59 +64,6 @@ def prepared(tmp_path: Path, *lines: dict | str | bytes, **options) -> tuple[dic
 
 
 # --- cleaning --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("dirty", "expected"),
-    [
-        ("Kerr&#8217;s best&#8211;selling", "Kerr\u2019s best\u2013selling"),
-        ("Kerr&amp;#8217;s &amp;amp; co", "Kerr\u2019s & co"),
-        ("AT&T, R&B; M&amp;M, Godley &Creme;", "AT&T, R&B M&M, Godley &Creme"),
-        ("One.<br>Two<br />Three<BR/>Four", "One. Two Three Four"),
-        ("<p>One.</p><p class='x'>Two.</p>", "One. Two."),
-        ("<ul><li>One<li>Two</ul>", "One Two"),
-        ('a <b>bo</b>ld <a href="x">lin</a>k<span>.</span>', "a bold link."),
-        ("&lt;p&gt;One&lt;/p&gt;", "One"),
-        ("&amp;lt;br&amp;gt;One", "One"),
-        ("5 < 6 > 4", "5 < 6 > 4"),
-        ("I <3 you, a<b and c>d, <Enter>", "I <3 you, a<b and c>d, <Enter>"),
-        ("x &lt; y", "x < y"),
-        (
-            "before<!-- not\nthis -->after <script>not(this)</script>end<style>.a{}</style>",
-            "before after end",
-        ),
-        (
-            " \t one\u00a0two\r\nthree&nbsp;four\u2003five\x00\x07six ",
-            "one two three four five six",
-        ),
-        (
-            "cafe\u0301 soft\u00adhyphen zero\u200bwidth \ufeffbom \ud800lone",
-            "caf\u00e9 softhyphen zerowidth bom lone",
-        ),
-        ("caf\u00c3\u00a9 &#xC3;&#xBC;ber \u00c2\u00a9", "caf\u00e9 \u00fcber \u00a9"),
-        ("MANH\u00c3 \u00abIRM\u00c3\u00bb N\u00c3O", "MANH\u00c3 \u00abIRM\u00c3\u00bb N\u00c3O"),
-        ("Well told.--This text refers to theHardcoveredition.", "Well told."),
-        (
-            "Old. --This text refers to an out of print or unavailable edition of this title.",
-            "Old.",
-        ),
-        ("This text refers to a king.", "This text refers to a king."),
-        ("", ""),
-    ],
-)
-def test_clean(dirty, expected):
-    assert clean_text(dirty) == expected
-    assert clean_text(expected) == expected
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["-" * 100_000, " " * 100_000 + "x", "<br " * 25_000, "<p a=" + "= " * 50_000, "<!--" * 24_000],
-)
-def test_odd_text_is_cleaned_in_a_blink(text):
-    started = time.process_time()
-    clean_text(text)
-    assert time.process_time() - started < 3  # a rule that is quadratic takes far longer
 
 
 def test_both_fields_are_cleaned_and_lists_are_joined(tmp_path):
@@ -447,18 +390,21 @@ def in_files(folder: Path, rows: list) -> str:
 
 @pytest.mark.parametrize("moment", [0, 2, 5, "records"])
 def test_a_killed_preparation_goes_on(tmp_path, moment):
-    """The process is killed with SIGKILL at a moment of its own; the same command ends as an undisturbed one does."""
+    """After a SIGKILL the same command ends as an undisturbed one does."""
     source = in_files(tmp_path / "shop", [item(n) for n in range(80)])
     script = (
-        "import os, sys; from pathlib import Path; from train.prepare import catalogue; from train.run import Run\n"
+        "import os, sys; from pathlib import Path\n"
+        "from train.prepare import catalogue; from train.run import Run\n"
         "clean, seen, moment = catalogue.clean_block, [], sys.argv[3]\n"
         "def cleaned(*given):\n"
         "    if moment == str(len(seen)): os.kill(os.getpid(), 9)\n"
         "    seen.append(1); return clean(*given)\n"
         "def dying(*given): os.kill(os.getpid(), 9)\n"
         "catalogue.clean_block = cleaned\n"
-        "if moment == 'records': catalogue.build_index = lambda records, path: [next(records), dying()]\n"
-        "catalogue.prepare_catalogue(sys.argv[1], Run(Path(sys.argv[2])), progress=False); print(len(seen))\n"
+        "def dying_index(records, path): next(records); dying()\n"
+        "if moment == 'records': catalogue.build_index = dying_index\n"
+        "run = Run(Path(sys.argv[2]))\n"
+        "catalogue.prepare_catalogue(sys.argv[1], run, progress=False); print(len(seen))\n"
     )
 
     def run(folder: str, moment) -> subprocess.CompletedProcess:
@@ -505,24 +451,6 @@ def test_in_parallel_it_is_the_same(tmp_path, monkeypatch):
 
 
 # --- what was repaired, other columns, the source's own unseen set ---------------------------
-
-
-@settings(max_examples=400, deadline=None)
-@given(
-    st.lists(
-        st.sampled_from(
-            [*"&#;xX19aé< \n", "amp", "lt", "notit", "AElig", "&#0", "quot;", "long" * 9]
-        )
-    ).map("".join)
-)
-def test_entities_are_undone_as_html_says(text):
-    wanted = text
-    for _ in range(3):
-        wanted = html.unescape(wanted)
-    unescaped = next(rule for rule in RULES if rule.name == "entities").apply
-    given = pl.Series([text, "R&amp;B"])
-    assert unescaped(given).to_list() == [wanted, "R&B"]
-    assert given.to_list() == [text, "R&amp;B"], "a repair leaves what it was given as it was"
 
 
 def test_every_repair_is_counted_with_examples(tmp_path):
@@ -622,7 +550,10 @@ def test_the_sources_own_test_file_is_the_unseen_set(tmp_path):
 
 
 def test_near_duplicates_are_on_one_side(tmp_path):
-    story = "It was a dark and stormy night when the kettle of copper began to sing in the kitchen of number"
+    story = (
+        "It was a dark and stormy night when the kettle of copper began to sing in the kitchen of "
+        "number"
+    )
     rows = [
         item(n, title=f"Book {n // 4} ({'abcd'[n % 4]})", content=f"Of tin, {n}.")
         for n in range(200)
@@ -742,7 +673,10 @@ def test_a_truncated_gzip(tmp_path):
     )
     source.write_bytes(source.read_bytes()[:-20_000])
     message = refused(str(source), tmp_path / "run")
-    pattern = r"trn\.json\.gz is truncated or damaged after ([\d,]+) lines \(.+\): copy or download it again"
+    pattern = (
+        r"trn\.json\.gz is truncated or damaged after ([\d,]+) lines \(.+\): copy or "
+        "download it again"
+    )
     assert 4000 < int(re.fullmatch(pattern, message)[1].replace(",", "")) < 5000
 
 
@@ -758,15 +692,17 @@ def test_a_damaged_gzip(tmp_path, damage):
 def test_a_file_without_a_usable_record(tmp_path):
     source = write(tmp_path / "trn.json", "", "{", item(1, content=""), item(2, content=None))
     assert refused(source, tmp_path / "run") == (
-        "'trn.json' has no usable record: 2 of its 4 lines are dropped as no_content, such as line 3 "
-        '(\'{"uid": "u1", "title": "Kettle 1", "content": ""}\'); give a JSON object with a title and a '
-        "content on each line, or name the columns with --title-column and --content-column"
+        "'trn.json' has no usable record: 2 of its 4 lines are dropped as no_content, such as line "
+        '3 (\'{"uid": "u1", "title": "Kettle 1", "content": ""}\'); give a JSON object with a title '
+        "and a content on each line, or name the columns with --title-column and "
+        "--content-column"
     )
 
 
 def test_an_empty_file(tmp_path):
     assert refused(write(tmp_path / "trn.json"), tmp_path / "run") == (
-        "'trn.json' is empty: give a file with a JSON object with a title and a content on each line"
+        "'trn.json' is empty: give a file with a JSON object with a title and a content on each "
+        "line"
     )
 
 
@@ -775,8 +711,8 @@ def test_a_run_folder_that_cannot_be_written(tmp_path):
     with pytest.raises(SourceError) as caught:
         prepare_catalogue(source, Run(Path(source) / "run"), progress=False)
     assert re.fullmatch(
-        r".*trn\.json/run.*: Not a directory; .* must be readable and the run folder .*trn\.json/run' "
-        "writable, with room on its disk",
+        r".*trn\.json/run.*: Not a directory; .* must be readable and the run folder "
+        r".*trn\.json/run' writable, with room on its disk",
         str(caught.value),
     )
 
@@ -793,7 +729,7 @@ def test_an_index_that_cannot_be_written(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("most", [2_000, 20_000, 60_000])
 def test_a_disk_that_is_full_leaves_nothing_half_written(tmp_path, most):
-    """The system itself refuses to write more than `most` bytes to a file: first the blocks, then the shards or the index."""
+    """The system refuses to write more than `most` bytes to a file."""
     source = write(
         tmp_path / "trn.json",
         *(item(n, content=f"{os.urandom(60).hex()} of copper, {n}.") for n in range(400)),
@@ -801,7 +737,8 @@ def test_a_disk_that_is_full_leaves_nothing_half_written(tmp_path, most):
     script = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}))\n"
-        "from train.__main__ import main; sys.exit(main(['prepare', sys.argv[1], '--run', sys.argv[2]]))"
+        "from train.__main__ import main\n"
+        "sys.exit(main(['prepare', sys.argv[1], '--run', sys.argv[2]]))"
     )
     failed = subprocess.run(
         [sys.executable, "-c", script, source, str(tmp_path / "run")],

@@ -1,4 +1,4 @@
-"""Duplicates, sides and the limited choice: decided by numbers, the same in any order of the source."""
+"""De-duplication, sampling and the split: the same in any order of the source."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Downloads over real HTTP on loopback: cut and gone on with, changed, ignored, refused, and never a token in a message."""
+"""Downloads over real HTTP on loopback: resumed, changed, refused, and no token in a message."""
 
 from __future__ import annotations
 
@@ -149,8 +149,8 @@ def test_what_is_here_is_returned_as_it_is(tmp_path):
 )
 def test_a_source_that_is_nothing(tmp_path, source):
     assert refused(source, tmp_path) == (
-        f"there is no file or folder {source!r}, and it is no http(s) URL, gdrive:ID or Hub dataset's user/name: check its "
-        "spelling"
+        f"there is no file or folder {source!r}, and it is no http(s) URL, gdrive:ID or Hub "
+        "dataset's user/name: check its spelling"
     )
 
 
@@ -214,8 +214,9 @@ def test_a_cut_download_is_gone_on_with_by_the_next_call(tmp_path, server):
 def test_a_connection_that_always_drops_is_given_up_in_words(tmp_path, server):
     server.cuts = [300_000] + [0] * 50
     assert refused(server.url(f"trn.json?key={SECRET}"), tmp_path) == (
-        f"{server.url()} cannot be downloaded (the connection broke, ProtocolError): check the address and your connection; "
-        "the same command goes on after the 300,000 bytes that are here"
+        f"{server.url()} cannot be downloaded (the connection broke, ProtocolError): check "
+        "the address and your connection; the same command goes on after the 300,000 bytes that "
+        "are here"
     )
     assert len(server.asked) == fetching.TRIES
 
@@ -292,7 +293,8 @@ def test_a_server_that_recovers(tmp_path, server):
         (401, "answers HTTP 401 Unauthorized: it asks for a login: download it by"),
         (
             403,
-            "answers HTTP 403 Forbidden: it is not open to everyone: download it by hand and give the file",
+            "answers HTTP 403 Forbidden: it is not open to everyone: download it by hand and give "
+            "the file",
         ),
         (418, "answers HTTP 418 I'm a Teapot: open it in a browser and see what it says"),
         (206, "answers HTTP 206 Partial Content"),
@@ -344,8 +346,8 @@ def test_no_server_at_all(tmp_path, monkeypatch):
 def test_a_web_page_is_no_catalogue(tmp_path, server, data, kind):
     server.data, server.headers = data, {"Content-Type": kind}
     assert refused(server.url(), tmp_path) == (
-        f"{server.url()} is a web page, not a data file: open it in a browser, it may ask for a login, and give the address of "
-        "the file itself"
+        f"{server.url()} is a web page, not a data file: open it in a browser, it may ask for a "
+        "login, and give the address of the file itself"
     )
     assert not list(tmp_path.glob("*/trn*"))
 
@@ -460,8 +462,8 @@ def test_what_drive_has_may_be_no_catalogue(tmp_path, server, monkeypatch):
 )
 def test_an_address_that_names_no_file_on_drive(tmp_path, source):
     assert refused(source, tmp_path) == (
-        f"{source} names no file on Google Drive: give gdrive:ID, with the ID that stands after /d/ or id= in the file's "
-        "own address"
+        f"{source} names no file on Google Drive: give gdrive:ID, with the ID that stands after "
+        "/d/ or id= in the file's own address"
     )
 
 
@@ -591,8 +593,8 @@ def test_a_hub_dataset_is_complete_or_not_there(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", lambda *args, **options: broken())
     message = refused("shop/music:train", tmp_path / "cache")
     assert (
-        "no file or folder 'shop/music', and the Hub gives no such dataset (ConnectionError): check its name"
-        in message
+        "no file or folder 'shop/music', and the Hub gives no such dataset (ConnectionError): "
+        "check its name" in message
     )
     assert list((tmp_path / "cache").iterdir()) == []
 

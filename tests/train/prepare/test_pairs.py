@@ -1,4 +1,4 @@
-"""Summarization sets: cleaned, counted, split without a leak, and every wrong one named; what they become in a run."""
+"""Summarization sets: cleaned, counted, split without a leak, and what a run makes of them."""
 
 import json
 import random
@@ -28,14 +28,18 @@ from train.prepare.source import SourceError
 from train.run import Run
 from train.sample import SAMPLE, write_catalogue
 
-WORDS = "river market council winter bridge school train garden museum doctor island forest engine letter window".split()
+WORDS = (
+    "river market council winter bridge school train garden museum doctor island forest engine "
+    "letter window"
+).split()
 
 
 def story(number: int) -> str:
     """A text of eight sentences that no other number has."""
     draw = random.Random(number)
     return " ".join(
-        f"The {draw.choice(WORDS)} of case {number} and the {draw.choice(WORDS)} were seen by {place} people."
+        f"The {draw.choice(WORDS)} of case {number} and the {draw.choice(WORDS)} were seen by "
+        f"{place} people."
         for place in range(8)
     )
 
@@ -204,13 +208,15 @@ def test_a_folder_of_texts_and_a_folder_of_summaries(tmp_path):
         (
             rows(3),
             {"text_column": "a", "summary_column": "b"},
-            "'set.jsonl' has no column 'a' (--text-column) and no column 'b' (--summary-column); it has document, gist, id",
+            "'set.jsonl' has no column 'a' (--text-column) and no column 'b' (--summary-column); "
+            "it has document, gist, id",
         ),
         ([], {}, "'set.jsonl' has 0 usable pairs in 0 rows, and two are the least"),
         (
             rows(1),
             {},
-            "'set.jsonl' has 1 usable pair in 1 rows, and two are the least, one to learn from and one to score",
+            "'set.jsonl' has 1 usable pair in 1 rows, and two are the least, one to learn from "
+            "and one to score",
         ),
         (
             [rows(1)[0], {"document": "", "gist": "x"}, {"document": "a", "gist": ""}],

@@ -1,4 +1,4 @@
-"""From any file to numbered lines: every line once, in bounded memory, and a refusal in words for what cannot be read."""
+"""From any file to numbered lines: each once, in bounded memory, and what cannot be read."""
 
 from __future__ import annotations
 
@@ -234,8 +234,8 @@ def rare() -> bytes:
         (
             "trn.txt",
             LINES,
-            "is not of a kind that can be read (.json, .jsonl, .json.gz, .jsonl.gz, .zip, .csv, .csv.gz, .tsv, "
-            ".parquet): unpack or convert it first",
+            "is not of a kind that can be read (.json, .jsonl, .json.gz, .jsonl.gz, .zip, .csv, "
+            ".csv.gz, .tsv, .parquet): unpack or convert it first",
         ),
         (
             "notes.zip",
@@ -257,7 +257,8 @@ def rare() -> bytes:
         (
             "text.zip",
             LINES,
-            "text.zip is no zip file or is damaged (File is not a zip file): copy or download it again",
+            "text.zip is no zip file or is damaged (File is not a zip file): copy or download it "
+            "again",
         ),
         ("empty-file.zip", b"", "empty-file.zip is no zip file or is damaged ("),
         (
@@ -317,7 +318,8 @@ def rare() -> bytes:
         (
             "blank.csv",
             b"\na,b\n",
-            "blank.csv: its first line names no columns; give each column a name of its own there, such as",
+            "blank.csv: its first line names no columns; give each column a name of its own "
+            "there, such as",
         ),
         ("torn.csv", b'title,"content\na,b\n', "torn.csv: its first line names no columns"),
     ],
@@ -328,8 +330,8 @@ def test_what_cannot_be_read_is_refused_in_words(tmp_path, name, data, message):
 
 def test_a_source_that_is_not_there(tmp_path):
     assert refused(tmp_path / "nowhere.json") == (
-        f"there is no file or folder {str(tmp_path / 'nowhere.json')!r}: check its spelling, or give a URL or a Hub dataset's "
-        "user/name"
+        f"there is no file or folder {str(tmp_path / 'nowhere.json')!r}: check its spelling, or "
+        "give a URL or a Hub dataset's user/name"
     )
     assert "there is no file or folder" in refused(Path("x" * 5000))
 
@@ -353,7 +355,8 @@ def test_a_damaged_member_of_a_zip(tmp_path, monkeypatch):
         whole[place] ^= 255
     message = refused(written(tmp_path / "lf.zip", bytes(whole)))
     lines = re.match(
-        r"trn\.json is truncated or damaged after ([\d,]+) lines \(.+\): copy or download it again$",
+        r"trn\.json is truncated or damaged after ([\d,]+) lines \(.+\): copy or download it "
+        r"again$",
         message,
     )[1]
     assert 1000 < int(lines.replace(",", "")) < 14_000
