@@ -169,11 +169,11 @@ def do(call: argparse.Namespace) -> None:
 
         publish(Run(Path(call.run)), *made)
     elif call.verb == "merge":
-        from train.merge import in_words, merge
+        from train.merge import describe_agreement, merge
 
         run, config = Run(Path(call.run)), configs[MergeConfig]
         out = Path(config.out) if config.out else run.merged
-        print(f"merge: {out}\n{in_words(merge(run, out, config))}", flush=True)
+        print(f"merge: {out}\n{describe_agreement(merge(run, out, config))}", flush=True)
     elif call.verb == "all":
         from train.pipeline import run_all
 

@@ -1,148 +1,156 @@
-"""An Ollama Modelfile for a merged model: its chat template as a Go template, only where that gives the very same prompts."""
+"""An Ollama Modelfile for a merged model, with its chat template as a Go template."""
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from jinja2 import TemplateError
 
-OPEN, CLOSE = "\ufdd0", "\ufdd1"  # noncharacters: no template has them of its own
-MARK = re.compile(f"{OPEN}\\d+{CLOSE}")
-TALKS = ("user", "user assistant user", "user assistant user assistant user")
-UNSAYABLE = ("{{", "}}", '"""')  # in a Go template or a Modelfile these mean something else
+from space.model import Message
+
+# Contents are marked with noncharacters, which no template has of its own.
+OPEN, CLOSE = "\ufdd0", "\ufdd1"
+CONTENT = re.compile(f"{OPEN}\\d+{CLOSE}")
+CONVERSATIONS = ("user", "user assistant user", "user assistant user assistant user")
+RESERVED = ("{{", "}}", '"""')  # in a Go template and in a Modelfile
 
 
 @dataclass(frozen=True)
-class Turns:
-    """A chat template as what stands around each message's content; the BOS that Ollama adds itself is not in it."""
+class TurnTemplate:
+    """A chat template as the text before and after each message's content.
+
+    The BOS, which Ollama adds itself, is not in it.
+    """
 
     head: str
     user: tuple[str, str]
     assistant: tuple[str, str]
-    system: tuple[str, str] | None = None  # stands in the head's place
+    system: tuple[str, str] | None = None  # replaces the head
 
-    def render(self, talk: Sequence[dict]) -> str:
-        """Returns the prompt of a conversation that ends with a user's message, as go() has Ollama write it."""
-        told = "\n\n".join(message["content"] for message in talk if message["role"] == "system")
-        first = self.head if not told or self.system is None else told.join(self.system)
-        return first + "".join(
-            message["content"].join(getattr(self, message["role"]))
-            for message in talk
-            if message["role"] != "system"
+    def render(self, messages: Sequence[Message]) -> str:
+        """Render a conversation that ends with a user's message, as Ollama renders to_go()."""
+        system = "\n\n".join(
+            message["content"] for message in messages if message["role"] == "system"
         )
+        text = system.join(self.system) if system and self.system else self.head
+        for message in messages:
+            if message["role"] != "system":
+                around = self.user if message["role"] == "user" else self.assistant
+                text += message["content"].join(around)
+        return text
 
-    def go(self) -> str:
-        """Returns the same as a Go template over Ollama's .System and .Messages."""
-        otherwise = f"{{{{ else }}}}{self.head}" if self.head else ""
-        system = (
-            ""
-            if self.system is None
-            else (
-                f"{{{{ if .System }}}}{'{{ .System }}'.join(self.system)}{otherwise}{{{{ end }}}}"
-            )
-        )
-        user, assistant = ("{{ .Content }}".join(around) for around in (self.user, self.assistant))
+    def to_go(self) -> str:
+        """Write the template in Go's language, over Ollama's .System and .Messages."""
+        head = self.head
+        if self.system:
+            system = "{{ .System }}".join(self.system)
+            otherwise = f"{{{{ else }}}}{head}" if head else ""
+            head = f"{{{{ if .System }}}}{system}{otherwise}{{{{ end }}}}"
+        user = "{{ .Content }}".join(self.user)
+        assistant = "{{ .Content }}".join(self.assistant)
         return (
-            f'{system or self.head}{{{{ range .Messages }}}}{{{{ if eq .Role "user" }}}}{user}'
+            f'{head}{{{{ range .Messages }}}}{{{{ if eq .Role "user" }}}}{user}'
             f'{{{{ else if eq .Role "assistant" }}}}{assistant}{{{{ end }}}}{{{{ end }}}}'
         )
 
 
-def turns(tokenizer) -> Turns | None:
-    """Returns the tokenizer's chat template as turns, None where it is not made of such.
-
-    What is found by rendering short conversations is proven on longer ones. System messages are left out where the
-    template does not put them before all others.
-    """
-    plain = _turns(tokenizer, with_system=False)
-    if plain is None or not _proven(tokenizer, plain, TALKS):
-        return None
-    whole = _turns(tokenizer, with_system=True)
-    return (
-        whole
-        if whole and _proven(tokenizer, whole, [f"system {roles}" for roles in TALKS])
-        else plain
-    )
-
-
-def modelfile(tokenizer, stops: Iterable[str]) -> str:
-    """Returns the Modelfile of a merged model's folder, to be read there: weights, template, greedy, the tokens that stop."""
-    found = turns(tokenizer)
-    template = (
-        f'TEMPLATE """{found.go()}"""'
-        if found
-        else (
-            "# The chat template cannot be said exactly in Ollama's way, so it is not here: Ollama takes its own for this base.\n"
-            "# Compare what `ollama show --template` says with chat_template.jinja before you rely on an answer."
-        )
-    )
-    if found and found.system is None:
-        template = (
-            "# A system message is left out: the chat template has no place of its own for it.\n"
-            + template
-        )
-    return "\n".join(
-        [
-            "FROM .",
-            template,
-            *(f'PARAMETER stop "{stop}"' for stop in stops),
-            "PARAMETER temperature 0",
-            "",
+def build_modelfile(tokenizer, stops: Iterable[str]) -> str:
+    """Write the Modelfile of a merged model's folder: weights, template, stop tokens, greedy."""
+    template = read_turn_template(tokenizer)
+    lines = ["FROM ."]
+    if template is None:
+        lines += [
+            "# The chat template cannot be written exactly in Ollama's language, so it is not "
+            "here: Ollama takes its own for this base.",
+            "# Compare what `ollama show --template` prints with chat_template.jinja before you "
+            "rely on an answer.",
         ]
-    )
+    else:
+        if template.system is None:
+            lines.append(
+                "# A system message is left out: the chat template does not put it before the "
+                "conversation."
+            )
+        lines.append(f'TEMPLATE """{template.to_go()}"""')
+    lines += [f'PARAMETER stop "{stop}"' for stop in stops]
+    return "\n".join([*lines, "PARAMETER temperature 0", ""])
 
 
-def _turns(tokenizer, with_system: bool) -> Turns | None:
-    """Reads the turns off two rendered conversations."""
+def read_turn_template(tokenizer) -> TurnTemplate | None:
+    """Read a tokenizer's chat template as a TurnTemplate; None where it cannot be one.
+
+    It is read from short conversations and checked on longer ones. System messages are left out
+    where the template does not put them before all others.
+    """
+    plain = _read(tokenizer, with_system=False)
+    if plain is None or not _renders_as(tokenizer, plain, CONVERSATIONS):
+        return None
+    full = _read(tokenizer, with_system=True)
+    if full and _renders_as(tokenizer, full, [f"system {roles}" for roles in CONVERSATIONS]):
+        return full
+    return plain
+
+
+def _read(tokenizer, with_system: bool) -> TurnTemplate | None:
+    before = between = ""
     try:
-        start, answered, again, prompt = _around(tokenizer, "user assistant user")
-        before, between, _ = _around(tokenizer, "system user") if with_system else ("", "", "")
+        start, answered, again, prompt = _around_contents(tokenizer, "user assistant user")
+        if with_system:
+            before, between, _ = _around_contents(tokenizer, "system user")
     except (TemplateError, ValueError):
         return None
-    # Both end with what opens a user's message; how much of it is the head's or the last answer's end is all the same.
-    same = itertools.takewhile(
-        lambda pair: pair[0] == pair[1], zip(reversed(start), reversed(again), strict=False)
-    )
-    user = "".join(sign for sign, _ in same)[::-1]
-    pieces = start.removesuffix(user), again.removesuffix(user), before, between.removesuffix(user)
-    if not answered.startswith(prompt) or any(
-        sign in piece for piece in (*pieces, user, answered) for sign in UNSAYABLE
-    ):
+    # Both end with what opens a user's message. It does not matter how much of that is the
+    # head's or the last answer's.
+    user = start[len(start) - common_prefix(start[::-1], again[::-1]) :]
+    head, end = start.removesuffix(user), again.removesuffix(user)
+    after = between.removesuffix(user)  # the system message
+    pieces = OPEN.join((head, end, before, after, user, answered))
+    if any(sign in pieces for sign in RESERVED) or not answered.startswith(prompt):
         return None
-    head, end, *system = pieces
-    return Turns(
-        head,
-        (user, prompt),
-        (answered.removeprefix(prompt), end),
-        tuple(system) if with_system else None,
+    return TurnTemplate(
+        head=head,
+        user=(user, prompt),
+        assistant=(answered.removeprefix(prompt), end),
+        system=(before, after) if with_system else None,
     )
 
 
-def _around(tokenizer, roles: str) -> list[str]:
-    """The texts before, between and after the contents of a conversation in these roles, ready for its answer."""
-    parts = MARK.split(_rendered(tokenizer, roles))
+def common_prefix(one: Sequence, other: Sequence) -> int:
+    """Count the items that two sequences share before their first difference."""
+    count = 0
+    for left, right in zip(one, other, strict=False):
+        if left != right:
+            break
+        count += 1
+    return count
+
+
+def _around_contents(tokenizer, roles: str) -> list[str]:
+    """Split a conversation's prompt at its contents, without the BOS."""
+    parts = CONTENT.split(_render(tokenizer, roles))
     return [parts[0].removeprefix(tokenizer.bos_token or ""), *parts[1:]]
 
 
-def _rendered(tokenizer, roles: str) -> str:
-    return tokenizer.apply_chat_template(_talk(roles), tokenize=False, add_generation_prompt=True)
+def _render(tokenizer, roles: str) -> str:
+    messages = _conversation(roles)
+    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
 
 
-def _talk(roles: str) -> list[dict[str, str]]:
+def _conversation(roles: str) -> list[Message]:
     return [
-        {"role": role, "content": f"{OPEN}{place}{CLOSE}"}
-        for place, role in enumerate(roles.split())
+        {"role": role, "content": f"{OPEN}{number}{CLOSE}"}
+        for number, role in enumerate(roles.split())
     ]
 
 
-def _proven(tokenizer, found: Turns, talks: Iterable[str]) -> bool:
+def _renders_as(tokenizer, template: TurnTemplate, conversations: Iterable[str]) -> bool:
+    bos = tokenizer.bos_token or ""
     try:
         return all(
-            (tokenizer.bos_token or "") + found.render(_talk(roles)) == _rendered(tokenizer, roles)
-            for roles in talks
+            bos + template.render(_conversation(roles)) == _render(tokenizer, roles)
+            for roles in conversations
         )
     except TemplateError:
         return False

@@ -12,7 +12,7 @@ from huggingface_hub import metadata_load
 from safetensors.torch import load_file
 
 from train.__main__ import main
-from train.merge import agreement, in_words, merge
+from train.merge import agreement, describe_agreement, merge
 from train.run import Run
 
 FILES = {
@@ -47,7 +47,9 @@ def said(capsys, arguments, code):
 def test_agreement_by_hand():
     told = agreement([[1, 2], [1, 2, 3, 4], [], [5]], [[1, 2], [1, 2, 9], [], [5, 6]])
     assert told == {"equal": 0.5, "common_prefix": 0.75}
-    words = in_words({"questions": 4, "nf4": told, "bf16": {"equal": 1.0, "common_prefix": 1.0}})
+    words = describe_agreement(
+        {"questions": 4, "nf4": told, "bf16": {"equal": 1.0, "common_prefix": 1.0}}
+    )
     assert (
         "Of its answers to 4 questions of the run, 50% are token for token those of base and adapter in 4 bits"
         in words
@@ -64,7 +66,7 @@ def test_it_is_whole_and_says_how_far_it_agrees(merged, tuned_run):
     assert told["bf16"]["common_prefix"] >= 0.5 and 0 <= told["nf4"]["equal"] <= 1
     card = (merged / "README.md").read_text()
     assert (
-        in_words(told) in card
+        describe_agreement(told) in card
         and metadata_load(merged / "README.md")["base_model_relation"] == "finetune"
     )
     for path in merged.iterdir():

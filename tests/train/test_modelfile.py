@@ -1,4 +1,4 @@
-"""The Modelfile: what Ollama would put before the model is, sign for sign, what apply_chat_template puts there."""
+"""Modelfile: Ollama renders the prompts that apply_chat_template renders, character for character."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from space.model.base import load_tokenizer
-from train.modelfile import modelfile, turns
+from train.modelfile import build_modelfile, read_turn_template
 
 SYSTEM = {"role": "system", "content": "Be brief."}
 TALK = [
@@ -79,7 +79,7 @@ def template_of(text):
 
 
 def same(tokenizer, talk):
-    template = template_of(modelfile(tokenizer, ["</s>"]))
+    template = template_of(build_modelfile(tokenizer, ["</s>"]))
     wanted = tokenizer.apply_chat_template(talk, tokenize=False, add_generation_prompt=True)
     return (tokenizer.bos_token or "") + go_rendered(template, talk) == wanted
 
@@ -97,7 +97,7 @@ def test_our_own_template(ours, talk):
 
 
 def test_what_a_modelfile_says(ours):
-    text = modelfile(ours, ["</s>", "<|end|>"])
+    text = build_modelfile(ours, ["</s>", "<|end|>"])
     assert (
         text.startswith("FROM .\nTEMPLATE ")
         and 'PARAMETER stop "</s>"\nPARAMETER stop "<|end|>"\n' in text
@@ -110,7 +110,7 @@ def test_what_a_modelfile_says(ours):
 
 def test_the_manual_shows_that_very_template(ours):
     page = (Path(__file__).resolve().parents[2] / "docs" / "elsewhere.md").read_text()
-    assert template_of(page) == template_of(modelfile(ours, []))
+    assert template_of(page) == template_of(build_modelfile(ours, []))
 
 
 @pytest.mark.parametrize(
@@ -136,9 +136,9 @@ def test_the_templates_of_real_bases(shared, tmp_path, name):
         assert same(tokenizer, [SYSTEM, *TALK])
     else:
         # Mistral's puts a system message into a question: no place for it among turns, and it is said so.
-        assert turns(tokenizer).system is None and "# A system message is left out" in modelfile(
-            tokenizer, []
-        )
+        assert read_turn_template(
+            tokenizer
+        ).system is None and "# A system message is left out" in build_modelfile(tokenizer, [])
 
 
 @pytest.mark.parametrize(
@@ -153,5 +153,9 @@ def test_the_templates_of_real_bases(shared, tmp_path, name):
 )
 def test_a_template_that_cannot_be_said_exactly_is_not_said(ours, template):
     ours.chat_template = template
-    text = modelfile(ours, ["</s>"])
-    assert turns(ours) is None and "TEMPLATE" not in text and "ollama show --template" in text
+    text = build_modelfile(ours, ["</s>"])
+    assert (
+        read_turn_template(ours) is None
+        and "TEMPLATE" not in text
+        and "ollama show --template" in text
+    )
