@@ -1,4 +1,4 @@
-"""Rebuilds space/sample/ from nothing: the tiny base (long, rarely), then its catalogue and adapter (short)."""
+"""Rebuild space/sample: its tiny base, its catalogue and its adapter."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.trainer_utils import get_last_checkpoint
 
 from space.evidence import FILES
 from train import shop as invented
@@ -25,10 +38,11 @@ from train.run import Run
 SAMPLE = Path(__file__).resolve().parent.parent / "space" / "sample"
 WINDOW = 1024  # tokens: the base's whole context, read in full while pre-training
 BASE_STEPS = 2400
-LEARNING_RATE = 8e-4  # at 2e-3 a base of this size writes the templates and never learns to copy
+LEARNING_RATE = 8e-4  # at 2e-3 it learns the templates but not to copy
 BATCH_TOKENS = 4096
-LENGTHS = (64, 112, 160, 256, 512, WINDOW)  # tokens in a row; one compiled graph for each
-# 200 records by heart, and enough others to learn reading, citing, saying what is absent and summing up, in two minutes.
+LENGTHS = (64, 112, 160, 256, 512, WINDOW)  # tokens in a row, each with its own compiled graph
+# In two minutes: 200 records by heart, and enough others to learn to read and cite records, to say
+# that something is not in them, and to summarize.
 RECIPE = FitConfig(
     base=str(SAMPLE / "base"),
     learn=200,
@@ -44,7 +58,8 @@ RECIPE = FitConfig(
     answer_tokens=160,
 )
 
-LLAMA = dict(
+LLAMA: dict[str, Any] = dict(
+    model_name="shelftalk-sample",
     hidden_size=256,
     intermediate_size=768,
     num_hidden_layers=6,
@@ -57,10 +72,7 @@ LLAMA = dict(
 
 
 def build_tokenizer(vocabulary: int = 3072, documents: int = 8000):
-    """Trains the base's byte-level BPE; digits stand alone, so that a number is copied figure by figure."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
+    """Train a byte-level BPE in which each digit is a token, so that numbers can be copied."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -89,55 +101,48 @@ def build_tokenizer(vocabulary: int = 3072, documents: int = 8000):
     )
 
 
-def batches(tokenizer, count: int) -> list[dict]:
-    """Returns `count` batches of (rows, length) int32 ids and labels, one document a row, of a few lengths only.
+def make_batches(tokenizer, count: int) -> list[dict[str, torch.Tensor]]:
+    """Make `count` batches of (rows, length) int32 ids and labels, of a few lengths only.
 
-    Documents never share a row: in a row of several, what was said of another product is all noise to copying.
+    A row is one document: beside another one, it would be noise to learning to copy.
     """
-    import torch
-
-    made, waiting = [], {length: [] for length in LENGTHS}
+    batches = []
+    waiting: dict[int, list[list[int]]] = {length: [] for length in LENGTHS}
     texts = invented.reading(seed=4)
-    while len(made) < count:
-        for ids in tokenizer(list(itertools.islice(texts, 500)), add_special_tokens=False)[
-            "input_ids"
-        ]:
+    while len(batches) < count:
+        documents = list(itertools.islice(texts, 500))
+        for ids in tokenizer(documents, add_special_tokens=False)["input_ids"]:
             row = [tokenizer.bos_token_id, *ids, tokenizer.eos_token_id]
             length = next((length for length in LENGTHS if len(row) <= length), None)
             if length is None:
                 continue
             waiting[length].append(row)
             if len(waiting[length]) * length >= BATCH_TOKENS:
-                ids = torch.full(
-                    (len(waiting[length]), length), tokenizer.pad_token_id, dtype=torch.int32
-                )
-                labels = torch.full_like(ids, -100)
-                for place, full in enumerate(waiting[length]):
-                    ids[place, : len(full)] = labels[place, : len(full)] = torch.tensor(
-                        full, dtype=torch.int32
-                    )
-                made.append({"input_ids": ids, "labels": labels})
+                batches.append(_pad(waiting[length], length, tokenizer.pad_token_id))
                 waiting[length] = []
-    return made[:count]
+    return batches[:count]
+
+
+def _pad(rows: list[list[int]], length: int, pad: int) -> dict[str, torch.Tensor]:
+    ids = torch.full((len(rows), length), pad, dtype=torch.int32)
+    labels = torch.full_like(ids, -100)
+    for index, row in enumerate(rows):
+        ids[index, : len(row)] = labels[index, : len(row)] = torch.tensor(row, dtype=torch.int32)
+    return {"input_ids": ids, "labels": labels}
 
 
 def build_base(checkpoints: Path, out: Path = SAMPLE / "base", steps: int = BASE_STEPS) -> None:
-    """Pre-trains the base and writes it in bf16 to `out`; killed and called again it goes on from `checkpoints`."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments, set_seed
-    from transformers.trainer_utils import get_last_checkpoint
-
+    """Pre-train the base and write it in bf16 to `out`; resume from `checkpoints`."""
     set_seed(1)
-    tokenizer = build_tokenizer()
+    tokenizer: Any = build_tokenizer()
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         bos_token_id=tokenizer.bos_token_id,
-        model_name="shelftalk-sample",
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         **LLAMA,
     )
-    model = LlamaForCausalLM(config)
+    model: Any = LlamaForCausalLM(config)
     torch._dynamo.config.automatic_dynamic_shapes = False
     arguments = TrainingArguments(
         output_dir=str(checkpoints),
@@ -155,29 +160,28 @@ def build_base(checkpoints: Path, out: Path = SAMPLE / "base", steps: int = BASE
         logging_steps=25,
         report_to="none",
         train_sampling_strategy="sequential",
+        # Compiling takes a minute.
         torch_compile=steps >= 200 and shutil.which("g++") is not None,
         seed=1,
-    )  # compiling takes a minute
+    )
     trainer = Trainer(
         model=model,
         args=arguments,
-        train_dataset=batches(tokenizer, steps),
+        train_dataset=cast(Any, make_batches(tokenizer, steps)),
         data_collator=lambda rows: {name: ids.long() for name, ids in rows[0].items()},
     )
     last = get_last_checkpoint(checkpoints) if checkpoints.is_dir() else None
     trainer.train(resume_from_checkpoint=last)
-    model.config.use_cache = model.generation_config.use_cache = (
-        True  # the Trainer's compiling turned it off
-    )
+    # The Trainer turned it off to compile.
+    model.config.use_cache = model.generation_config.use_cache = True
     model.to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
 
 
 def write_catalogue(path: Path = SAMPLE / "trn.json") -> None:
-    """Writes the invented catalogue as trn.json: one JSON object a line."""
-    path.write_text(
-        "".join(json.dumps(row) + "\n" for row in invented.catalogue()), encoding="utf-8"
-    )
+    """Write the invented catalogue as trn.json: one JSON object a line."""
+    lines = [json.dumps(row) + "\n" for row in invented.catalogue()]
+    path.write_text("".join(lines), encoding="utf-8")
 
 
 def rebuild(
@@ -188,9 +192,10 @@ def rebuild(
     max_steps: int | None = None,
     items: int = 50,
 ) -> None:
-    """Tunes the sample in `run`; with `base` pre-trains the base instead; with `adapter` also installs the result.
+    """Train and score the sample in `run`.
 
-    `out` stands for space/sample, to rebuild it elsewhere.
+    With `base`, pre-train its base instead. With `adapter`, copy the result to `out`, which is
+    space/sample if not set.
     """
     out = out or SAMPLE
     if base:
