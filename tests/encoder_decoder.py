@@ -1,4 +1,4 @@
-"""Tiny real encoder-decoders with tokenizers of their own: a T5, one in the manner of version 1.1, and a BART."""
+"""Tiny real encoder-decoders with their own tokenizers: T5, T5 1.1 and BART."""
 
 import itertools
 import json
@@ -35,7 +35,7 @@ def texts(count: int = 300):
 
 
 def t5_tokenizer(vocabulary: int = 600) -> T5Tokenizer:
-    """Unigram pieces in T5's order, <pad>, </s>, <unk>, with two of its <extra_id_>; it knows no line break."""
+    """Make a Unigram tokenizer in T5's order, with two <extra_id_> and no line break."""
     trained = Tokenizer(models.Unigram())
     trained.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -76,9 +76,9 @@ def bart_tokenizer(vocabulary: int = 600) -> BartTokenizer:
 
 
 def tiny_base(folder: Path, kind: str, seed: int = 0, quiet: bool = False) -> Path:
-    """Writes a random model of one of KINDS in the smallest shape that the 4-bit CPU kernel takes, set as the real ones are.
+    """Write a random model of one of KINDS, in the smallest shape of the 4-bit CPU kernel.
 
-    A quiet one learns, one that is not says more than a single token.
+    A quiet one can learn; another one generates more than a single token.
     """
     torch.manual_seed(seed)
     louder = {} if quiet else LOUDER.get(kind, {})
@@ -140,7 +140,7 @@ def tiny_base(folder: Path, kind: str, seed: int = 0, quiet: bool = False) -> Pa
                 **newer,
             )
         )
-    # The head is the embeddings again: left as they are, random weights say one token over and over.
+    # The head shares the embeddings: without this, random weights repeat one token.
     for name, weights in model.named_parameters():
         weights.data.mul_(next((factor for end, factor in louder.items() if name.endswith(end)), 1))
     model.to(torch.bfloat16).save_pretrained(folder)

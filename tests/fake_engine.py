@@ -1,4 +1,4 @@
-"""An engine without a model: scripted answers, word by word. It records calls and can be told to fail."""
+"""An engine without a model: it records calls and can be made to fail."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ RECORDS = [
         "title": "Brass Ship's Lantern, 12 inch",
         "score": 0.94,
         "content": (
-            "A hand-finished brass lantern with a clear glass chimney and a wick that trims from outside. "
-            "Burns lamp oil for nine hours on one filling. The handle folds flat, so that it hangs or stands. "
-            "Made for a porch, a boat or a long table; the brass darkens with the years unless it is polished."
+            "A hand-finished brass lantern with a clear glass chimney and a wick that trims from "
+            "outside. Burns lamp oil for nine hours on one filling. The handle folds flat, so that "
+            "it hangs or stands. Made for a porch, a boat or a long table; the brass darkens with "
+            "the years unless it is polished."
         ),
     },
     {
@@ -41,17 +42,20 @@ RECORDS = [
         "title": "Spare Glass Chimney <12 inch> & gasket",
         "score": 0.38,
         "content": (
-            "Borosilicate chimney that fits the 12 inch lanterns of this shop, with a rubber gasket."
+            "Borosilicate chimney that fits the 12 inch lanterns of this shop, "
+            "with a rubber gasket."
         ),
     },
 ]
 BASE = (
-    "A lantern is a kind of light. It is often made of metal and glass and can be carried by hand. Many people use "
-    "lanterns when they go camping, and they are also a nice decoration for the home."
+    "A lantern is a kind of light. It is often made of metal and glass and can be carried by "
+    "hand. Many people use lanterns when they go camping, and they are also a nice decoration for "
+    "the home."
 )
 TUNED = (
-    "The Brass Ship's Lantern is a hand-finished brass lantern with a clear glass chimney [1]. It burns lamp oil "
-    "for nine hours on one filling, and its handle folds flat, so that it hangs or stands [1]."
+    "The Brass Ship's Lantern is a hand-finished brass lantern with a clear glass chimney [1]. "
+    "It burns lamp oil for nine hours on one filling, and its handle folds flat, so that it hangs "
+    "or stands [1]."
 )
 INFO = {
     "base": "shelftalk/tiny-llama-sample",
@@ -75,7 +79,7 @@ def evidence_of(folder: Path) -> Evidence:
 
 
 class FakeEngine:
-    """Answers every question alike, the question's own words first, so that two callers can be told apart."""
+    """Answers begin with the question, so that two callers can be distinguished."""
 
     def __init__(self, delay: float = 0.01, limit: int = 20_000, records: list[dict] = RECORDS):
         self.delay, self.limit, self.records = delay, limit, records

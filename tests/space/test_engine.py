@@ -1,4 +1,4 @@
-"""One question's journey through the real models and a real index."""
+"""space/engine.py with real models and a real index."""
 
 import pytest
 
@@ -45,7 +45,7 @@ def test_without_sources_the_question_stands_alone(engine):
     assert alone[2] == [] and alone[:2] != with_records[:2]
 
 
-def test_with_a_catalogue_that_has_nothing_the_model_is_told_so(engine, monkeypatch):
+def test_without_a_hit_the_prompt_says_that_nothing_was_found(engine, monkeypatch):
     asked = []
 
     def fit(tokenizer, prompt_template, task, *words, room):
@@ -61,7 +61,7 @@ def test_with_a_catalogue_that_has_nothing_the_model_is_told_so(engine, monkeypa
     assert bare == alone
 
 
-def test_what_was_cut_is_told(engine):
+def test_notices_say_what_was_cut(engine):
     told = []
 
     def notify(key, **values):
@@ -298,7 +298,7 @@ def test_a_follow_up_is_explained_after_the_prompt_of_the_tuned_model(engine, mo
     assert "".join(record["token"] for record in records) == clean_text(step.tuned)
 
 
-def test_a_seed_gives_the_same_answer_again_and_is_told(engine):
+def test_a_seed_gives_the_same_answer_again_and_is_among_the_figures(engine):
     def drawn(seed):
         return list(engine.converse("What is it?", (), False, 12, 1.5, seed))[-1]
 

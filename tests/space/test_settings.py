@@ -1,4 +1,4 @@
-"""space/settings.py: defaults, the environment's names, and every problem in one message."""
+"""space/settings.py: defaults, the environment, and all problems in one message."""
 
 import dataclasses
 
@@ -88,7 +88,7 @@ def test_another_adapter_does_not_get_the_samples_catalogue():
     assert Settings.from_environment({"CATALOGUE": "c"}).catalogue == "c"
 
 
-def test_votes_are_kept_where_somebody_said_so():
+def test_votes_are_kept_only_where_the_environment_says_so():
     assert Settings.from_environment({"VOTES_DIR": "here"}).votes_repo is None
     assert Settings.from_environment({"VOTES_REPO": "me/votes"}).votes_dir == str(ROOT / "votes")
 

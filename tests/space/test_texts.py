@@ -1,4 +1,4 @@
-"""space/texts.py: every text is there in both languages, with the same values, and nothing in them becomes HTML."""
+"""space/texts.py: every text in both languages, with the same values, and escaped as HTML."""
 
 import json
 import re
@@ -52,7 +52,7 @@ def test_words_write_numbers_as_the_language_does():
     assert "20.001 caracteres" in words("long_question", "pt", length=20_001, limit=20_000)
 
 
-def test_html_says_it_in_both_and_escapes_what_is_put_in():
+def test_html_has_both_languages_and_escapes_values():
     shown = html("cannot_answer", problem="<script>alert(1)</script>")
     assert "<script>" not in shown and shown.count('lang="') == 2
     assert said(shown) == "This Space cannot answer yet: <script>alert(1)</script>"

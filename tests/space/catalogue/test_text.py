@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from space.catalogue.text import (
     QUESTION_WORDS,
+    detect_language,
     fold,
     normalise,
     one_letter_edits,
@@ -152,3 +153,20 @@ def test_a_page_of_dots_is_read_once():
     begun = time.perf_counter()
     sentence_spans("." * 20_000 + "x")
     assert time.perf_counter() - begun < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("What is the Dovenka Kettle?", "en"),
+        ("O que é a Chaleira Dovenka?", "pt"),
+        ("Dovenka", "en"),
+        ("Fale sobre Rede Bamu", "pt"),
+        ("Girls Ballet Tutu Neon Pink", "en"),
+        ("Descreva The Great Gatsby.", "pt"),
+        ("Fale sobre Dark Side of the Moon.", "pt"),
+        ("Describe O Alquimista.", "en"),
+    ],
+)
+def test_language(text, expected):
+    assert detect_language(text) == expected

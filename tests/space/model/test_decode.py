@@ -1,4 +1,4 @@
-"""Two answers from one generation: each equal to its model alone, in step, stoppable, and honest about errors."""
+"""space/model/decode.py: each answer equals that of its model alone."""
 
 import itertools
 import threading
@@ -62,7 +62,9 @@ def untouched(tiny_base):
     return load_base(str(tiny_base))[0]
 
 
-def test_each_row_is_its_model_alone_token_for_token(pair, prompts, untouched, tiny_base, adapter):
+def test_each_row_equals_its_model_alone_token_for_token(
+    pair, prompts, untouched, tiny_base, adapter
+):
     tuned = PeftModel.from_pretrained(load_base(str(tiny_base))[0], str(adapter)).eval()
     for prompt in prompts:
         base_row, tuned_row = rows_of(pair, [prompt, prompt], 1)
@@ -134,7 +136,7 @@ def test_an_error_in_the_model_reaches_the_caller_and_the_next_question_is_answe
     assert rows_of(pair, [prompts[0]] * 2, 1)[0]
 
 
-def test_two_askers_take_turns_and_get_their_own(pair, prompts):
+def test_two_callers_take_turns_and_get_their_own_answers(pair, prompts):
     expected = [list(stream_answers(pair, p, p, NEW))[-1] for p in prompts[:2]]
     got = [None, None]
 
@@ -150,7 +152,7 @@ def test_two_askers_take_turns_and_get_their_own(pair, prompts):
 
 
 def test_a_generation_may_be_driven_from_changing_threads(pair, prompts):
-    """A web server takes each step in whichever thread is free; gradients must not come back on in one of them."""
+    """A web server runs each step in any free thread; none may turn gradients on."""
     answers, got = stream_answers(pair, prompts[0], prompts[0], 4), []
     for _ in range(4):
         thread = threading.Thread(target=lambda: got.append(next(answers, None)))
@@ -161,7 +163,7 @@ def test_a_generation_may_be_driven_from_changing_threads(pair, prompts):
     assert got[-1] == list(stream_answers(pair, prompts[0], prompts[0], 4))[-1]
 
 
-def test_sampling_is_repeatable_and_the_same_dice_fall_for_both(pair, prompts):
+def test_sampling_is_repeatable_and_both_models_draw_the_same_numbers(pair, prompts):
     first = rows_of(pair, [prompts[0]] * 2, 1, temperature=1.0, seed=5)
     assert first == rows_of(pair, [prompts[0]] * 2, 1, temperature=1.0, seed=5)
     assert first != rows_of(pair, [prompts[0]] * 2, 1, temperature=1.0, seed=6)
@@ -171,7 +173,7 @@ def test_sampling_is_repeatable_and_the_same_dice_fall_for_both(pair, prompts):
 
 
 def test_many_prompts_of_one_model_at_once(pair, prompts):
-    """The same answers for any batch size, up to where two tokens are equally likely in bf16 and a kernel's order decides."""
+    """Answers are equal at any batch size, except for near-ties in bf16."""
     together = complete(pair, prompts, NEW, tuned=True)
     for prompt, answer in zip(prompts, together, strict=True):
         single = complete(pair, [prompt], NEW, tuned=True)[0]

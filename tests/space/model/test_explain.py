@@ -1,4 +1,4 @@
-"""space/model/explain.py: the numbers are each model's own, and the tokens are the answer, character for character."""
+"""space/model/explain.py: each model's own numbers, for the answer's own tokens."""
 
 import dataclasses
 import threading
@@ -19,7 +19,7 @@ from space.model.pair import load_pair
 from space.model.prompt import answer_ids, fit_prompt
 from space.settings import Settings
 
-# In nats. A model in bf16 writes a logit of 16 to 32 in steps of 1/8, and rounds differently in a batch of another shape.
+# In nats. A logit of 16 to 32 in bf16 has steps of 1/8, and other batch shapes round differently.
 TOLERANCE = 0.13
 TEXTS = [
     "The Dovenka Kettle is oak, 2.5 kg.",
@@ -50,7 +50,7 @@ def greedy(pair, prompt, new):
 
 
 def alone(model, prompt, answer):
-    """PEFT's own (base, tuned) logprobs at the answer's places, each (tokens, vocabulary), from a pass each."""
+    """Compute PEFT's (base, tuned) logprobs of an answer, each (tokens, vocabulary)."""
     ids = torch.tensor([[*prompt, *answer]])
 
     def read():
@@ -142,7 +142,7 @@ def test_a_character_of_several_tokens_is_one_record_with_their_sums(pair, their
 
 @pytest.fixture(scope="module")
 def sentencepiece(tokenizer):
-    """A tokenizer in the manner of Llama 2 and Mistral: blanks are letters, and unknown characters are bytes."""
+    """Make a tokenizer like Llama 2's: blanks are letters, unknown characters bytes."""
     letters = ["\u2581", *"abehilnorst", "\u2581t", "\u2581th", "\u2581the"]
     vocabulary = {
         token: number

@@ -1,4 +1,4 @@
-"""Encoder-decoder bases: what T5 and BART answer, learn and explain is transformers' and PEFT's own, by the same code path."""
+"""space/model/family.py: T5 and BART answer, learn and explain as in transformers and PEFT."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ from train.run import Run
 
 NEW, WORDS = 16, PromptTemplate()
 QUESTIONS = ("What is the Dovenka Kettle?", "Who?", "O que é Rede Bamu? Fale mais, por favor.")
-# transformers' own greedy search, without what these bases are set to: beams, no repetition, an end that is forced.
+# transformers' greedy search, without these bases' beams, bans of repetition and forced end.
 GREEDY = dict(
     do_sample=False, num_beams=1, min_length=0, no_repeat_ngram_size=0, forced_eos_token_id=None
 )
@@ -105,12 +105,12 @@ def same(said, alone):
     return said == alone[: len(said)] and len(said) >= len(alone) - 1
 
 
-# --- answers ---------------------------------------------------------------------------------------------------------
+# --- answers ---
 
 
 @pytest.mark.parametrize("precision", ["nf4", "bf16"])
 @pytest.mark.parametrize("kind", ["t5", "bart"])
-def test_each_row_is_its_model_alone_token_for_token(made, kind, precision):
+def test_each_row_equals_its_model_alone_token_for_token(made, kind, precision):
     pair, peft = (
         load_pair(*map(str, made[kind]), precision=precision),
         theirs(made, kind, precision),
@@ -125,13 +125,13 @@ def test_each_row_is_its_model_alone_token_for_token(made, kind, precision):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_prompts_of_unequal_length_in_one_batch_are_answered_as_if_alone(made, kind):
-    """In fp32, where no two tokens are equally likely: in bf16 a batch of another shape may choose the other one."""
+    """In fp32: in bf16 two tokens may be equally likely, and the batch shape decides."""
     pair, peft = load_pair(*map(str, made[kind]), precision="bf16"), theirs(made, kind, "bf16")
     pair.model.float(), peft.float()
     prompts = asked(pair)
     assert len(set(map(len, prompts))) == 3
     rows = rows_of(pair, [*prompts, *prompts], 3)
-    # transformers' own cache has no room for a T5 whose decoder has more layers than its encoder, as this 1.1 has.
+    # transformers' cache fails for a T5 whose decoder has more layers than its encoder, as here.
     options = {"use_cache": kind != "t5-1.1"}
     for place, prompt in enumerate(prompts):
         with peft.disable_adapter():
@@ -215,13 +215,13 @@ def test_where_nothing_reads_sentencepiece_it_is_said_what_does(tmp_path, made, 
         load_tokenizer(str(tmp_path))
 
 
-# --- what changed ----------------------------------------------------------------------------------------------------
+# --- explanations ---
 
 
 @pytest.mark.parametrize("positions", [128, 5])
 @pytest.mark.parametrize("kind", KINDS)
 def test_explained_are_the_logprobs_of_a_plain_pass(made, kind, positions, monkeypatch):
-    """In fp32, since the passes have other shapes, and logits of 40 in bf16 are steps of a quarter apart."""
+    """In fp32: a logit of 40 in bf16 has steps of 1/4, and the passes have other shapes."""
     pair, peft = load_pair(*map(str, made[kind]), precision="bf16"), theirs(made, kind, "bf16")
     pair.model.float(), peft.float()
     prompt = fit_prompt(pair.tokenizer, WORDS, "describe", QUESTIONS[0], room=300)
@@ -267,7 +267,7 @@ def test_explained_are_the_logprobs_of_a_plain_pass(made, kind, positions, monke
     assert max(abs(record["tuned_logprob"] - record["base_logprob"]) for record in records) > 0.5
 
 
-# --- prompts ---------------------------------------------------------------------------------------------------------
+# --- prompts ---
 
 HISTORY = [{"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "Yes."}]
 RECORD = {"uid": "1", "title": "Kettle", "content": "It is oak."}
@@ -360,7 +360,7 @@ def test_the_window_of_each_family():
     ) is family_of(llama)
 
 
-# --- learning --------------------------------------------------------------------------------------------------------
+# --- training ---
 
 ROWS = [([5, 6, 7, 8], [20, 21, 22, 1]), ([9, 10], [30, 2]), ([11], [40])]
 
@@ -372,7 +372,7 @@ def rows(tokens=ROWS):
     ]
 
 
-def test_a_row_comes_apart_again():
+def test_a_row_is_split_into_prompt_and_answer():
     assert [split_row(row) for row in rows()] == ROWS
 
 
@@ -400,7 +400,7 @@ def test_the_trainers_loss_is_the_models_own_and_only_lora_learns(tmp_path, made
         if parameter.requires_grad
     }
     assert learned and all("lora_" in name for name in learned)
-    # What looks at the only place of an encoder's row has nothing to choose from: queries and keys may get nothing there.
+    # Attention over one position has no choice, so its queries and keys may get no gradient.
     assert all(
         grad is not None and grad.isfinite().all() and grad.norm() > 0 for grad in learned.values()
     )

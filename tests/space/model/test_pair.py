@@ -1,4 +1,4 @@
-"""Loading a base and an adapter: what is refused, in which words, and what stays untouched."""
+"""space/model/pair.py: what is refused, and that the base column stays the base."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def test_an_adapter_with_another_config_is_another_adapter(tmp_path, tiny_base, 
 
 
 def test_the_base_is_in_four_bits(tiny_base, adapter):
-    # Freshly loaded: on some CPUs the first forward repacks the weights, and undoes the double quantization.
+    # Just loaded: on some CPUs the first forward repacks weights without double quantization.
     model = load_pair(str(tiny_base), str(adapter)).model
     layers = [layer for layer in model.modules() if isinstance(layer, PairedLinear)]
     assert len(layers) == 14
@@ -97,7 +97,7 @@ def test_an_unknown_prompt_format_is_refused(tmp_path, tiny_base, adapter):
         ("adapter_config.json", "is training done?"),
     ],
 )
-def test_half_an_adapter_is_refused(tmp_path, tiny_base, adapter, missing, words):
+def test_an_incomplete_adapter_is_refused(tmp_path, tiny_base, adapter, missing, words):
     folder = copy_of(adapter, tmp_path)
     os.remove(folder / missing)
     with pytest.raises(ModelError, match=words):
@@ -111,7 +111,7 @@ def test_an_adapter_that_would_tune_the_base_column_is_refused(tiny_base):
         pair_up(dora.base_model.model)
 
 
-def test_it_loads_with_nothing_but_peft_and_says_the_same(pair, tiny_base, adapter):
+def test_plain_peft_gives_the_same_logits(pair, tiny_base, adapter):
     """The paired layers' logits are PEFT's own, bit for bit, on both rows."""
     model, _ = load_base(str(tiny_base))
     theirs = PeftModel.from_pretrained(model, str(adapter)).eval()

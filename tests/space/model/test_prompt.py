@@ -1,9 +1,8 @@
-"""The prompt contract: the same words give the chat template's own ids, and no text can say a control token."""
+"""space/model/prompt.py: the chat template's own ids, and no control token from a text."""
 
 import pytest
 from transformers import AutoTokenizer
 
-from space.catalogue.text import detect_language
 from space.errors import InputError
 from space.model.prompt import (
     CHAT_TEMPLATE,
@@ -111,7 +110,7 @@ def test_the_careful_way_gives_the_same_ids_as_the_plain_way(any_tokenizer):
     assert any_tokenizer.decode(plain_ids[:shared_part]).endswith("Ação x")
 
 
-def test_two_texts_with_marks_cannot_swap_places(tokenizer):
+def test_two_texts_with_marks_cannot_be_exchanged(tokenizer):
     ids = prompt_ids(tokenizer, WORDS, "describe", "one \ufdd00\ufdd1 two", (), TALK)
     assert "one 0 two" in tokenizer.decode(ids)
 
@@ -140,7 +139,7 @@ def test_the_template_has_no_clock(shared):
     assert chat_template(tokenizer) == tokenizer.chat_template
 
 
-def test_a_base_without_a_template_gets_ours(tokenizer):
+def test_a_base_without_a_template_gets_the_default(tokenizer):
     assert tokenizer.chat_template is None
     assert chat_template(tokenizer) == CHAT_TEMPLATE
     assert (
@@ -165,30 +164,13 @@ def test_an_answer_without_records_says_that_none_was_found():
         build_messages(WORDS, "translate", "What?")
 
 
-def test_what_a_person_may_send():
+def test_a_persons_text_is_cleaned_and_limited():
     assert check_text("  What is it?\x00\ufdd0 ", 100) == "What is it?"
     with pytest.raises(InputError, match=r"The question is empty\. Please write one\."):
         check_text(" \n\x07", 100)
     with pytest.raises(InputError, match="This text has 100,000 characters; the limit is 20,000"):
         check_text("a" * 100_000, 20_000, "text")
     assert clean_text("a\tb\nc\x1b") == "a\tb\nc"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("What is the Dovenka Kettle?", "en"),
-        ("O que é a Chaleira Dovenka?", "pt"),
-        ("Dovenka", "en"),
-        ("Fale sobre Rede Bamu", "pt"),
-        ("Girls Ballet Tutu Neon Pink", "en"),
-        ("Descreva The Great Gatsby.", "pt"),
-        ("Fale sobre Dark Side of the Moon.", "pt"),
-        ("Describe O Alquimista.", "en"),
-    ],
-)
-def test_language(text, expected):
-    assert detect_language(text) == expected
 
 
 def test_the_budget_cuts_the_last_record_first_and_says_so(tokenizer):

@@ -12,7 +12,7 @@ from space.model.prompt_template import PromptTemplate
 RECORD = {"uid": "1", "title": "Mog's Kittens", "content": "A board book."}
 
 
-def test_wording_survives_its_file_and_refuses_another_format(tmp_path):
+def test_a_template_survives_its_file_and_refuses_another_format(tmp_path):
     path = tmp_path / "prompt.json"
     own = PromptTemplate(answer="{records} {text}!")
     own.save(path)
@@ -47,7 +47,7 @@ def test_an_older_file_lacks_what_came_later_and_keeps_what_it_says(tmp_path):
 
 
 @pytest.mark.parametrize("says", [{}, {"no_records": "Nothing found. {text}"}])
-def test_an_older_adapter_is_asked_in_the_words_it_learned_in_either_language(tmp_path, says):
+def test_an_older_adapter_keeps_its_own_prompt_in_either_language(tmp_path, says):
     path = tmp_path / "prompt.json"
     path.write_text(json.dumps({"format": 1} | says))
     loaded, learned = PromptTemplate.load(path), says.get("no_records", PromptTemplate().no_records)
@@ -57,7 +57,7 @@ def test_an_older_adapter_is_asked_in_the_words_it_learned_in_either_language(tm
     assert PromptTemplate.load(path).no_records_pt == learned
 
 
-def test_where_nothing_was_found_the_words_around_a_question_are_in_its_language():
+def test_without_records_the_prompt_is_in_the_questions_language():
     said = {
         tongue: {
             build_messages(PromptTemplate(), "answer", asked.format(title="Zumbrix"))[0][
@@ -73,7 +73,7 @@ def test_where_nothing_was_found_the_words_around_a_question_are_in_its_language
     }
 
 
-def test_every_language_has_every_sentence():
+def test_every_language_has_every_format_string():
     words = PromptTemplate()
     assert set(words.absent) == set(words.questions) == set(words.follow_ups) == {"en", "pt"}
     for language in words.absent:
@@ -136,7 +136,7 @@ def test_a_template_that_no_question_could_use_is_refused_when_it_is_loaded(
     assert len(message) < 300
 
 
-def test_the_refusal_names_the_place_and_the_value(tmp_path):
+def test_the_refusal_names_the_field_and_the_value(tmp_path):
     path = tmp_path / "prompt.json"
     questions = {"en": ["What is {title}?", "Why {name}?"], "pt": ["O que é {title}?"]}
     path.write_text(json.dumps({"format": 1, "questions": questions}))

@@ -1,4 +1,4 @@
-"""ZeroGPU: what borrows a GPU, for how long, with what; and that nothing changes where there is none to borrow."""
+"""ZeroGPU: what asks for a GPU, and for how many seconds."""
 
 import importlib.util
 import json
@@ -16,8 +16,8 @@ import torch
 from space.engine import GPU_LIMIT, GPU_START, Engine, gpu_seconds, run_here
 from space.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[3]
-# A small `spaces` that writes down what it is asked, and pickles what a call is given and yields, as the fork does.
+ROOT = Path(__file__).resolve().parents[2]
+# A small `spaces` that logs calls, and pickles arguments and results as the real one's fork does.
 SPACES = """
 import functools, inspect, json, pickle, sys
 early = sorted({"torch", "transformers", "gradio"} & set(sys.modules))
@@ -38,7 +38,7 @@ def GPU(task, *, duration):
         return pickle.loads(pickle.dumps(task(*pickle.loads(pickle.dumps(args)))))
     return streaming if inspect.isgeneratorfunction(task) else returning
 """
-# The real `spaces` on a machine that looks to it like ZeroGPU: who lends is on loopback, and the CPU takes the card's place.
+# The real `spaces`, with a ZeroGPU scheduler on loopback and the CPU in place of the GPU.
 MACHINE = """
 import bitsandbytes, http.server, json, multiprocessing, os, pathlib, sys, threading, urllib.parse
 import torch
@@ -47,7 +47,8 @@ class Lender(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         url = urllib.parse.urlsplit(self.path)
         asked.append((url.path, dict(urllib.parse.parse_qsl(url.query))))
-        body = json.dumps(dict(idle=False, nvidiaIndex=0, nvidiaUUID="GPU-0", allowToken="t")).encode()
+        body = dict(idle=False, nvidiaIndex=0, nvidiaUUID="GPU-0", allowToken="t")
+        body = json.dumps(body).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -82,7 +83,8 @@ next(iter(job))
 job.cancel()
 again = list(client.submit("What is it?", False, 40, 0.0, api_name="/answer"))
 same = again[-1] == answer[-1]
-print(json.dumps(dict(info=info, steps=len(answer), same=same, tuned=answer[-1][1], asked=asked)), flush=True)
+report = dict(info=info, steps=len(answer), same=same, tuned=answer[-1][1], asked=asked)
+print(json.dumps(report), flush=True)
 for child in multiprocessing.active_children():
     child.kill()
 os._exit(0)
@@ -95,7 +97,7 @@ def notes(log: Path) -> list[dict]:
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts app.py with the small `spaces` on its path and returns (its address, what `spaces` wrote down)."""
+    """Start app.py with the small `spaces`; returns its address and the log's path."""
     (tmp_path / "spaces.py").write_text(SPACES % {"log": str(tmp_path / "notes")})
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -134,7 +136,7 @@ def start(tmp_path):
 
 
 @pytest.mark.slow
-def test_whatever_uses_the_model_borrows_a_gpu_and_answers_still_stream(start):
+def test_calls_of_the_model_ask_for_a_gpu_and_answers_still_stream(start):
     from gradio_client import Client
 
     address, log = start(SPACES_ZERO_GPU="true")
@@ -201,7 +203,7 @@ def test_the_real_spaces_forks_streams_stops_and_streams_again(tmp_path):
     assert lent == [("/schedule", str(gpu_seconds([], tokens, 0))) for tokens in (40, 400, 40)]
 
 
-def test_the_longer_the_answer_the_longer_the_loan_up_to_what_is_lent():
+def test_longer_answers_ask_for_more_seconds_up_to_the_limit():
     assert gpu_seconds([], 1, 0) < gpu_seconds([], 200, 0) < gpu_seconds([], 600, 0)
     assert 15 <= gpu_seconds([], Settings.max_new_tokens, 0) <= 30, (
         "an anonymous visitor has two minutes a day"
@@ -209,14 +211,14 @@ def test_the_longer_the_answer_the_longer_the_loan_up_to_what_is_lent():
     assert gpu_seconds([], 2048, 0) == GPU_LIMIT
 
 
-def test_without_one_to_borrow_the_generator_is_our_own(pair):
+def test_without_zero_gpu_the_generator_is_not_wrapped(pair):
     engine = Engine(pair, None, Settings(catalogue=None))
     assert (
         engine._generate_on_gpu == engine._generate and run_here(len, duration=gpu_seconds) is len
     )
 
 
-def test_the_words_of_those_who_lend_reach_the_visitor(pair):
+def test_an_error_of_zero_gpu_reaches_the_visitor(pair):
     import gradio as gr
 
     from space.page.api import answer_endpoint

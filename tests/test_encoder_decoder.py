@@ -1,4 +1,4 @@
-"""A T5 and a BART through the same commands and the same page as every other base: trained, scored, served, merged."""
+"""T5 and BART through every command and the page, like any other base."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from tests.test_end_to_end import serving
 from train.__main__ import main
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[1]
 COLOURS = "blue red green black white yellow brown grey".split()
 
 

@@ -1,4 +1,4 @@
-"""What leaves home: the adapter's folder holds what is needed and nothing else, at any size of the base."""
+"""An adapter's folder: the files it needs, and nothing else."""
 
 import re
 import tempfile
@@ -13,7 +13,7 @@ from space.model.base import Base
 from train.config import FitConfig
 from train.fit.adapter import add_lora
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "space" / "sample" / "adapter"
 FILES = {
     "adapter_model.safetensors",
@@ -26,7 +26,8 @@ FILES = {
     "README.md",
 }
 WEIGHT = re.compile(
-    r"base_model\.model\.model\.layers\.\d+\.(self_attn\.[qkvo]|mlp\.(gate|up|down))_proj\.lora_[AB]\.weight"
+    r"base_model\.model\.model\.layers\.\d+\."
+    r"(self_attn\.[qkvo]|mlp\.(gate|up|down))_proj\.lora_[AB]\.weight"
 )
 
 
@@ -70,7 +71,7 @@ def test_no_file_names_a_place_on_this_machine(folder):
 
 
 def test_for_a_base_of_7b_it_stays_under_200_megabytes():
-    """Rank 16 on all linear layers of Mistral-7B's shape, in bf16 as it is saved; nothing is allocated for it."""
+    """Rank 16 on all linear layers of Mistral-7B in bf16, counted without allocating it."""
     with torch.device("meta"):
         model = MistralForCausalLM(
             MistralConfig(
