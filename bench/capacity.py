@@ -84,8 +84,8 @@ def recall(run: Path, config: FitConfig) -> dict:
         )
     pair = load_pair(config.base, str(run / "adapter"), precision=config.precision)
     examples = load_examples(Run(run), config, pair.tokenizer, pair.window, pair.prompt_template)
-    items = examples.sets(ASKED)["seen"]
-    rows = [split_row(row) for row in examples.encoded(items)]
+    items = examples.build_sets(ASKED)["seen"]
+    rows = [split_row(row) for row in examples.encode(items)]
     prompts, longest = [prompt for prompt, _ in rows], max(len(answer) for _, answer in rows)
     said = []
     for start in range(0, len(prompts), BATCH):

@@ -37,7 +37,7 @@ def measure(options: Options) -> Outcome:
         examples = load_examples(
             Run(run), config, pair.tokenizer, pair.window, pair.prompt_template
         )
-        sets = examples.sets(items)
+        sets = examples.build_sets(items)
         evaluate._score(
             pair, _jobs(examples, next(iter(sets.values()))[:2]), True
         )  # weights are repacked at first use
@@ -76,7 +76,7 @@ def measure(options: Options) -> Outcome:
 
 
 def _jobs(examples, chosen) -> list[dict]:
-    rows = [row for row in examples.encoded(chosen) if row]
+    rows = [row for row in examples.encode(chosen) if row]
     longest = max(len(split_row(row)[1]) for row in rows)
     return [
         {"set": "", "uid": "", "fingerprint": "", "row": row, "longest": longest} for row in rows

@@ -109,8 +109,8 @@ def _prompts(
     """Encode up to config.items questions of each scored set, a batch a set."""
     examples = load_examples(run, fit_config, pair.tokenizer, pair.window, pair.prompt_template)
     batches = []
-    for items in examples.sets(config.items).values():
-        rows = [row for row in examples.encoded(items) if row is not None]
+    for items in examples.build_sets(config.items).values():
+        rows = [row for row in examples.encode(items) if row is not None]
         if rows:
             batches.append([split_row(row)[0] for row in rows])
     return batches

@@ -34,7 +34,6 @@ from train.evaluate import record as evaluation
 from train.evaluate import score as evaluate
 from train.evaluate import tables as report
 from train.examples import Examples
-from train.examples import contamination as leaks
 from train.fit import check_init, check_tracking, fit, is_done, track_evaluation
 from train.prepare import (
     describe_references,
@@ -82,17 +81,8 @@ def score_base(run: Run, fit_config: FitConfig, config: EvaluateConfig) -> None:
     )
     pair = Pair(model, tokenizer, PromptTemplate(), base, "", "", fit_config.precision, Rows())
     examples = load_examples(run, fit_config, tokenizer, pair.window)
-    check_leaks(examples, config)
+    examples.check_contamination(config.items)
     _score_base(run, pair, examples, config)
-
-
-def check_leaks(examples: Examples, config: EvaluateConfig) -> dict[str, int]:
-    """Returns how many items were compared with how many records; raises ConfigError where one was trained on."""
-    return leaks.check(
-        examples.sets(config.items),
-        [*examples.unseen, *examples.pairs["unseen"]],
-        examples.trained(),
-    )
 
 
 def _score_base(
@@ -133,7 +123,7 @@ def evaluate_run(run: Run, config: EvaluateConfig, track: TrackConfig = UNTRACKE
         fit_config.base, str(run.adapter), fit_config.base_revision, precision=fit_config.precision
     )
     examples = load_examples(run, fit_config, pair.tokenizer, pair.window, pair.prompt_template)
-    checked = check_leaks(examples, config)
+    checked = examples.check_contamination(config.items)
     columns = _score_base(run, pair, examples, config)
     columns["retrieved"] = evaluate.retrieved(examples, config)
     columns["tuned"] = evaluate.score_column(run, pair, examples, config, "tuned")

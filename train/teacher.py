@@ -29,7 +29,7 @@ from space.model import (
     load_tokenizer,
 )
 from train.config import SummariesConfig
-from train.examples import FEWEST
+from train.examples import MIN_SENTENCES
 from train.prepare import (
     LONGEST_PHRASE,
     REPEATS,
@@ -153,7 +153,7 @@ def long_records(records: Sequence[SplitRecord], count: int) -> list[SplitRecord
     for record in ordered:
         if len(found) == count:
             break
-        if len(split_sentences(record["content"])) >= FEWEST:
+        if len(split_sentences(record["content"])) >= MIN_SENTENCES:
             found.append(record)
     return found
 

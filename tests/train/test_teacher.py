@@ -232,7 +232,9 @@ def test_what_a_teacher_writes_is_learned_and_its_failures_are_counted(run, taug
     examples = pipeline.load_examples(
         Run(run), FitConfig(base="x", summarize=1.0, max_length=400), tokenizer, 512
     )
-    learned = {example.answer for example in examples.training()[0] if example.task == "summarize"}
+    learned = {
+        example.answer for example in examples.build_training()[0] if example.task == "summarize"
+    }
     assert learned <= {pair["summary"] for pair in examples.pairs["train"]} and learned
     again = teacher.teach(Run(run), config(taught, summaries_licence="MIT"), progress=False)
     assert again == report

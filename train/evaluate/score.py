@@ -18,7 +18,7 @@ from space.catalogue import detect_language, keep_relevant, split_sentences
 from space.evidence import CITATION
 from space.model import Pair, complete, decode_text, split_row
 from train.config import EvaluateConfig
-from train.examples import Example, Examples, worked
+from train.examples import Example, Examples, add_few_shot
 from train.run import Run
 
 FORMAT = 2  # of a scored line; one of another is scored again
@@ -54,13 +54,13 @@ def score_column(
     kept, jobs = _kept(path), []
     wanted: dict[tuple, dict] = {}
     model = pair.adapter_revision if column == "tuned" else pair.base.revision
-    for name, items in examples.sets(config.items).items():
+    for name, items in examples.build_sets(config.items).items():
         shown = (
-            [worked(examples, item, config.shots) for item in items]
+            [add_few_shot(examples, item, config.shots) for item in items]
             if column == "few_shot"
             else items
         )
-        rows = examples.encoded(shown)
+        rows = examples.encode(shown)
         fitting = [(item, row) for item, row in zip(shown, rows, strict=True) if row]
         longest = max((len(split_row(row)[1]) for _, row in fitting), default=0)
         for item, row in fitting:
@@ -201,7 +201,7 @@ def retrieved(examples: Examples, config: EvaluateConfig) -> dict[tuple, dict]:
     What a shop has without any model, and what a tuned one must be seen beside. Shaped as what score_column() returns.
     """
     said = {}
-    for name, items in examples.sets(config.items).items():
+    for name, items in examples.build_sets(config.items).items():
         for item in items:
             said[name, item.uid] = {"said": first_record(examples, item)}
     return said
@@ -216,7 +216,7 @@ def first_record(examples: Examples, item: Example) -> str:
     if not found:
         return examples.prompt_template.absent[detect_language(item.text)].format(title=item.title)
     cite = examples.prompt_template.citation.format(position=1) if item.task == "answer" else ""
-    return examples.told(found[0]) + cite
+    return examples.quote(found[0]) + cite
 
 
 def samples(
@@ -226,9 +226,9 @@ def samples(
 
     "evidence" is what an answer may rest on. Raises EvaluationError where base and tuned were not asked the same.
     """
-    contents = {record["uid"]: record for record in (*examples.train, *examples.unseen)}
+    contents = {record["uid"]: record for record in (*examples.train, *examples.held_out)}
     lines = []
-    for name, items in examples.sets(config.items).items():
+    for name, items in examples.build_sets(config.items).items():
         for item in items:
             answers = {column: scores.get((name, item.uid)) for column, scores in columns.items()}
             if not all(answers.values()):

@@ -1,7 +1,7 @@
-"""TODO"""
+"""Turn records into examples: what is trained, what is scored, and proof that they never mix."""
 
 from train.examples.examples import Example, Examples
-from train.examples.few_shot import worked
-from train.examples.summaries import FEWEST
+from train.examples.few_shot import add_few_shot
+from train.examples.summaries import MIN_SENTENCES
 
-__all__ = ["FEWEST", "Example", "Examples", "worked"]
+__all__ = ["MIN_SENTENCES", "Example", "Examples", "add_few_shot"]

@@ -1,62 +1,70 @@
-"""Nothing that is scored was trained on: the records that may be scored, and the proof for a run's own sets."""
+"""Proof that nothing that is scored was trained on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from space.catalogue import normalise
 from train.config import ConfigError
+from train.prepare import SplitRecord
+
+Text = TypeVar("Text", bound=SplitRecord)
 
 
-def fresh(unseen: Sequence[dict], trained: Iterable[dict]) -> list[dict]:
-    """Returns the unseen records whose texts, normalised, no trained record has: one text may go by two titles.
+def exclude_shared_texts(held_out: Sequence[Text], trained: Iterable[SplitRecord]) -> list[Text]:
+    """Exclude the records with a text that a trained record has: one may go by two titles.
 
-    Texts are a record's content and, where it has one, its summary.
+    Texts are compared as normalise() spells them.
     """
-    keys = {
-        record["uid"]: {normalise(text) for text in texts(record).values()} for record in unseen
-    }
-    wanted = set().union(*keys.values())
-    shared = {
-        key
-        for record in trained
-        for text in texts(record).values()
-        if (key := normalise(text)) in wanted
-    }
-    return [record for record in unseen if not keys[record["uid"]] & shared]
-
-
-def texts(record: Mapping) -> dict[str, str]:
-    """Returns the content and the summary of a record, those that it has."""
-    return {field: record[field] for field in ("content", "summary") if record.get(field)}
-
-
-def check(
-    sets: Mapping[str, Sequence], unseen: Iterable[dict], trained: Iterable[dict]
-) -> dict[str, int]:
-    """Returns {"items": n, "records": n}: how many items were compared with how many records, and nothing found.
-
-    `sets` are those of Examples.sets(), all but `seen`, which is asked in training by definition; `unseen` has the
-    contents and summaries of their records; `trained` are all that training may show, an empty content for a title alone.
-    Titles are compared with titles and texts with texts, as normalise() spells them. Raises ConfigError, with an example,
-    for a leak.
-    """
-    known = {record["uid"]: texts(record) for record in unseen}
-    items = [item for name, scored in sets.items() if name != "seen" for item in scored]
-    titles = {normalise(item.title) for item in items if item.title}
-    told = {normalise(text) for item in items for text in known.get(item.uid, {}).values()}
-    records, leaked = 0, []
+    texts = {record["uid"]: set(_normalised_texts(record)) for record in held_out}
+    wanted = set().union(*texts.values())
+    shared = set()
     for record in trained:
-        records += 1
+        shared |= wanted.intersection(_normalised_texts(record))
+    return [record for record in held_out if shared.isdisjoint(texts[record["uid"]])]
+
+
+def check_contamination(
+    scored: Sequence[tuple[str, str]],
+    held_out: Iterable[SplitRecord],
+    trained: Iterable[SplitRecord],
+) -> dict[str, int]:
+    """Compare what is scored, as (uid, title), with all that training may show.
+
+    `held_out` has the texts of the scored uids; `trained` may hold titles without a content. Titles
+    are compared with titles and texts with texts, as normalise() spells them. Returns
+    {"items": compared, "records": compared with}; raises ConfigError, with an example, where one
+    was trained on.
+    """
+    uids = {uid for uid, _ in scored}
+    titles = {normalise(title) for _, title in scored if title}
+    texts = set()
+    for record in held_out:
+        if record["uid"] in uids:
+            texts.update(_normalised_texts(record))
+    count, found = 0, []
+    for record in trained:
+        count += 1
         if record["title"] and normalise(record["title"]) in titles:
-            leaked.append(("title", record["title"]))
-        leaked += [
-            (field, text) for field, text in texts(record).items() if normalise(text) in told
-        ]
-    if leaked:
-        field, text = leaked[0]
+            found.append(("title", record["title"]))
+        for text, (field, original) in _normalised_texts(record).items():
+            if text in texts:
+                found.append((field, original))
+    if found:
+        field, text = found[0]
         raise ConfigError(
-            f"nothing was scored: {len(leaked)} of the titles and contents to score were trained on, such as "
-            f"the {field} {text[:80]!r}; prepare the catalogue again, in a new --run"
+            f"nothing was scored: {len(found)} of the titles and contents to score were trained "
+            f"on, such as the {field} {text[:80]!r}; prepare the catalogue again, in a new --run"
         )
-    return {"items": len(items), "records": records}
+    return {"items": len(scored), "records": count}
+
+
+def _normalised_texts(record: SplitRecord) -> dict[str, tuple[str, str]]:
+    """{normalised text: (its field, the text)} of a record's content and its summary, if any."""
+    texts = {}
+    for field in ("content", "summary"):
+        text = record.get(field)
+        if text:
+            texts[normalise(text)] = (field, text)
+    return texts

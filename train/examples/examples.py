@@ -1,4 +1,4 @@
-"""Records to task examples, to token ids and labels; the sets that are scored, and which record is on which side."""
+"""Records to examples: what is trained, what is scored, and their tokens."""
 
 from __future__ import annotations
 
@@ -7,29 +7,38 @@ import hashlib
 import itertools
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from space.catalogue import Catalogue, detect_language, keep_relevant, normalise
+from space.catalogue import Catalogue, Hit, Record, detect_language, keep_relevant, normalise
 from space.errors import InputError
-from space.model import Prompt, PromptTemplate, Window, example_ids, fit_prompt, split_row
+from space.model import (
+    Message,
+    Prompt,
+    PromptTemplate,
+    TokenRow,
+    Window,
+    example_ids,
+    fit_prompt,
+)
 from train.config import FitConfig
-from train.examples.contamination import fresh
-from train.examples.follow_ups import follow_up
-from train.examples.summaries import lead, summed_up
-from train.examples.unanswerable import absent_ones, made_up
+from train.examples.contamination import check_contamination, exclude_shared_texts
+from train.examples.plan import TrainingPlan
+from train.examples.summaries import principal_sentence, split_principal, take_lead
+from train.examples.unanswerable import invent_titles
 from train.prepare import SplitRecord, SummaryPair
 
-NEAR_MISSES, NOTHING = (
-    0.1,
-    0.25,
-)  # of the questions for what is absent: with any other record, and with none
+# Of the unanswerable questions: with any other records in the prompt, and with none.
+ANY_OTHERS, NO_OTHERS = 0.1, 0.25
+LANGUAGE_DRAWS = 50  # records looked at for one in a given language
+END_TOKENS = 8  # of an answer, for its citation and EOS
 
 
 @dataclass(frozen=True)
 class Example:
-    """One prompt and the answer it should get; `context` holds the records in the prompt, `sources` their uids.
+    """A prompt and the answer it should get.
 
-    `uid` is the record's that is asked about, `title` what it is called there; of a made-up title the uid is no record's.
+    `uid` is the uid of the record asked about, and no record's for a made-up title; `context` holds
+    the records in the prompt.
     """
 
     task: str
@@ -37,8 +46,8 @@ class Example:
     answer: str
     uid: str
     title: str = ""
-    context: tuple[dict, ...] = ()
-    history: tuple[dict, ...] = ()
+    context: tuple[Record, ...] = ()
+    history: tuple[Message, ...] = ()
 
     @property
     def sources(self) -> list[str]:
@@ -47,354 +56,368 @@ class Example:
 
 
 class Examples:
-    """Makes the examples of one run: the same records and the same config always give the same examples."""
+    """The examples of one run: the same records and config always give the same examples.
+
+    `train` and `held_out` are the records of either split. `learned` are those that training asks
+    for from memory; `reading` are those that it shows in prompts. `pairs` are texts with summaries
+    of a set or a teacher, where the run has any.
+    """
 
     def __init__(
         self,
-        records: Sequence[SplitRecord],
+        records: Iterable[SplitRecord],
         catalogue: Catalogue,
         tokenizer,
         prompt_template: PromptTemplate,
         config: FitConfig,
         window: Window | int,
-        pairs: Mapping[str, list[SummaryPair]] | None = None,
+        pairs: Mapping[str, Sequence[SummaryPair]] | None = None,
     ) -> None:
-        self.catalogue, self.tokenizer, self.prompt_template, self.config = (
-            catalogue,
-            tokenizer,
-            prompt_template,
-            config,
-        )
-        self.length = (window if isinstance(window, Window) else Window(window)).at_most(
-            config.max_length
-        )
-        self.tokens = min(config.answer_tokens, self.length // 2)
-        # A record's place in this order depends on nothing but its uid: --limit and --learn cut it anywhere.
-        ordered = sorted(
-            records, key=lambda record: hashlib.sha256(record["uid"].encode()).digest()
-        )
+        self.catalogue, self.tokenizer = catalogue, tokenizer
+        self.prompt_template, self.config = prompt_template, config
+        window = window if isinstance(window, Window) else Window(window)
+        self.window = window.at_most(config.max_length)
+        self.answer_tokens = min(config.answer_tokens, self.window // 2)
+        # This order depends on nothing but the uids: --limit and --learn cut it anywhere.
+        ordered = sorted(records, key=lambda each: hashlib.sha256(each["uid"].encode()).digest())
         self.train = [record for record in ordered if record["split"] == "train"]
-        self.unseen = [record for record in ordered if record["split"] == "unseen"]
+        self.held_out = [record for record in ordered if record["split"] == "unseen"]
         self.learned = self.train[: config.learn]
-        # What is not learned by heart teaches to read: its facts can only come from the prompt.
-        self.read = self.train[len(self.learned) :] or self.train
-        self._held_back = {record["uid"] for record in self.unseen}
-        self._sets: dict[
-            int, dict[str, list[Example]]
-        ] = {}  # every column is scored on the same: they are searched for once
-        # What is summed up: texts with their summaries, as load_pairs() gives them, or else the contents themselves.
+        # Records that are not learned by heart teach to read: only the prompt has their facts.
+        self.reading = self.train[len(self.learned) :] or self.train
         self.pairs = pairs or {"train": (), "unseen": ()}
-        self.summed_up = self.pairs["train"] if pairs else self.read
+        self.summary_texts: Sequence[SplitRecord] = self.pairs["train"] if pairs else self.reading
+        self._held_out_uids = {record["uid"] for record in self.held_out}
+        self._sets: dict[int, dict[str, list[Example]]] = {}
 
     @functools.cached_property
-    def scored(self) -> list[dict]:
-        """The unseen records with a content that nothing on the training side has."""
-        return fresh(self.unseen, self.train)
+    def scorable(self) -> list[SplitRecord]:
+        """The held-out records whose content is nowhere on the training side."""
+        return exclude_shared_texts(self.held_out, self.train)
 
     @functools.cached_property
-    def held_out(self) -> list[dict]:
-        """The texts whose summaries are scored: of a set or a teacher where there is one, see `pairs`, else of the contents."""
-        return (
-            self.scored
-            if self.summed_up is self.read
-            else fresh(self.pairs["unseen"], self.trained())
-        )
+    def scorable_summary_texts(self) -> Sequence[SplitRecord]:
+        """The held-out texts whose summaries are scored."""
+        if self.summary_texts is self.reading:
+            return self.scorable
+        return exclude_shared_texts(self.pairs["unseen"], self.training_texts())
 
-    def made_up(self, split: str, count: int) -> list[tuple[str, str]]:
-        """Returns up to `count` (title, language) that the catalogue lacks, made of one side; for scoring whatever the seed."""
-        donors = (self.train if split == "train" else self.unseen) or self.train
-        return list(
-            itertools.islice(
-                made_up(donors, self._titles, split, self.config.seed if split == "train" else 1),
-                count,
-            )
-        )
+    def unanswerable_titles(self, split: str, count: int) -> list[tuple[str, str]]:
+        """Make up to `count` (title, language) that the catalogue lacks, from one split's titles.
+
+        Those for scoring are the same whatever the seed.
+        """
+        donors = (self.train if split == "train" else self.held_out) or self.train
+        seed = self.config.seed if split == "train" else 1
+        return list(itertools.islice(invent_titles(donors, self._titles, split, seed), count))
 
     @functools.cached_property
     def _titles(self) -> set[str]:
-        return {normalise(record["title"]) for record in (*self.train, *self.unseen)}
+        return {normalise(record["title"]) for record in (*self.train, *self.held_out)}
 
-    # --- one example a record ---
+    # --- one example ---
 
-    def describe(self, record: dict, phrasing: int) -> Example:
-        """A question about a title, answered from memory; `phrasing` counts through the wording's questions."""
-        return Example(
-            "describe",
-            self._question(record, phrasing),
-            self.told(record),
-            record["uid"],
-            record["title"],
-        )
+    def describe(self, record: Record, phrasing: int) -> Example:
+        """Ask for a title, answered from memory; `phrasing` is an index of the questions."""
+        question = self._question(record["title"], detect_language(record["content"]), phrasing)
+        return Example("describe", question, self.quote(record), record["uid"], record["title"])
 
     def answer(
-        self, record: dict, phrasing: int, shuffle: random.Random | None = None
+        self, record: Record, phrasing: int, rng: random.Random | None = None
     ) -> Example | None:
-        """The question with the records found for it; the answer cites its own. None where that is not among them.
+        """Ask with the records found for the question; the answer cites its own.
 
-        `shuffle` puts the record anywhere among the others, and draws how many others there are.
+        None where the record is not among them. `rng` puts it anywhere among others, and draws how
+        many others there are.
         """
-        question = self._question(record, phrasing)
-        if shuffle:
-            # The right record is cut last, whatever place it takes afterwards.
-            count = shuffle.choice((0, shuffle.randrange(self.config.context)))
+        question = self._question(record["title"], detect_language(record["content"]), phrasing)
+        if rng:
+            # The right record comes first here, so that it is cut last.
+            count = rng.choice((0, rng.randrange(self.config.context)))
             found = [record, *self._others(question, record["uid"], count)]
         else:
             found = keep_relevant(self.catalogue.search(question, self.config.context))
-        context = self._shown(question, found, shuffle) or ()
-        position = next(
-            (place for place, other in enumerate(context, 1) if other["uid"] == record["uid"]), None
-        )
-        if position is None:
+        context = self._fit_context(question, found, rng) or []
+        uids = [shown["uid"] for shown in context]
+        if record["uid"] not in uids:
             return None
         # A record may have been cut to fit: what is not in the prompt cannot be read from it.
-        cited = self.told(context[position - 1]) + self.prompt_template.citation.format(
-            position=position
-        )
-        return Example("answer", question, cited, record["uid"], record["title"], tuple(context))
+        position = uids.index(record["uid"])
+        answer = self.quote(context[position]) + self._citation(position)
+        return Example("answer", question, answer, record["uid"], record["title"], tuple(context))
 
-    def absent(
-        self, title: str, tongue: str, uid: str, phrasing: int, shuffle: random.Random | None = None
+    def unanswerable(
+        self, title: str, language: str, uid: str, phrasing: int, rng: random.Random | None = None
     ) -> Example | None:
-        """The question for a title that is not among its records, or that has none; the answer says that it is absent.
+        """Ask for a title that no record in the prompt has; the answer says that it is absent.
 
-        None where the question alone is too long.
-
-        The records are those that the search thinks worth reading, often none; `shuffle` leaves out the one that goes by
-        `uid`, and gives some questions nothing, and some the near misses that serving would leave out.
+        None where the question alone is too long. The records are the relevant ones, often none.
+        `rng` leaves out the record with this uid, and gives some questions no records, and some
+        those that serving would leave out.
         """
-        asked = self.prompt_template.questions[tongue]
-        question = asked[phrasing % len(asked)].format(title=title)
-        if shuffle:
-            draw = shuffle.random()
-            found = self._others(question, uid, 0 if draw > 1 - NOTHING else self.config.context)
-            found = (
-                found[: shuffle.randint(1, self.config.context)]
-                if draw < NEAR_MISSES
-                else keep_relevant(found)
-            )
+        question = self._question(title, language, phrasing)
+        if rng:
+            draw = rng.random()
+            count = 0 if draw > 1 - NO_OTHERS else self.config.context
+            found = self._others(question, uid, count)
+            if draw < ANY_OTHERS:
+                found = found[: rng.randint(1, self.config.context)]
+            else:
+                found = keep_relevant(found)
         else:
             found = keep_relevant(self.catalogue.search(question, self.config.context))
-        context = self._shown(question, found, shuffle)
+        context = self._fit_context(question, found, rng)
         if context is None:
             return None
-        return Example(
-            "answer",
-            question,
-            self.prompt_template.absent[tongue].format(title=title),
-            uid,
-            title,
-            tuple(context),
+        answer = self.prompt_template.absent[language].format(title=title)
+        return Example("answer", question, answer, uid, title, tuple(context))
+
+    def follow_up(self, record: Record, other: Record, rng: random.Random) -> Example | None:
+        """Ask a second question, after one about `record` and its answer.
+
+        It asks for the answer in one sentence, for what the answer left out, or for the `other`
+        record, which may be absent. None where the two questions do not fit.
+        """
+        first = self.answer(record, rng.randrange(99), rng)
+        if first is None:
+            return None
+        position = first.sources.index(record["uid"])
+        shown = first.context[position]
+        rest = shown["content"].removeprefix(self.quote(shown)).strip()
+        kind = rng.choice(("short", "other", "more" if rest else "short"))
+        if kind == "other":
+            asked, second = other, self._ask_for_other(other, rng)
+        else:
+            text = principal_sentence(shown["content"]) if kind == "short" else rest
+            asked, second = (
+                record,
+                replace(first, answer=self._lead(text) + self._citation(position)),
+            )
+        if second is None:
+            return None
+        phrases = self.prompt_template.follow_ups[detect_language(asked["content"])][kind]
+        history: tuple[Message, Message] = (
+            {"role": "user", "content": first.text},
+            {"role": "assistant", "content": first.answer},
         )
+        text = rng.choice(phrases).format(title=asked["title"])
+        example = replace(second, text=text, history=history)
+        return example if self.fits(example) else None
 
-    def summarize(self, record: dict) -> Example | None:
-        """A text and its summary, see train.summaries.summed_up(); None for one that is too short or too long."""
-        pair = summed_up(self, record)
-        example = pair and Example("summarize", *pair, record["uid"], record["title"])
-        return example if example and self.fits(example) else None
+    def summarize(self, record: SplitRecord | SummaryPair) -> Example | None:
+        """Ask for the summary of a pair's text, or of a content without its principal sentences.
 
-    # --- many ---
+        None for a text that is too short or too long, or shorter than its summary. A pair's text is
+        cut where serving would cut it, and a long summary at a sentence.
+        """
+        if "summary" in record:
+            text, summary = record["content"], record["summary"]
+            prompt = self._fit_prompt("summarize", text)
+            if prompt is None:
+                return None
+            text = text[: len(text) - prompt.cut]
+        else:
+            parts = split_principal(record["content"])
+            if parts is None or len(parts[1]) > len(parts[0]):
+                return None
+            text, summary = parts
+        answer = self._lead(summary)
+        example = Example("summarize", text, answer, record["uid"], record["title"])
+        return example if self.fits(example) else None
 
-    def training(self) -> tuple[list[Example], list[int]]:
-        """Return the distinct examples, and the order of all that is trained as indices into them.
+    def quote(self, record: Record) -> str:
+        """Cut a record's content to its first sentences, as many as an answer may have."""
+        return self._lead(record["content"])
+
+    def fits(self, example: Example) -> bool:
+        """Check whether an example is within --max-length."""
+        return self.encode([example])[0] is not None
+
+    def encode(self, examples: Iterable[Example]) -> list[TokenRow | None]:
+        """Turn examples into token rows; None for one that is longer than --max-length."""
+        rows: list[TokenRow | None] = []
+        for example in examples:
+            prompt, answer = example_ids(
+                self.tokenizer,
+                self.prompt_template,
+                example.task,
+                example.text,
+                example.answer,
+                example.context,
+                example.history,
+            )
+            row: TokenRow = {
+                "input_ids": prompt + answer,
+                # Only the answer and its EOS are learned.
+                "labels": [-100] * len(prompt) + answer,
+                "length": len(prompt + answer),
+            }
+            rows.append(row if self.window.holds(len(prompt), len(answer)) else None)
+        return rows
+
+    def _question(self, title: str, language: str, phrasing: int) -> str:
+        questions = self.prompt_template.questions[language]
+        return questions[phrasing % len(questions)].format(title=title)
+
+    def _citation(self, index: int) -> str:
+        return self.prompt_template.citation.format(position=index + 1)
+
+    def _lead(self, text: str) -> str:
+        return take_lead(text, self.tokenizer, self.answer_tokens)
+
+    def _fit_prompt(self, task: str, text: str, context: Sequence[Record] = ()) -> Prompt | None:
+        """The prompt as serving cuts it; None where the text alone is too long."""
+        room = self.window.prompt_limit(self.answer_tokens + END_TOKENS)
+        try:
+            return fit_prompt(self.tokenizer, self.prompt_template, task, text, context, room=room)
+        except InputError:
+            return None
+
+    def _fit_context(
+        self, question: str, found: Sequence[Record], rng: random.Random | None
+    ) -> list[Record] | None:
+        """The records that fit beside a question, shuffled by `rng`; None where it does not fit."""
+        prompt = self._fit_prompt("answer", question, found)
+        if prompt is None:
+            return None
+        context = list(prompt.context)
+        if rng:
+            rng.shuffle(context)
+        return context
+
+    def _others(self, question: str, uid: str, count: int) -> list[Hit]:
+        """Up to `count` records that a question finds; none held out, nor the one with `uid`."""
+        if not count:
+            return []
+        hits = self.catalogue.search(question, 2 * self.config.context)
+        excluded = self._held_out_uids
+        shown = [hit for hit in hits if hit["uid"] != uid and hit["uid"] not in excluded]
+        return shown[:count]
+
+    def _ask_for_other(self, other: Record, rng: random.Random) -> Example | None:
+        phrasing = rng.randrange(99)
+        if rng.random() < self.config.absent:
+            language = detect_language(other["content"])
+            return self.unanswerable(other["title"], language, other["uid"], phrasing, rng)
+        return self.answer(other, phrasing, rng)
+
+    def _ask_for_unanswerable(self, count: int, rng: random.Random) -> Iterator[Example | None]:
+        """`count` questions for made-up titles; every third is for a real but withheld record."""
+        for index, (title, language) in enumerate(self.unanswerable_titles("train", count)):
+            uid = ""
+            if index % 3 == 2:
+                record = self._draw_record(language, rng)
+                title, uid = record["title"], record["uid"]
+                language = detect_language(record["content"])
+            yield self.unanswerable(title, language, uid, rng.randrange(99), rng)
+
+    def _draw_record(self, language: str, rng: random.Random) -> SplitRecord:
+        """A record in this language, or any where LANGUAGE_DRAWS find none."""
+        drawn = rng.choices(self.reading, k=LANGUAGE_DRAWS)
+        for record in drawn:
+            if detect_language(record["content"]) == language:
+                return record
+        return drawn[0]
+
+    # --- what is trained ---
+
+    def build_training(self) -> tuple[list[Example], list[int]]:
+        """Build the distinct examples, and the order of all that is trained as indices into them.
 
         More epochs ask in more phrasings. --max-steps leaves no more than the optimizer then sees.
         """
-        rng = random.Random(self.config.seed)
-        counts = self._counts
+        rng, counts = random.Random(self.config.seed), self.plan.counts
+        answers = (self.answer(record, rng.randrange(99), rng) for record in self.reading)
+        follow_ups = (
+            self.follow_up(record, rng.choice(self.reading), rng) for record in self.reading
+        )
         candidates = {
-            "answer": (self.answer(record, rng.randrange(99), rng) for record in self.read),
-            "absent": absent_ones(self, counts["absent"], rng),
-            "follow_up": (
-                follow_up(self, record, rng.choice(self.read), rng) for record in self.read
-            ),
-            "summarize": (self.summarize(record) for record in self.summed_up),
+            "answer": answers,
+            "unanswerable": self._ask_for_unanswerable(counts["unanswerable"], rng),
+            "follow_up": follow_ups,
+            "summarize": map(self.summarize, self.summary_texts),
         }
         others: list[Example] = []
         order: list[int] = []
         for kind, made in candidates.items():
-            found = first(counts[kind], made)
+            found = take_first(counts[kind], made)
             if found:
                 order += [len(others) + turn % len(found) for turn in range(counts[kind])]
             others += found
-        examples, asked = self._describes(len(order))
+        examples, asked = self._describe_learned(len(order))
         return examples + others, asked + [len(examples) + index for index in order]
 
-    def _describes(self, others: int) -> tuple[list[Example], list[int]]:
-        """The distinct questions about learned titles, and their order, beside so many other examples."""
-        if self._step_rows is None:
-            examples = [
-                self.describe(record, phrasing)
-                for phrasing in range(self._phrasings)
-                for record in self.learned
-            ]
-            # The phrasings come round again where there are more epochs.
-            return examples, [slot % len(examples) for slot in self._describe_slots]
-        slots = (self._describe_slot(slot) for slot in self._describe_slots)
-        fitting = (example for example in slots if self.fits(example))
-        examples = first(self._step_rows - others, fitting)
-        return examples, list(range(len(examples)))
-
     @functools.cached_property
-    def _phrasings(self) -> int:
-        """How many phrasings training asks for a learned title in."""
+    def plan(self) -> TrainingPlan:
+        """How much of each kind is trained."""
         questions = self.prompt_template.questions.values()
-        return min(self.config.epochs, max(len(phrasings) for phrasings in questions))
+        phrasings = max(len(phrasings) for phrasings in questions)
+        return TrainingPlan(self.config, len(self.learned), min(self.config.epochs, phrasings))
 
-    @functools.cached_property
-    def _all_counts(self) -> dict[str, int]:
-        """How many examples of each kind all epochs have."""
-        asked = len(self.learned) * self.config.epochs
-        absent = self._absent_in_training()
-        return {
-            "describe": asked,
-            "answer": round(self.config.answers * asked) - absent,
-            "absent": absent,
-            "follow_up": round(self.config.follow_ups * asked),
-            "summarize": round(self.config.summarize * asked),
-        }
-
-    @functools.cached_property
-    def _step_rows(self) -> int | None:
-        """How many examples --max-steps leaves; None where it leaves all."""
-        if self.config.max_steps is None:
-            return None
-        rows = self.config.max_steps * self.config.batch_size * self.config.accumulate
-        return rows if rows < sum(self._all_counts.values()) else None
-
-    @functools.cached_property
-    def _counts(self) -> dict[str, int]:
-        """How many examples of each kind are trained; --max-steps takes of each kind the same share."""
-        if self._step_rows is None:
-            return self._all_counts
-        total, before, counts = sum(self._all_counts.values()), 0, {}
-        for kind, count in self._all_counts.items():
-            after = before + count
-            counts[kind] = self._step_rows * after // total - self._step_rows * before // total
-            before = after
-        return counts
-
-    @functools.cached_property
-    def _describe_slots(self) -> Sequence[int]:
-        """The questions about learned titles, counted through all epochs, in the order that training takes them.
-
-        The seed of a run does not change them: runs are scored on the same titles.
-        """
-        slots = range(self._all_counts["describe"])
-        if self._step_rows is None:
-            return slots
-        return random.Random(0).sample(slots, min(self._step_rows, len(slots)))
-
-    def _describe_slot(self, slot: int) -> Example:
-        epoch, position = divmod(slot, len(self.learned))
-        return self.describe(self.learned[position], epoch % self._phrasings)
-
-    def _seen(self) -> Iterator[Example]:
-        """Questions about learned titles, each title once, in a phrasing that training asks."""
-        if self._step_rows is None:
-            for position, record in enumerate(self.learned):
-                yield self.describe(record, position % self._phrasings)
-            return
-        # Training shows these for certain, and more of them where there is less of another kind.
-        certain = self._describe_slots[: self._counts["describe"]]
-        asked: dict[int, list[int]] = {}
-        for slot in certain:
-            asked.setdefault(slot % len(self.learned), []).append(slot)
-        for position in sorted(asked):
-            slots = sorted(asked[position])
-            yield self._describe_slot(slots[position % len(slots)])
-
-    def trained(self) -> Iterable[dict]:
-        """Yields all that training may show: its side's records and pairs, and the titles that it makes up (no content)."""
+    def training_texts(self) -> Iterator[SplitRecord]:
+        """Yield all that training may show: records, pairs, and made-up titles without content."""
         yield from self.train
         yield from self.pairs["train"]
-        for title, _ in self.made_up("train", self._absent_in_training()):
-            yield {"uid": "", "title": title, "content": ""}
+        count = self.plan.all_counts["unanswerable"]
+        for title, _ in self.unanswerable_titles("train", count):
+            yield {"uid": "", "title": title, "content": "", "split": "train"}
 
-    def sets(self, items: int) -> dict[str, list[Example]]:
-        """Returns the sets to score, up to `items` each, those that have any: seen, unseen, grounded, absent, summary."""
-        if items in self._sets:
-            return self._sets[items]
-        made = {
-            "seen": (example for example in self._seen() if self.fits(example)),
-            "unseen": (self.describe(record, place) for place, record in enumerate(self.scored)),
-            "grounded": (self.answer(record, place) for place, record in enumerate(self.scored)),
-            "absent": (
-                self.absent(title, tongue, f"absent-{place}", place)
-                for place, (title, tongue) in enumerate(self.made_up("unseen", items))
-            ),
-            "summary": (self.summarize(record) for record in self.held_out),
-        }
-        self._sets[items] = sets = {
-            name: found for name, examples in made.items() if (found := first(items, examples))
-        }
-        return sets
+    def _describe_learned(self, others: int) -> tuple[list[Example], list[int]]:
+        """Questions about learned records, and their order, beside so many other examples."""
+        if self.plan.row_limit is None:
+            examples = []
+            for phrasing in range(self.plan.phrasings):
+                examples += [self.describe(record, phrasing) for record in self.learned]
+            # The phrasings come round again where there are more epochs.
+            return examples, [question % len(examples) for question in self.plan.questions]
+        located = map(self.plan.locate, self.plan.questions)
+        asked = (self.describe(self.learned[index], phrasing) for index, phrasing in located)
+        examples = take_first(self.plan.row_limit - others, filter(self.fits, asked))
+        return examples, list(range(len(examples)))
 
-    def encoded(self, examples: Iterable[Example]) -> list[dict | None]:
-        """Returns input_ids, labels and length of each example; None for one that is longer than max_length."""
-        rows = [self._ids(example) for example in examples]
-        return [row if self.length.holds(*map(len, split_row(row))) else None for row in rows]
+    # --- what is scored ---
 
-    def _absent_in_training(self) -> int:
-        return round(
-            self.config.absent * round(self.config.answers * len(self.learned) * self.config.epochs)
-        )
+    def build_sets(self, items: int) -> dict[str, list[Example]]:
+        """Build the sets to score, up to `items` each: seen, unseen, grounded, absent, summary.
 
-    def _shown(
-        self, question: str, found: Sequence[dict], shuffle: random.Random | None
-    ) -> list[dict] | None:
-        """Returns the records that fit beside a question, in their order or any; None where it does not fit by itself."""
-        try:
-            context = list(self.prompt("answer", question, found).context)
-        except InputError:
-            return None
-        if shuffle:
-            shuffle.shuffle(context)
-        return context
+        A set without items is left out. `seen` asks only what training asks.
+        """
+        if items not in self._sets:
+            made = {
+                "seen": filter(self.fits, self._describe_seen()),
+                "unseen": map(self.describe, self.scorable, itertools.count()),
+                "grounded": map(self.answer, self.scorable, itertools.count()),
+                "absent": self._unanswerable_to_score(items),
+                "summary": map(self.summarize, self.scorable_summary_texts),
+            }
+            sets = {name: take_first(items, examples) for name, examples in made.items()}
+            self._sets[items] = {name: examples for name, examples in sets.items() if examples}
+        return self._sets[items]
 
-    def _others(self, question: str, uid: str, count: int) -> list[dict]:
-        """Returns `count` records that a question finds, but not the one that goes by `uid`, nor one never trained on."""
-        found = self.catalogue.search(question, 2 * self.config.context) if count else []
-        return [
-            other for other in found if other["uid"] != uid and other["uid"] not in self._held_back
-        ][:count]
+    def check_contamination(self, items: int) -> dict[str, int]:
+        """Compare the sets to score with all that training may show.
 
-    def fits(self, example: Example) -> bool:
-        """Whether an example has no more tokens than it may."""
-        return self.encoded([example])[0] is not None
+        Returns how many items were compared with how many records; raises ConfigError for one that
+        was trained on.
+        """
+        scored: list[tuple[str, str]] = []
+        for name, examples in self.build_sets(items).items():
+            if name != "seen":
+                scored += [(example.uid, example.title) for example in examples]
+        held_out = [*self.held_out, *self.pairs["unseen"]]
+        return check_contamination(scored, held_out, self.training_texts())
 
-    def _ids(self, example: Example) -> dict:
-        prompt, answer = example_ids(
-            self.tokenizer,
-            self.prompt_template,
-            example.task,
-            example.text,
-            example.answer,
-            example.context,
-            example.history,
-        )
-        # Only the answer and its EOS are learned.
-        return {
-            "input_ids": prompt + answer,
-            "labels": [-100] * len(prompt) + answer,
-            "length": len(prompt + answer),
-        }
+    def _describe_seen(self) -> Iterator[Example]:
+        for index, phrasing in self.plan.seen():
+            yield self.describe(self.learned[index], phrasing)
 
-    def _question(self, record: dict, phrasing: int) -> str:
-        asked = self.prompt_template.questions[detect_language(record["content"])]
-        return asked[phrasing % len(asked)].format(title=record["title"])
-
-    def told(self, record: dict) -> str:
-        """Returns what an answer says of a record: its first sentences, as many as an answer may have."""
-        return lead(record["content"], self.tokenizer, self.tokens)
-
-    def prompt(self, task: str, text: str, context: Sequence[dict] = ()) -> Prompt:
-        """Returns the prompt as serving cuts it, with room for an answer; raises InputError where nothing would be left."""
-        room = self.length.prompt_limit(self.tokens + 8)  # the citation and EOS
-        return fit_prompt(self.tokenizer, self.prompt_template, task, text, context, room=room)
+    def _unanswerable_to_score(self, items: int) -> Iterator[Example | None]:
+        for index, (title, language) in enumerate(self.unanswerable_titles("unseen", items)):
+            yield self.unanswerable(title, language, f"absent-{index}", index)
 
 
-def first(count: int, examples: Iterable[Example | None]) -> list[Example]:
-    """Returns the first `count` examples that there are."""
+def take_first(count: int, examples: Iterable[Example | None]) -> list[Example]:
+    """Take the first `count` examples, skipping None."""
     found: list[Example] = []
     for example in examples:
         if len(found) >= count:

@@ -1,81 +1,64 @@
-"""Summaries to learn from: one that came with its text, or else a text's own principal sentences."""
+"""Parts of a text: its principal sentences and its lead."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 from space.catalogue import sentence_spans, split_sentences
-from space.errors import InputError
 
-FEWEST = 4  # sentences; of a shorter text nothing can be taken out
+MIN_SENTENCES = 4  # of a text; from a shorter one nothing can be taken out
 
 
-def principal(text: str) -> tuple[str, str] | None:
-    """Returns (the text without its principal sentences, those sentences), or None for a text of under four.
+def split_principal(text: str) -> tuple[str, str] | None:
+    """Split a text into (the rest, its principal sentences); None for too few sentences.
 
-    A sentence is principal when it says most of what the others say: the F-measure of its words against the words of
-    all other sentences (gap-sentence selection, "Ind-Uniq" in PEGASUS, Zhang et al. 2020, section 3.1). One sentence
-    of a text of up to seven is taken, two of a longer one.
+    A sentence is principal when it says most of what the others say: the F-measure of its words
+    against the words of all other sentences (gap-sentence selection, "Ind-Uniq" in PEGASUS, Zhang
+    et al. 2020, section 3.1). It is one sentence of a text of up to seven, two of a longer one.
     """
-    parts = split_sentences(text)
-    if len(parts) < FEWEST:
+    sentences = split_sentences(text)
+    if len(sentences) < MIN_SENTENCES:
         return None
-    best = _ranked(parts)[: 1 if len(parts) < 8 else 2]
-    taken = " ".join(parts[index] for index in sorted(best))
-    return " ".join(part for index, part in enumerate(parts) if index not in best), taken
+    principal = _rank_sentences(sentences)[: 1 if len(sentences) < 8 else 2]
+    taken = [sentence for index, sentence in enumerate(sentences) if index in principal]
+    rest = [sentence for index, sentence in enumerate(sentences) if index not in principal]
+    return " ".join(rest), " ".join(taken)
 
 
-def summed_up(maker, record: dict) -> tuple[str, str] | None:
-    """Returns (text, summary) of a pair or of a record; None where there is none. `maker` is an Examples.
-
-    A pair's text is cut where serving would cut it. A record's principal sentences are left out where they are the longer part.
-    A long summary is cut at a sentence.
-    """
-    if "summary" not in record:
-        split = principal(record["content"])
-        if split is None or len(split[1]) > len(split[0]):
-            return None
-        text, summary = split
-    else:
-        text, summary = record["content"], record["summary"]
-        try:
-            text = text[: len(text) - maker.prompt("summarize", text).cut]
-        except InputError:
-            return None
-    return text, lead(summary, maker.tokenizer, maker.tokens)
+def principal_sentence(text: str) -> str:
+    """Return the most principal sentence, or the first of too few."""
+    sentences = split_sentences(text)
+    if not sentences:
+        return text.strip()
+    if len(sentences) < MIN_SENTENCES:
+        return sentences[0]
+    return sentences[_rank_sentences(sentences)[0]]
 
 
-def main_sentence(text: str) -> str:
-    """Returns the one sentence that says most of what the others say, see principal(); of a short text the first."""
-    parts = split_sentences(text)
-    return parts[_ranked(parts)[0] if len(parts) >= FEWEST else 0] if parts else text.strip()
+def take_lead(text: str, tokenizer, max_tokens: int) -> str:
+    """Take the first complete sentences within `max_tokens`, or the beginning of a longer one."""
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    offsets = encoded["offset_mapping"]
+    if len(offsets) <= max_tokens:
+        return text
+    limit = offsets[max_tokens - 1][1]  # characters
+    ends = [end for _, end in sentence_spans(text) if end <= limit]
+    return text[: ends[-1]] if ends else text[:limit].rsplit(None, 1)[0]
 
 
-def _ranked(parts: list[str]) -> list[int]:
-    """Returns the places of the sentences, the most principal first."""
-    words = [set(re.findall(r"\w+", part.lower())) for part in parts]
-    seen_in = Counter(word for part in words for word in part)
+def _rank_sentences(sentences: Sequence[str]) -> list[int]:
+    """The sentences' indices, the most principal first."""
+    words = [set(re.findall(r"\w+", sentence.lower())) for sentence in sentences]
+    seen_in = Counter()
+    for own in words:
+        seen_in.update(own)
 
     def score(index: int) -> float:
         own = words[index]
-        rest = sum(1 for word in seen_in if seen_in[word] > (word in own))
-        shared = sum(1 for word in own if seen_in[word] > 1)
+        rest = sum(seen_in[word] > (word in own) for word in seen_in)
+        shared = sum(seen_in[word] > 1 for word in own)
         return 2 * shared / max(1, len(own) + rest)
 
-    return sorted(range(len(parts)), key=score, reverse=True)
-
-
-def lead(text: str, tokenizer, tokens: int) -> str:
-    """Returns the first whole sentences of `text` that fit in `tokens` tokens; of a longer first one, its beginning."""
-    ends = [
-        end
-        for _, end in tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)[
-            "offset_mapping"
-        ]
-    ]
-    if len(ends) <= tokens:
-        return text
-    fits = ends[tokens - 1]
-    whole = [end for _, end in sentence_spans(text) if end <= fits]
-    return text[: whole[-1]] if whole else text[:fits].rsplit(None, 1)[0]
+    return sorted(range(len(sentences)), key=score, reverse=True)

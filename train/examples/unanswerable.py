@@ -1,76 +1,124 @@
-"""Titles that a catalogue does not have: each put together from two that it has, or of words that no shop knows."""
+"""Titles that a catalogue does not have, to ask for in training and in scoring."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import random
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 
-from space.catalogue import detect_language, normalise
-from train.examples.foreign import foreign_title
+from space.catalogue import Record, detect_language, normalise
 
 DONORS = 20_000  # records that give halves of their titles, at most
-DRAWS = 50  # records looked at for one in the language whose turn it is
-# Of the titles. Whoever tries a shop's page asks for anything; a model that met nothing but the shop's own words, swapped,
-# answers a name of other words with nonsense.
-FOREIGN = 0.5
+# The share of titles with invented words. Whoever tries a shop's page asks for anything, and a
+# model that met only the shop's own words, swapped, answers other names with nonsense.
+INVENTED = 0.5
+
+ONSETS = (
+    """b c d f g h j k l m n p r s t v w x y z b c d f g h j k l m n p r s t v w y z bl br ch cl cr
+dr fl fr gl gr kl kr ph pl pr qu sc sh sk sl sn sp st str sw th tr tw wh wr zh""".split()
+    + [""] * 6
+)
+VOWELS = (
+    "a e i o u a e i o u y ai au ea ee ie oo ou".split(),
+    "a e i o u a e i o u ã á é ê í ó ú ai ão ei eu io ou".split(),
+)
+CODAS = (
+    "b ck d ff g k l ll m n n ng nt p r r rd rs s sh sk st t th tz x z".split() + [""] * 14,
+    "l m n r r s s z".split() + [""] * 12,
+)
+JOINTS = ["of", "of the", *"the and & for with - de da do e para com".split()]
+CONSONANTS = "BCDFGHJKLMNPQRSTVWXYZ"
 
 
-def made_up(
-    records: Sequence[dict], titles: Set[str], split: str, seed: int
+def invent_titles(
+    records: Sequence[Record], titles: Set[str], split: str, seed: int
 ) -> Iterator[tuple[str, str]]:
-    """Yields (title, language) without end: FOREIGN of them of made-up words, the others of halves of two records' titles.
+    """Yield (title, language) without end, of invented words or of halves of two titles.
 
-    None of them, normalised, is in `titles`, and none comes twice. `split` is "train" or "unseen": a made-up title, and
-    each made-up word, is on one side by a hash, as a record is, so that what is scored was never trained on. The
-    languages take turns, so that the sentence of the rarer one is learned too. Yields nothing where there is no record.
+    None of them, normalised, is in `titles`, and none comes twice. `split` is "train" or "unseen":
+    a title, and each invented word, is in one split by its hash, so that what is scored was never
+    trained on. The languages take turns, so that the answer in the rarer one is learned too. Yields
+    nothing where there is no record.
     """
     rng, known = random.Random(f"{seed} {split}"), set(titles)
-    spoken = [(record["title"], detect_language(record["content"])) for record in records[:DONORS]]
-    alike = {
-        tongue: [title for title, other in spoken if other == tongue]
-        for tongue in {code for _, code in spoken}
-    }
-    for tongue in itertools.cycle(sorted(alike)):
-        if rng.random() < FOREIGN:
-            title = foreign_title(rng, lambda word: side(normalise(word)) == split)
+    donors: dict[str, list[str]] = {}
+    for record in records[:DONORS]:
+        donors.setdefault(detect_language(record["content"]), []).append(record["title"])
+
+    def in_split(word: str) -> bool:
+        return hash_split(normalise(word)) == split
+
+    for language in itertools.cycle(sorted(donors)):
+        if rng.random() < INVENTED:
+            title = invent_title(rng, in_split)
         else:
-            title = swapped(rng.choice(alike[tongue]), rng.choice(alike[tongue]))
+            title = swap_halves(rng.choice(donors[language]), rng.choice(donors[language]))
         key = normalise(title)
-        if key not in known and side(key) == split:
+        if key not in known and hash_split(key) == split:
             known.add(key)
-            yield title, tongue
+            yield title, language
 
 
-def swapped(first: str, second: str) -> str:
-    """Returns the first half of one title's words and the second half of the other's; of one word, that word."""
+def swap_halves(first: str, second: str) -> str:
+    """Join the first half of one title's words and the second half of the other's."""
     ours, theirs = first.split(), second.split()
     return " ".join([*ours[: (len(ours) + 1) // 2], *theirs[len(theirs) // 2 :]])
 
 
-def side(key: str) -> str:
-    """Returns "train" or "unseen" for a normalised title."""
+def hash_split(key: str) -> str:
+    """Return "train" or "unseen" for a normalised title."""
     return ("train", "unseen")[hashlib.sha256(key.encode()).digest()[0] % 2]
 
 
-def absent_ones(maker, count: int, rng: random.Random) -> Iterator:
-    """Yields `count` Examples that ask for made-up titles, and in between for real ones whose record is withheld.
+def invent_title(rng: random.Random, allowed: Callable[[str], bool]) -> str:
+    """Invent one to six words such as "Zumbrix 9000", "HJK-77 Trand" or "Blonti of the Wrath".
 
-    `maker` is an Examples.
+    They sound English or Portuguese whatever language the question is in: its own words must say
+    which. Every word is `allowed`, except those that join two others.
     """
-    for place, (title, tongue) in enumerate(maker.made_up("train", count)):
-        if place % 3 == 2:
-            drawn = rng.choices(maker.read, k=DRAWS)
-            record = next(
-                (each for each in drawn if detect_language(each["content"]) == tongue), drawn[0]
-            )
-            yield maker.absent(
-                record["title"],
-                detect_language(record["content"]),
-                record["uid"],
-                rng.randrange(99),
-                rng,
-            )
-        else:
-            yield maker.absent(title, tongue, "", rng.randrange(99), rng)
+
+    def draw(make: Callable[[random.Random], str]) -> str:
+        word = make(rng)
+        while not allowed(word):
+            word = make(rng)
+        return word
+
+    words = [draw(invent_word)]
+    for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 3))):
+        words.append(draw(rng.choices((invent_word, draw_number, invent_code), (70, 15, 15))[0]))
+    if len(words) > 1 and rng.random() < 0.2:
+        words.insert(rng.randrange(1, len(words)), rng.choice(JOINTS))
+    elif rng.random() < 0.1:
+        words.insert(0, draw(invent_code))
+    return " ".join(words)
+
+
+def invent_word(rng: random.Random) -> str:
+    """Join one to three syllables, spelled as names are: mostly with one capital letter."""
+    vowels, codas = rng.choice(tuple(zip(VOWELS, CODAS, strict=True)))
+    syllables = []
+    for _ in range(rng.choice((1, 2, 2, 2, 3, 3))):
+        syllables.append(rng.choice(ONSETS) + rng.choice(vowels) + rng.choice(codas))
+    word = "".join(syllables)
+    spellings = (
+        word.capitalize(),
+        word,
+        word.upper(),
+        "".join(map(str.capitalize, syllables)),
+        rng.choice("eiu") + word.capitalize(),
+    )
+    return rng.choices(spellings, (70, 10, 8, 7, 5))[0]
+
+
+def draw_number(rng: random.Random) -> str:
+    """Draw a number of one to four digits."""
+    return str(rng.randrange(1, 10 ** rng.randint(1, 4)))
+
+
+def invent_code(rng: random.Random) -> str:
+    """Invent a model's code: capitals, digits or both."""
+    count = rng.randint(1, 3)
+    letters = "".join(rng.choice(CONSONANTS + "AEIOU") for _ in range(count))
+    pattern = rng.choice(("{0}{1}", "{0}-{1}", "{0}", "{1}{0}"))
+    return pattern.format(letters, draw_number(rng))

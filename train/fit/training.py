@@ -127,11 +127,11 @@ def tokenize(examples: Examples) -> tuple[Dataset, int]:
 
     A row has input_ids, labels and length.
     """
-    distinct, order = examples.training()
+    distinct, order = examples.build_training()
     fitting: list[dict] = []
     position = {}
     bar = tqdm(distinct, desc="tokenize", unit="example", leave=False)
-    for index, row in enumerate(examples.encoded(bar)):
+    for index, row in enumerate(examples.encode(bar)):
         if row is not None:
             position[index] = len(fitting)
             fitting.append(row)

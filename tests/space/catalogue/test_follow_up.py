@@ -6,7 +6,7 @@ from space.catalogue.follow_up import records_for_follow_up
 from space.catalogue.search import Catalogue, keep_relevant
 from space.model.prompt_template import PromptTemplate
 from space.settings import SAMPLE
-from train.examples.unanswerable import swapped
+from train.examples.unanswerable import swap_halves
 
 FOLLOW_UPS = PromptTemplate().follow_ups.values()
 PHRASES = [phrase for ways in FOLLOW_UPS for kind in ("short", "more") for phrase in ways[kind]]
@@ -78,7 +78,7 @@ def test_another_title_has_its_own_records(catalogue, titles, phrase):
 def test_what_is_absent_has_none(catalogue, titles, phrase):
     absent = [
         name
-        for name in (swapped(one, other) for one in titles for other in titles)
+        for name in (swap_halves(one, other) for one in titles for other in titles)
         if not read(catalogue, name)
     ]
     for name in [*absent[:4], "Qwxyz Zzyx", "Let It Qwx"]:

@@ -8,8 +8,8 @@ from space.catalogue.search import Catalogue
 from space.model.prompt_template import PromptTemplate
 from train import pipeline
 from train.config import ConfigError, EvaluateConfig, FitConfig, PrepareConfig
-from train.examples.contamination import check, fresh
-from train.examples.examples import Example, Examples
+from train.examples.contamination import check_contamination, exclude_shared_texts
+from train.examples.examples import Examples
 from train.prepare import load_records, prepare_catalogue
 from train.run import Run
 from train.sample import write_catalogue
@@ -22,13 +22,7 @@ TRAINED = [
     {"uid": "t1", "title": "Lamp Zakanox", "content": "A lamp."},
     {"uid": "", "title": "Lamp Bamu", "content": ""},
 ]
-SETS = {
-    "seen": [Example("describe", "?", "A lamp.", "t1", "Lamp Zakanox")],
-    "grounded": [Example("answer", "?", "A kettle of oak. [1]", "u1", "Dovenka Kettle")],
-    "absent": [
-        Example("answer", "?", "The catalogue does not have Zaro Lamp.", "absent-0", "Zaro Lamp")
-    ],
-}
+SCORED = [("u1", "Dovenka Kettle"), ("absent-0", "Zaro Lamp")]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +42,7 @@ def made(tmp_path_factory, tokenizer):
 
 
 def test_what_has_nothing_in_common_is_counted():
-    assert check(SETS, UNSEEN, TRAINED) == {"items": 2, "records": 2}
+    assert check_contamination(SCORED, UNSEEN, TRAINED) == {"items": 2, "records": 2}
 
 
 @pytest.mark.parametrize(
@@ -70,28 +64,28 @@ def test_a_planted_leak_is_found_and_named(planted, words):
         ConfigError,
         match="nothing was scored: 1 of the titles and contents to score were trained on",
     ) as error:
-        check(SETS, UNSEEN, [*TRAINED, planted])
+        check_contamination(SCORED, UNSEEN, [*TRAINED, planted])
     assert words in str(error.value)
 
 
 def test_a_text_under_two_titles_is_not_scored():
     twin = {"uid": "t2", "title": "Another", "content": "A KETTLE of oak; it is blue!"}
-    assert fresh(UNSEEN, [*TRAINED, twin]) == UNSEEN[1:]
-    assert fresh(UNSEEN, TRAINED) == UNSEEN
+    assert exclude_shared_texts(UNSEEN, [*TRAINED, twin]) == UNSEEN[1:]
+    assert exclude_shared_texts(UNSEEN, TRAINED) == UNSEEN
 
 
 def test_a_run_proves_it_of_its_own_records(made):
     config = EvaluateConfig(items=5)
-    checked = pipeline.check_leaks(made, config)
+    checked = made.check_contamination(config.items)
     assert checked["items"] == sum(
-        len(items) for name, items in made.sets(5).items() if name != "seen"
+        len(items) for name, items in made.build_sets(5).items() if name != "seen"
     )
     assert checked["records"] > len(made.train)
 
 
 def test_a_leak_in_a_run_stops_both_scorings(made, monkeypatch):
-    leaked = made.scored[0]
-    monkeypatch.setattr(made, "trained", lambda: iter([*made.train, leaked]))
+    leaked = made.scorable[0]
+    monkeypatch.setattr(made, "training_texts", lambda: iter([*made.train, leaked]))
     monkeypatch.setattr(pipeline, "load_examples", lambda *_, **__: made)
     monkeypatch.setattr(pipeline.evaluate, "score_column", lambda *_: pytest.fail("it was scored"))
     monkeypatch.setattr(Run, "keep_fit_config", lambda *_: None)

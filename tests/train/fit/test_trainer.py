@@ -45,7 +45,7 @@ def poisoned(base, run):
     """Makes one word of a base infinite: a word that few examples have, so that training begins well."""
     config, tokenizer = FitConfig(base=str(base), **SMALL), load_tokenizer(str(base))
     examples = pipeline.load_examples(Run(run), config, tokenizer, 512)
-    rows = examples.encoded(examples.training()[0])
+    rows = examples.encode(examples.build_training()[0])
     found = collections.Counter(token for row in rows for token in set(row["input_ids"]))
     model = AutoModelForCausalLM.from_pretrained(base)
     with torch.no_grad():

@@ -14,13 +14,13 @@ from space.model.prompt import fit_prompt
 from space.model.prompt_template import PromptTemplate
 from train import pipeline
 from train.__main__ import main
-from train.config import ConfigError, EvaluateConfig, FitConfig, PrepareConfig, SummariesConfig
+from train.config import ConfigError, FitConfig, PrepareConfig, SummariesConfig
 from train.evaluate import statistics
 from train.evaluate import tables as report
-from train.examples import contamination as leaks
+from train.examples.contamination import check_contamination, exclude_shared_texts
 from train.examples.examples import Examples
-from train.examples.few_shot import worked
-from train.examples.summaries import lead
+from train.examples.few_shot import add_few_shot
+from train.examples.summaries import take_lead
 from train.fit import training
 from train.prepare import pairs
 from train.prepare.catalogue import load_records, prepare_catalogue
@@ -293,9 +293,9 @@ def examples(run, tokenizer):
 
 def test_training_summarizes_the_one_side_and_the_summary_set_is_the_other(run, examples):
     stored = {pair["uid"]: pair for pair in table(run)}
-    distinct, order = examples.training()
+    distinct, order = examples.build_training()
     learned = [distinct[place] for place in order if distinct[place].task == "summarize"]
-    scored = examples.sets(99)["summary"]
+    scored = examples.build_sets(99)["summary"]
     assert len(learned) == 20 and len(scored) == sum(
         pair["split"] == "unseen" for pair in stored.values()
     )
@@ -324,19 +324,19 @@ def test_what_is_learned_is_cut_as_serving_cuts_it(examples, tokenizer):
         PromptTemplate(),
         "summarize",
         long["content"],
-        room=examples.length - examples.tokens - 8,
+        room=examples.window - examples.answer_tokens - 8,
     )
     assert served.cut > 0 and long["content"] == item.text + long["content"][-served.cut :]
-    row = examples.encoded([item])[0]
+    row = examples.encode([item])[0]
     assert [
         token for token, label in zip(row["input_ids"], row["labels"], strict=True) if label < 0
     ] == served.ids
-    assert item.answer == lead(
-        long["summary"], tokenizer, examples.tokens
+    assert item.answer == take_lead(
+        long["summary"], tokenizer, examples.answer_tokens
     ) and item.answer.endswith(".")
     assert item.answer != long["summary"]
     tiny = Examples(
-        [*examples.train, *examples.unseen],
+        [*examples.train, *examples.held_out],
         examples.catalogue,
         tokenizer,
         PromptTemplate(),
@@ -349,7 +349,7 @@ def test_what_is_learned_is_cut_as_serving_cuts_it(examples, tokenizer):
 
 def test_a_worked_summary_is_a_pair_of_training(examples, run, tokenizer):
     roomy = Examples(
-        [*examples.train, *examples.unseen],
+        [*examples.train, *examples.held_out],
         examples.catalogue,
         tokenizer,
         PromptTemplate(),
@@ -357,8 +357,8 @@ def test_a_worked_summary_is_a_pair_of_training(examples, run, tokenizer):
         2000,
         examples.pairs,
     )
-    item = roomy.sets(1)["summary"][0]
-    shown = worked(roomy, item, 2).history
+    item = roomy.build_sets(1)["summary"][0]
+    shown = add_few_shot(roomy, item, 2).history
     trained = {pair["summary"] for pair in table(run) if pair["split"] == "train"}
     assert len(shown) == 4 and {message["content"] for message in shown[1::2]} <= trained
     assert detect_language(item.answer) == "en"
@@ -387,22 +387,20 @@ def test_a_held_out_text_or_summary_that_training_shows_is_refused_and_never_sco
 ):
     held_out = examples.pairs["unseen"]
     leak = plant(held_out[0])
-    sets = {"summary": [examples.summarize(pair) for pair in held_out]}
-    assert leaks.check(sets, held_out, examples.trained())["items"] == len(held_out)
+    scored = [(pair["uid"], pair["title"]) for pair in held_out]
+    trained = list(examples.training_texts())
+    assert check_contamination(scored, held_out, trained)["items"] == len(held_out)
     with pytest.raises(ConfigError, match="nothing was scored: 1 of the titles and contents"):
-        leaks.check(sets, held_out, [*examples.trained(), leak])
-    assert leaks.fresh(held_out, [leak]) == held_out[1:]
+        check_contamination(scored, held_out, [*trained, leak])
+    assert exclude_shared_texts(held_out, [leak]) == held_out[1:]
 
 
 def test_a_run_proves_it_of_its_own_pairs(examples, monkeypatch):
-    assert (
-        pipeline.check_leaks(examples, EvaluateConfig(items=50))["records"]
-        > len(examples.train) + 40
-    )
-    leaked = examples.held_out[0]
-    monkeypatch.setattr(examples, "trained", lambda: iter([*examples.train, leaked]))
+    assert examples.check_contamination(50)["records"] > len(examples.train) + 40
+    leaked = examples.scorable_summary_texts[0]
+    monkeypatch.setattr(examples, "training_texts", lambda: iter([*examples.train, leaked]))
     with pytest.raises(ConfigError, match="were trained on"):
-        pipeline.check_leaks(examples, EvaluateConfig(items=50))
+        examples.check_contamination(50)
 
 
 def test_an_adapter_is_of_its_pairs_and_says_whose_they_are(run, tmp_path):
@@ -433,9 +431,9 @@ def test_without_pairs_contents_are_summed_up_as_before(run, tokenizer):
         fitting,
         512,
     )
-    assert bare.held_out == bare.scored and bare.summed_up == bare.read
-    assert {item.uid for item in bare.sets(20)["summary"]} <= {
-        record["uid"] for record in bare.unseen
+    assert bare.scorable_summary_texts == bare.scorable and bare.summary_texts == bare.reading
+    assert {item.uid for item in bare.build_sets(20)["summary"]} <= {
+        record["uid"] for record in bare.held_out
     }
 
 
