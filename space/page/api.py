@@ -37,14 +37,14 @@ def add_endpoints(engine: Engine, settings: Settings) -> None:
 
 
 def describe_yields(generator: Callable) -> Callable:
-    """Annotate a generator with what it yields, which gradio describes as its results."""
+    """Annotate a generator with what it yields: gradio describes its results."""
     (yielded,) = get_args(generator.__annotations__["return"])
     generator.__annotations__["return"] = yielded
     return generator
 
 
 def answer_endpoint(engine: Engine, settings: Settings, say: Say = words) -> Callable:
-    """Build the function of /answer; `say` renders its errors and notices."""
+    """Build the function of /answer, whose messages `say` renders."""
 
     @describe_yields
     def answer(
@@ -100,7 +100,7 @@ def converse_endpoint(engine: Engine, say: Say) -> Callable:
 def summarize_endpoint(
     engine: Engine, settings: Settings, say: Say = words, notify: Callable[..., None] | None = None
 ) -> Callable:
-    """Build the function of /summarize; `say` and `notify` render its errors and notices."""
+    """Build the function of /summarize, whose messages `say` renders."""
 
     @describe_yields
     def summarize(
@@ -192,7 +192,7 @@ def info_endpoint(engine: Engine) -> Callable:
 
 @contextmanager
 def visible_errors(say: Say = words) -> Iterator[None]:
-    """Raise errors as messages for the caller; log unexpected ones and hide their details."""
+    """Raise errors as messages for the caller, without internals, which are logged."""
     try:
         yield
     except InputError as error:
@@ -214,7 +214,7 @@ def visible_error(key: str, say: Say = words, **values) -> gr.Error:
 
 
 def show_notice(say: Say) -> Callable[..., None]:
-    """Build a function that shows a notice beside the answer, by its key in space/texts.json."""
+    """Build a function that shows a notice of space/texts.json."""
     return lambda key, **values: gr.Info(say(key, **values), title=NAME)
 
 
@@ -229,7 +229,7 @@ def _check_bool(value, what: str) -> None:
 
 
 def _check_int(value, low: int, high: int, what: str) -> int:
-    """Return an integer from `low` to `high`; JSON and sliders may send 5.0 for 5."""
+    """Return an integer, which JSON and sliders may send as 5.0."""
     if not _is_number(value) or not low <= value <= high or value % 1:
         raise InputError("not_whole", name=what, low=str(low), high=str(high))
     return int(value)

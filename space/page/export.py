@@ -18,7 +18,8 @@ def export_json(turns: Sequence[Turn], info: Info) -> str:
 
 
 def file_language(page_language: str) -> str:
-    """Choose a file's language; gradio names the browser's own, whatever it is."""
+    """Choose a file's language for a page in any language."""
+    # gradio names the browser's own language, whatever it is.
     return "pt" if page_language.startswith("pt") else "en"
 
 
@@ -81,7 +82,7 @@ def _quote(text: str, indent: str = "") -> str:
 
 
 def _escape(line: str) -> str:
-    """Escape one line so that no mark in it makes Markdown or HTML."""
+    """Escape one line, so that it makes no Markdown or HTML."""
     escaped = re.sub(r"([\\`*_\[\]#|!~])", r"\\\1", line)
     escaped = re.sub(r"^(\s*)([-+=>])", r"\1\\\2", escaped)
     return escaped.replace("&", "&amp;").replace("<", "&lt;")

@@ -42,7 +42,7 @@ class Missing:
 
 
 def build_missing(error: Exception, settings: Settings) -> gr.Blocks:
-    """Build the page that explains an error; its endpoints refuse with the error's message."""
+    """Build the page that explains an error, with endpoints that refuse."""
     engine = cast(Engine, Missing(one_line(error)))  # the endpoints of one, which all refuse
     with gr.Blocks(title=cards.NAME, analytics_enabled=False) as demo:
         page = cards.render_header() + render_missing(error, settings)
@@ -52,12 +52,12 @@ def build_missing(error: Exception, settings: Settings) -> gr.Blocks:
 
 
 def one_line(error: Exception) -> str:
-    """Write an error in one line, without the tokens that someone put in a variable."""
+    """Write an error in one line, without any token of the Hub."""
     return TOKEN.sub("hf_…", " ".join(str(error).split()))
 
 
 def render_missing(error: Exception, settings: Settings) -> str:
-    """Render the problem and its remedy in each language, then the variables as they are."""
+    """Render the problem and its remedy in each language, and the variables."""
     variables: dict[str, str | None] = {
         "BASE_MODEL": settings.base_model,
         "BASE_REVISION": settings.base_revision,
@@ -85,7 +85,7 @@ def render_missing(error: Exception, settings: Settings) -> str:
 
 
 def _find_variable(error: Exception, variables: dict[str, str | None]) -> str:
-    """Find the variable whose value an error names; "" if there is none."""
+    """Find the variable whose value an error names, or else ""."""
     for name in ("BASE_MODEL", "ADAPTER", "CATALOGUE"):
         value = variables[name]
         if value and value in str(error):

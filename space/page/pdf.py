@@ -72,7 +72,7 @@ def extract(data: bytes, characters: int) -> dict:
 
 
 def limit_memory() -> None:
-    """Limit this process's memory, where the system can; pypdf has limits of its own."""
+    """Limit this process's memory, where the system can."""
     with suppress(ImportError, ValueError, OSError):
         import resource
 

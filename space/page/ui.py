@@ -10,13 +10,13 @@ from gradio.themes import Base, Color, Font
 from space.engine import Engine
 from space.page.api import add_endpoints
 from space.page.html import cards
-from space.page.tabs.ask import ask_tab
-from space.page.tabs.blind import blind_tab
+from space.page.tabs.ask import AskTab
+from space.page.tabs.blind import BlindTab
 from space.page.tabs.elsewhere import elsewhere_tab
 from space.page.tabs.evidence import evidence_tab
 from space.page.tabs.made import made_tab
 from space.page.tabs.parts import I18N, label, markup
-from space.page.tabs.summarize import summarize_tab
+from space.page.tabs.summarize import SummarizeTab
 from space.settings import UPLOAD_LIMIT, Settings
 
 HERE = Path(__file__).parent
@@ -24,11 +24,11 @@ HERE = Path(__file__).parent
 SESSIONS = 1000
 # Seconds: how often files that were sent but never read are deleted, and from which age on.
 DELETE_UNREAD = (600, 600)
-# The key of each tab's name in space/texts.json, and the function that builds the tab.
+# The key of each tab's name in space/texts.json, and what builds the tab.
 TABS = {
-    "ask_tab": ask_tab,
-    "blind_tab": blind_tab,
-    "summarize_tab": summarize_tab,
+    "ask_tab": AskTab,
+    "blind_tab": BlindTab,
+    "summarize_tab": SummarizeTab,
     "evidence_tab": evidence_tab,
     "made_tab": made_tab,
     "elsewhere_tab": elsewhere_tab,
@@ -45,7 +45,7 @@ RUST = Color(
 
 
 def theme() -> Base:
-    """Build the theme, light and dark; page.css builds on its colours and names the fonts."""
+    """Build the theme, light and dark, on which page.css builds."""
     system, mono = Font("sans-serif"), Font("monospace")
     return Base(
         primary_hue=RUST,

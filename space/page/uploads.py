@@ -35,10 +35,10 @@ class Upload:
 
 
 def take_upload(sent: object, folder: Path) -> bytes:
-    """Read and delete a file that gradio keeps; `sent` is the page's description of it.
+    """Read and delete a file that gradio keeps.
 
-    Raises InputError for a file that is not in `folder`, where gradio puts uploads, that is gone,
-    or that is too large.
+    `sent` is the page's description of it. Raises InputError for a file that is not in `folder`,
+    where gradio puts uploads, that is gone, or that is too large.
     """
     path = folder
     if isinstance(sent, dict) and isinstance(sent.get("path"), str):
@@ -63,7 +63,7 @@ def take_upload(sent: object, folder: Path) -> bytes:
 
 
 def read_upload(data: bytes, limit: int) -> Upload:
-    """Read a text or a PDF, by its contents, up to `limit` characters.
+    """Read up to `limit` characters of a text or a PDF.
 
     Raises InputError for what is empty, is no text, or is a PDF that cannot be read.
     """
@@ -89,7 +89,7 @@ def _clean(text: str) -> str:
 
 
 def _decode(data: bytes) -> tuple[str, bool]:
-    """Decode a text; return it and whether its encoding was guessed."""
+    """Decode a text and return (it, whether its encoding was guessed)."""
     for mark, encoding in BYTE_ORDER_MARKS:
         if data.startswith(mark):
             try:

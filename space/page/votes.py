@@ -107,7 +107,7 @@ class Tally:
 
 
 def wilson(wins: int, count: int, z: float = Z95) -> tuple[float, float]:
-    """Compute Wilson's score interval of a share, from 0 to 1; `count` is above 0.
+    """Compute Wilson's score interval of a share (0 to 1).
 
     Wilson, Probable inference, the law of succession, and statistical inference (1927). Unlike the
     normal approximation it holds for few votes and for shares near 0 and 1.
@@ -153,7 +153,7 @@ class Votes:
         self._lock = self._scheduler.lock if self._scheduler else threading.Lock()
 
     def keep(self, vote: Mapping) -> None:
-        """Write one vote to the disk; on OSError nothing of it is kept."""
+        """Write one vote to the disk, or nothing of it on OSError."""
         line = json.dumps(vote, ensure_ascii=False).encode() + b"\n"
         with self._lock:
             if self._file is None:
@@ -174,7 +174,7 @@ class Votes:
         return Tally(**counts)
 
     def send(self) -> None:
-        """Send what is new to the Hub now; raises what huggingface_hub raises."""
+        """Send what is new to the Hub now."""
         assert self._scheduler is not None
         self._scheduler.trigger().result()
 
@@ -207,7 +207,7 @@ class Votes:
         os.fsync(file)
 
     def _abandon(self, file: int, end: int) -> None:
-        """Remove what a failed write left, and start a new file with the next vote."""
+        """Remove what a failed write left and leave its file."""
         with contextlib.suppress(OSError):
             os.ftruncate(file, end)
         with contextlib.suppress(OSError):
@@ -237,14 +237,14 @@ def _download(repo: str) -> dict[str, Path]:
 
 
 def open_votes(settings: Settings) -> Votes | None:
-    """Open the place where votes are kept, if the settings name one; raises VotesError."""
+    """Open the votes' folder, if the settings name one."""
     if settings.votes_dir is None:
         return None
     return Votes(Path(settings.votes_dir), settings.votes_repo)
 
 
 def make_vote(ballot: Ballot, verdict: str, info: Info) -> dict:
-    """Collect all that is kept of one vote; nothing tells who sent it."""
+    """Collect all that is kept of a vote, without who sent it."""
     return {
         "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "verdict": verdict,
@@ -258,7 +258,7 @@ def make_vote(ballot: Ballot, verdict: str, info: Info) -> dict:
 
 
 def read_votes(path: Path) -> Iterator[dict]:
-    """Read a file's votes, without a last line that a crash cut and what is no vote."""
+    """Read a file's votes, without lines that are cut or no vote."""
     *lines, _cut = path.read_bytes().split(b"\n")
     for line in lines:
         try:
@@ -284,7 +284,7 @@ def _key(vote: Mapping) -> tuple:
 
 @contextlib.contextmanager
 def name_setting(variable: str, value, remedy: str) -> Iterator[None]:
-    """Raise errors of the system and the Hub as one line that names the setting."""
+    """Raise errors of the system and the Hub as a VotesError."""
     try:
         yield
     except (httpx2.HTTPError, OSError, ValueError, RuntimeError) as error:

@@ -17,7 +17,7 @@ OUTCOMES = {
 
 
 def render_pair(ballot: Ballot | None = None, *, writing: bool = False) -> str:
-    """Render both answers without their names; idle without a ballot."""
+    """Render both answers unnamed, or idle cards without a ballot."""
     texts, sources = (ballot.columns(), ballot.sources) if ballot else ((None, None), 0)
     foot = f'<span class="model">{html("blind_unnamed")}</span>'
     columns = []
@@ -33,7 +33,7 @@ def render_pair(ballot: Ballot | None = None, *, writing: bool = False) -> str:
 
 
 def render_revealed(ballot: Ballot, info: Info) -> str:
-    """Render both answers with their names, after the vote; `info` is Engine.info()."""
+    """Render both answers with their names, after the vote."""
     names = cards.render_model_names(info)
     columns = []
     for letter, text, side in zip("AB", ballot.columns(), ballot.order, strict=True):
@@ -72,7 +72,7 @@ def render_score(
 
 
 def render_consent(repo: str | None, private: bool) -> str:
-    """Render what is kept of a vote, and where: here, and in the Hub dataset `repo`."""
+    """Render what is kept of a vote, and where."""
     where = html("blind_keep_here")
     if repo:
         where = html("blind_keep_private" if private else "blind_keep_public", repo=repo)
@@ -86,7 +86,7 @@ def _outcome(ballot: Ballot) -> str:
 
 
 def _rate(name: str, tally: Tally) -> str:
-    """Render a tally as a win rate with its interval, in words and as a bar."""
+    """Render a tally as a win rate with its interval."""
     counts = html("blind_beside", tie=tally.tie, both_bad=tally.both_bad)
     rate = html("blind_undecided")
     bar = '<i class="range none" aria-hidden="true"></i>'

@@ -22,7 +22,7 @@ LOGO = (
 
 
 def render_header(tabs: Sequence[str] = ()) -> str:
-    """Render the page's header; `tabs` are the keys of the tabs' names."""
+    """Render the page's header, with the keys of the tabs' names."""
     names = {}
     for language in LANGUAGES:
         names[language] = [words(key, language) for key in tabs]
@@ -45,7 +45,7 @@ def render_pair(
     notes: tuple[str, str] = ("", ""),
     feet: Sequence[str] | None = None,
 ) -> str:
-    """Render the two answer cards side by side; without texts they are idle.
+    """Render the two answer cards, which are idle without texts.
 
     `info` is Engine.info(). A text that is Html is shown as it is; in others the citations of the
     first `sources` records are marked. `notes` are HTML below each text, `feet` HTML for the
@@ -88,7 +88,7 @@ def render_card(side: str, heading: str, state: str, body: str, foot: str, writi
 
 
 def render_state() -> str:
-    """Render what a busy card says: that it is written, or its place in the queue."""
+    """Render a busy card's state, or its place in the queue."""
     # page.js fills in the place and shows one of the two.
     place = html("queued", place=Html('<b class="place"></b>'))
     return (
@@ -98,7 +98,7 @@ def render_state() -> str:
 
 
 def render_model_names(info: Info) -> dict[str, str]:
-    """Render the names of both columns' models, with the beginnings of their revisions."""
+    """Render the names and short revisions of both columns' models."""
     base = _model_name(info["base"], info["base_revision"])
     adapter = _model_name(info["adapter"], info["adapter_revision"])
     return {"base": base, "tuned": f"{base}<br>+ {adapter}"}
@@ -113,7 +113,7 @@ def _model_name(name: str, revision: str | None) -> str:
 
 
 def find_citations(text: str, count: int) -> set[int]:
-    """Return the positions, from 1 to `count`, that a text cites as [n]."""
+    """Find the positions, from 1 to `count`, that a text cites."""
     positions = {int(position) for position in CITATION.findall(text)}
     return {position for position in positions if 1 <= position <= count}
 
@@ -129,7 +129,7 @@ def mark_citations(text: str, sources: int) -> str:
 
 
 def render_records(sources: Sequence[Hit] | None = None, cited: Collection[int] = ()) -> str:
-    """Render the section of records; None before anything was asked."""
+    """Render the section of records, or its hint before a question."""
     if sources:
         body = render_record_list(sources, cited)
     else:
@@ -139,7 +139,7 @@ def render_records(sources: Sequence[Hit] | None = None, cited: Collection[int] 
 
 
 def render_record_list(sources: Sequence[Hit], cited: Collection[int] = ()) -> str:
-    """Render records in their order; those at the `cited` positions, from 1, are marked."""
+    """Render records, with those at the `cited` positions (from 1) marked."""
     items = []
     for position, record in enumerate(sources, start=1):
         items.append(_record(position, record, position in cited))
@@ -159,7 +159,7 @@ def _record(position: int, record: Hit, is_cited: bool) -> str:
 
 
 def fold_text(text: str, length: int, kind: str, attributes: str = "") -> str:
-    """Render a text, folded to its beginning if it has more than `length` characters.
+    """Render a text, folded if it has more than `length` characters.
 
     `kind` is its class.
     """

@@ -66,7 +66,7 @@ def describe_changes(tokens: Sequence[ExplainedToken]) -> Html:
 
 
 def format_chance(logprob: float) -> Html:
-    """Write the probability of a logprob (nats) in percent, with the digits that matter."""
+    """Write the probability of a logprob (nats) in percent."""
     percent = 100 * math.exp(logprob)
     if percent >= 99.95:
         return html("over", percent=decimal("99.9%"))
@@ -84,7 +84,7 @@ def format_chance(logprob: float) -> Html:
 
 
 def format_times(change: float) -> Html:
-    """Say how many times likelier a difference of logprobs (nats) makes a token."""
+    """Say how many times likelier a logprob's change (nats) makes a token."""
     if abs(change) <= SAME:
         return html("as_before")
     factor = math.exp(min(abs(change), 20))
@@ -116,7 +116,7 @@ def _most_changed(tokens: Sequence[ExplainedToken]) -> int:
 
 
 def _tint(change: float) -> str:
-    """Write the class and style of a token whose logprob rose by `change` nats."""
+    """Write the class and style of a token by its change (nats)."""
     if abs(change) <= SAME:
         return 'class="token"'
     direction = "up" if change > 0 else "down"
@@ -161,7 +161,7 @@ def _bar(word: str, likely: str, share: float, kind: str) -> str:
 
 
 def _name(token: str) -> Html:
-    """Return a token's text, or a name for a token that cannot be seen."""
+    """Return a token's text, or a name if it is invisible."""
     text = token.strip()
     if text:
         return html("token_part") if text == PART else Html(escape(text))

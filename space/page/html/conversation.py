@@ -44,7 +44,7 @@ def render_past(info: Info, turns: Sequence[Turn]) -> str:
 
 
 def render_records(turn: Turn) -> str:
-    """Render the records of a turn, folded, with their titles and the cited ones marked."""
+    """Render a turn's records, folded, with the cited titles marked."""
     sources, figures = turn["sources"], turn["figures"]
     if not sources:
         return f'<p class="shelf hint">{html("records_none")}</p>'
@@ -61,7 +61,7 @@ def render_records(turn: Turn) -> str:
 
 
 def render_editing() -> str:
-    """Render the note above the box while the last question is in it again."""
+    """Render the note that the last question is being edited."""
     return f'<p class="hint">{html("chat_editing")} {_event_button("undo", "chat_keep", 0)}</p>'
 
 
@@ -91,7 +91,7 @@ def _foot(figures: AnswerFigures, copies: bool) -> str:
 
 
 def _notes(figures: Figures) -> str:
-    """Render what is special about two answers: sampling, and turns that were left out."""
+    """Render how answers were sampled, and which turns were left out."""
     notes = []
     if figures["seed"] is not None:
         key = "chat_drawn_again" if figures.get("again") else "chat_drawn"

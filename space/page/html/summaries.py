@@ -37,7 +37,7 @@ def mark_sources(text: str, read: int, base: str, tuned: str) -> tuple[tuple[Htm
 
 
 def render_lengths(summary: str, text: str) -> str:
-    """Render a summary's length and its share of a text that is not blank."""
+    """Render a summary's length and its share of the text."""
     percent = 100 * len(summary) / len(text)
     share = decimal(f"{percent:.0f}%" if percent >= 9.95 else f"{percent:.1f}%")
     return (
@@ -55,7 +55,7 @@ def _lengths(text: str) -> Html:
 def _summary(
     summary: str, sentences: Sequence[SummarySentence], numbers: Mapping[Span, int]
 ) -> str:
-    """Render a summary with the numbers of what each sentence rests on, or that it has nothing."""
+    """Render a summary with the numbers of what its sentences rest on."""
     parts, end = [], 0
     for sentence in sentences:
         chip = ""
@@ -74,7 +74,7 @@ def _summary(
 
 
 def _sentence(words: str, sentence: SummarySentence) -> str:
-    """Underline what the text does not have: the sentence, or some of its numbers."""
+    """Underline what the text lacks: the sentence, or some numbers."""
     if sentence.has_content and not sentence.sources:
         return f'<span class="unfounded">{escape(words)}</span>'
     shown = []

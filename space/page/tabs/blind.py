@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 
 import gradio as gr
@@ -18,10 +16,12 @@ from space.errors import InputError
 from space.page.api import answer_endpoint, visible_errors
 from space.page.html import blind, cards
 from space.page.tabs.parts import (
-    QUIET,
+    AT_ONCE,
+    BEGIN,
     catalogue_switch,
     enabled,
     example_list,
+    first_of,
     label,
     markup,
     question_box,
@@ -47,118 +47,97 @@ FOCUS_BALLOT = """() => {
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class BlindTest:
-    """The parts of the tab that its events read and write."""
+class BlindTab:
+    """The tab's layout and states, and the handlers of its events.
 
-    box: gr.Textbox
-    ask: gr.Button
-    surprise: gr.Button
-    stop: gr.Button
-    options: list[Component]  # use_sources, max_new_tokens, temperature
-    pair: gr.HTML
-    choices: dict[str, gr.Button]
-    keep: gr.Checkbox | None  # the consent to keep votes; None: none is kept
-    score: gr.HTML
-    shelf: gr.HTML
-    ballot: gr.State  # the Ballot that is shown, or None; a state never leaves the server
-    tally: gr.State  # Tally of this visitor's votes
-    busy: gr.State  # whether the answers are being written
+    The states never leave the server, so that a browser cannot tell whose an answer is.
+    """
 
-    @property
-    def controls(self) -> list[Component]:
-        """The parts that depend on what the tab is doing, in the order of states()."""
-        return [self.busy, self.ask, self.surprise, self.stop, *self.choices.values()]
+    def __init__(self, engine: Engine, info: Info, settings: Settings) -> None:
+        self.info, self.votes = info, open_votes(settings)
+        self.answer = answer_endpoint(engine, settings, html)
+        self.surprises, examples = engine.examples(SURPRISES), engine.examples()
+        self.box = question_box()
+        with gr.Row(elem_classes="controls asking"):
+            self.ask = gr.Button(label("blind_ask"), variant="primary", scale=0, min_width=112)
+            self.surprise = gr.Button(
+                label("blind_surprise"), visible=bool(examples), scale=0, min_width=112
+            )
+            self.stop = gr.Button(label("stop"), interactive=False, scale=0, min_width=80)
+            use_sources = catalogue_switch(settings)
+        chosen = example_list(examples, self.box)
+        sampling = sampling_controls(settings.max_new_tokens, settings)
+        with gr.Column(elem_classes="ballot"):
+            self.pair = markup(blind.render_pair())
+            markup(f'<p class="hint how" id="ballot-how">{html("blind_how")}</p>')
+            with gr.Row(elem_classes="controls votes"):
+                self.choices = {
+                    choice: gr.Button(label(key), interactive=False, min_width=120)
+                    for choice, key in LABELS.items()
+                }
+            with gr.Row(elem_classes="consent"):
+                self.consent = build_consent(self.votes)
+            self.score = markup(blind.render_score())
+        self.shelf = markup(cards.render_records())
+        self.ballot = gr.State()  # the Ballot that is shown, or None
+        self.tally = gr.State(Tally())  # of this visitor's votes
+        self.busy = gr.State(False)  # whether the answers are being written
+        buttons = [self.ask, self.surprise, self.stop, *self.choices.values()]
+        self.controls = [self.busy, *buttons]  # see states()
+        picks = [
+            chosen.click(first_of, chosen, self.box, **AT_ONCE),
+            self.surprise.click(self.draw_surprise, self.box, self.box, **AT_ONCE),
+        ]
+        self.wire_asking(picks, [use_sources, *sampling])
+        self.wire_voting()
 
+    def states(self, busy: bool = False, can_vote: bool = False) -> tuple:
+        """Return the values of the controls."""
+        return busy, *enabled(not busy, not busy, busy, *[can_vote] * len(LABELS))
 
-def states(busy: bool = False, can_vote: bool = False) -> tuple:
-    """Return the values of BlindTest.controls."""
-    return busy, *enabled(not busy, not busy, busy, *[can_vote] * len(LABELS))
+    # --- questions and answers ---
 
-
-def blind_tab(engine: Engine, info: Info, settings: Settings) -> None:
-    """Build the tab."""
-    votes, examples = open_votes(settings), engine.examples()
-    question = question_box()
-    with gr.Row(elem_classes="controls asking"):
-        ask = gr.Button(label("blind_ask"), variant="primary", scale=0, min_width=112)
-        surprise = gr.Button(
-            label("blind_surprise"), visible=bool(examples), scale=0, min_width=112
+    def wire_asking(self, picks: list[Dependency], options: list[Component]) -> None:
+        """Connect asking, which also follows a picked question."""
+        drawn = [self.pair, self.ballot, self.shelf]
+        reads, begun = [self.box, self.busy], [*drawn, *self.controls]
+        starts = [gr.on([self.ask.click, self.box.submit], self.begin, reads, begun, **BEGIN)]
+        for pick in picks:
+            starts.append(pick.then(self.begin, reads, begun, **BEGIN))
+        run_on_model(
+            starts,
+            self.write,
+            [self.box, *options],
+            drawn,
+            finish=self.finish,
+            finish_inputs=[self.box, self.ballot],
+            finish_outputs=[self.pair, *self.controls],
+            stop=self.stop,
         )
-        stop = gr.Button(label("stop"), interactive=False, scale=0, min_width=80)
-        use_sources = catalogue_switch(settings)
-    chosen = example_list(examples, question)
-    options = [use_sources, *sampling_controls(settings.max_new_tokens, settings)]
-    with gr.Column(elem_classes="ballot"):
-        pair = markup(blind.render_pair())
-        choices, keep = _voting_controls(votes)
-        score = markup(blind.render_score())
-    test = BlindTest(
-        box=question,
-        ask=ask,
-        surprise=surprise,
-        stop=stop,
-        options=options,
-        pair=pair,
-        choices=choices,
-        keep=keep,
-        score=score,
-        shelf=markup(cards.render_records()),
-        ballot=gr.State(),
-        tally=gr.State(Tally()),
-        busy=gr.State(False),
-    )
-    pool = engine.examples(SURPRISES)
+        for start in starts:
+            start.success(None, js=FOCUS_BALLOT)
 
-    def draw(before):
-        return random.choice([other for other in pool if other != before] or pool)
+    def draw_surprise(self, question):
+        others = [other for other in self.surprises if other != question]
+        return random.choice(others or self.surprises)
 
-    picks = [
-        chosen.click(lambda sample: sample[0], chosen, question, queue=False, **QUIET),
-        surprise.click(draw, question, question, queue=False, **QUIET),
-    ]
-    wire_answers(test, answer_endpoint(engine, settings, html), picks)
-    wire_votes(test, info, votes)
-
-
-def _voting_controls(votes: Votes | None) -> tuple[dict[str, gr.Button], gr.Checkbox | None]:
-    """Build a button for each choice and, where votes can be kept, the box of consent."""
-    markup(f'<p class="hint how" id="ballot-how">{html("blind_how")}</p>')
-    choices = {}
-    with gr.Row(elem_classes="controls votes"):
-        for choice, key in LABELS.items():
-            choices[choice] = gr.Button(label(key), interactive=False, min_width=120)
-    with gr.Row(elem_classes="consent"):
-        if votes is None:
-            markup(f'<p class="hint">{html("blind_keep_none")}</p>')
-            return choices, None
-        keep = gr.Checkbox(False, label=label("blind_keep"), container=False)
-        markup(blind.render_consent(votes.repo, votes.private))
-    return choices, keep
-
-
-def wire_answers(test: BlindTest, answer: Callable, picks: list[Dependency]) -> None:
-    """Connect asking; `picks` are events that put a question into the box, which is then asked."""
-
-    def begin(question, busy):
+    def begin(self, question, busy):
         refuse_unless_ready(question, busy)
-        ballot = Ballot(question)
-        pair = blind.render_pair(ballot, writing=True)
-        return pair, None, cards.render_records(), *states(busy=True)
+        pair = blind.render_pair(Ballot(question), writing=True)
+        return pair, None, cards.render_records(), *self.states(busy=True)
 
-    def write(question, use_sources, max_new_tokens, temperature):
+    def write(self, question, use_sources, max_new_tokens, temperature):
+        """Write both answers, step by step."""
         options = {
             "use_sources": use_sources,
             "max_new_tokens": int(max_new_tokens),
             "temperature": float(temperature),
         }
         ballot, drawn = Ballot(question, options), None
-        with closing(answer(question, use_sources, max_new_tokens, temperature)) as answers:
-            for base, tuned, sources in answers:
+        with closing(self.answer(question, use_sources, max_new_tokens, temperature)) as steps:
+            for base, tuned, sources in steps:
                 ballot.answers, ballot.sources = {"base": base, "tuned": tuned}, len(sources)
-                cited = set()
-                for text in (base, tuned):
-                    cited |= cards.find_citations(text, len(sources))
+                cited = cards.find_citations(f"{base} {tuned}", len(sources))
                 shelf = gr.skip()
                 if drawn != (sources, cited):
                     shelf = cards.render_records(sources, cited)
@@ -166,64 +145,47 @@ def wire_answers(test: BlindTest, answer: Callable, picks: list[Dependency]) -> 
                 yield blind.render_pair(ballot, writing=True), ballot, shelf
         ballot.ended = True
 
-    def finish(question, ballot):
+    def finish(self, question, ballot):
         can_vote = ballot is not None and ballot.ended
-        return blind.render_pair(ballot or Ballot(question)), *states(can_vote=can_vote)
+        return blind.render_pair(ballot or Ballot(question)), *self.states(can_vote=can_vote)
 
-    drawn = [test.pair, test.ballot, test.shelf]
-    reads, writes = [test.box, test.busy], [*drawn, *test.controls]
-    starts = [
-        gr.on(
-            [test.ask.click, test.box.submit], begin, reads, writes, concurrency_limit=None, **QUIET
-        )
-    ]
-    for pick in picks:
-        starts.append(pick.then(begin, reads, writes, concurrency_limit=None, **QUIET))
-    run_on_model(
-        starts,
-        write,
-        [test.box, *test.options],
-        drawn,
-        finish=finish,
-        finish_inputs=[test.box, test.ballot],
-        finish_outputs=[test.pair, *test.controls],
-        stop=test.stop,
-    )
-    for start in starts:
-        start.success(None, js=FOCUS_BALLOT)
+    # --- votes ---
 
+    def wire_voting(self) -> None:
+        reads: list[Component] = [self.ballot, self.tally]
+        if self.consent:
+            reads.append(self.consent)
+        drawn = [self.pair, self.score, self.tally, *self.controls]
+        for choice, button in self.choices.items():
+            voted = button.click(partial(self.vote, choice), reads, drawn, **AT_ONCE)
+            voted.success(None, js=FOCUS_BALLOT)
 
-def wire_votes(test: BlindTest, info: Info, votes: Votes | None) -> None:
-    """Connect the buttons that vote: only a vote that counts shows names and score."""
+    def vote(self, choice: str, ballot: Ballot | None, tally: Tally, agreed=False):
+        """Take a vote and show the names and the score."""
+        with visible_errors(html):
+            if ballot is None:
+                raise InputError("vote_none")
+            keep = agreed is True and self.votes is not None
+            verdict = ballot.vote(choice, partial(self.keep, ballot) if keep else None)
+        tally = tally.plus(verdict)
+        everyone = self.votes.tally(self.info) if self.votes else None
+        score = blind.render_score(ballot, tally, everyone)
+        return blind.render_revealed(ballot, self.info), score, tally, *self.states()
 
-    def keep(ballot: Ballot, verdict: str) -> None:
-        assert votes is not None
+    def keep(self, ballot: Ballot, verdict: str) -> None:
+        assert self.votes is not None
         try:
-            votes.keep(make_vote(ballot, verdict, info))
+            self.votes.keep(make_vote(ballot, verdict, self.info))
         except OSError as error:
             log.exception("a vote could not be kept")
             raise InputError("vote_lost") from error
 
-    def vote(choice: str, ballot: Ballot | None, tally: Tally, agreed=False):
-        with visible_errors(html):
-            if ballot is None:
-                raise InputError("vote_none")
-            kept = votes is not None and agreed is True
-            verdict = ballot.vote(choice, partial(keep, ballot) if kept else None)
-        tally = tally.plus(verdict)
-        everyone = votes.tally(info) if votes else None
-        score = blind.render_score(ballot, tally, everyone)
-        return blind.render_revealed(ballot, info), score, tally, *states()
 
-    reads: list[Component] = [test.ballot, test.tally]
-    if test.keep:
-        reads.append(test.keep)
-    for choice, button in test.choices.items():
-        voted = button.click(
-            partial(vote, choice),
-            reads,
-            [test.pair, test.score, test.tally, *test.controls],
-            queue=False,
-            **QUIET,
-        )
-        voted.success(None, js=FOCUS_BALLOT)
+def build_consent(votes: Votes | None) -> gr.Checkbox | None:
+    """Build the checkbox of consent, where votes can be kept."""
+    if votes is None:
+        markup(f'<p class="hint">{html("blind_keep_none")}</p>')
+        return None
+    consent = gr.Checkbox(False, label=label("blind_keep"), container=False)
+    markup(blind.render_consent(votes.repo, votes.private))
+    return consent

@@ -19,16 +19,26 @@ _labels: dict[str, dict[str, str]] = {language: {} for language in LANGUAGES}
 I18N = gr.I18n(**_labels, **{"pt-BR": _labels["pt"]})
 
 
-class EventOptions(TypedDict):
+class Private(TypedDict):
     show_progress: Literal["hidden", "minimal"]
     api_visibility: Literal["private"]
 
 
-# For a handler that answers at once.
-QUIET: EventOptions = {"show_progress": "hidden", "api_visibility": "private"}
-# For a handler that waits for the model: gradio then writes its place in the queue into the page,
-# where page.js reads it for the cards.
-QUEUED: EventOptions = {"show_progress": "minimal", "api_visibility": "private"}
+class AtOnce(Private):
+    queue: bool
+
+
+class Begin(Private):
+    concurrency_limit: int | None
+
+
+QUIET: Private = {"show_progress": "hidden", "api_visibility": "private"}
+# For a handler that answers at once, and for one that begins what then runs on the model.
+AT_ONCE: AtOnce = {**QUIET, "queue": False}
+BEGIN: Begin = {**QUIET, "concurrency_limit": None}
+# For a handler that waits for the model: gradio writes its place in the queue into the page, where
+# page.js reads it for the cards.
+QUEUED: Private = {"show_progress": "minimal", "api_visibility": "private"}
 
 
 def run_on_model(
@@ -42,7 +52,7 @@ def run_on_model(
     finish_outputs: Sequence[Component],
     stop: gr.Button,
 ) -> None:
-    """Run `write` on the model after each start, and `finish` however that ends.
+    """Run `write` on the model after each start, and then `finish`.
 
     `finish` also follows an error and the `stop` button, which cancels `write`. The progress is
     shown on the first output.
@@ -53,13 +63,13 @@ def run_on_model(
         # `then` follows an end or a stop, `failure` an error. A handler of the stop button would
         # be too early: the model's last words could come after it.
         for after in (run.then, run.failure):
-            after(finish, finish_inputs, finish_outputs, queue=False, **QUIET)
+            after(finish, finish_inputs, finish_outputs, **AT_ONCE)
         runs.append(run)
     stop.click(None, cancels=runs)
 
 
 def refuse_unless_ready(text: str, busy: bool) -> None:
-    """Raise the error that a visitor sees for an empty text, or while the tab is busy."""
+    """Raise an error for an empty text and for a busy tab."""
     if not text.strip():
         raise visible_error("empty", html)
     if busy:
@@ -67,15 +77,15 @@ def refuse_unless_ready(text: str, busy: bool) -> None:
 
 
 def label(key: str):
-    """Return a text for one of gradio's parts, which the browser shows in the page's language."""
+    """Return a text that the browser shows in the page's language."""
     for language in LANGUAGES:
         _labels[language][PREFIX + key] = TEXTS[key][language]
     return I18N(PREFIX + key)
 
 
-def markup(value: str) -> gr.HTML:
+def markup(value: str, **options) -> gr.HTML:
     """Build a part that shows HTML as it is."""
-    return gr.HTML(value, js_on_load=None, apply_default_css=False)
+    return gr.HTML(value, js_on_load=None, apply_default_css=False, **options)
 
 
 def question_box(**options) -> gr.Textbox:
@@ -103,7 +113,7 @@ def catalogue_switch(settings: Settings) -> gr.Checkbox:
 
 
 def example_list(examples: Sequence[str], component: gr.Textbox) -> gr.Dataset:
-    """Build the list of questions to pick from; without any it is hidden."""
+    """Build the list of questions to pick from, hidden without any."""
     return gr.Dataset(
         components=[component],
         samples=[[text] for text in examples],
@@ -133,3 +143,7 @@ def sampling_controls(tokens: int, settings: Settings, seed: bool = False) -> li
 def enabled(*states: bool) -> tuple[gr.Button, ...]:
     """Build the updates that enable or disable buttons."""
     return tuple(gr.Button(interactive=state) for state in states)
+
+
+def first_of(sample: list[str]) -> str:
+    return sample[0]

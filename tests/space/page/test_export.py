@@ -3,10 +3,12 @@
 import json
 import re
 
+import gradio as gr
 import pytest
 
 from space.page.export import export_json, export_markdown, file_language
-from space.page.tabs.ask import Asked, write_turn
+from space.page.tabs.ask import Asked, AskTab
+from space.settings import Settings
 from tests.fake_engine import INFO, RECORDS, FakeEngine
 from tests.space.model.test_conversation import said
 
@@ -20,8 +22,9 @@ def test_a_conversation_can_be_kept_as_json():
 
 
 def test_the_json_export_holds_no_internal_field_of_the_page():
-    write = write_turn(INFO, FakeEngine(delay=0))
-    steps = list(write(Asked("What?", 0, again=False), [], True, 8, 0.0, None))
+    with gr.Blocks():
+        tab = AskTab(FakeEngine(delay=0), INFO, Settings())
+    steps = list(tab.write(Asked("What?", 0, again=False), [], True, 8, 0.0, None))
     kept = json.loads(export_json(steps[-1][1], INFO))
     assert set(kept["turns"][0]) == {
         "question",

@@ -52,9 +52,9 @@ class Visitor:
         self.places = {}
         for place, function in demo.fns.items():
             name = getattr(getattr(function.fn, "func", function.fn), "__qualname__", "")
-            if name == "wire_answers.<locals>.write":
+            if name == "BlindTab.write":
                 self.places["ask"] = place
-            elif name == "wire_votes.<locals>.vote":
+            elif name == "BlindTab.vote":
                 self.places[function.fn.args[0]] = place
 
     def post(self, path, name, data):
