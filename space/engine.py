@@ -71,7 +71,7 @@ def gpu_seconds_to_explain(prompt: Sequence[int], answer: Sequence[int]) -> int:
     return GPU_START  # one pass takes no longer than a start
 
 
-def run_here(task: Callable, *, duration: Callable[..., int]) -> Callable:
+def run_here(task: Callable, *, duration: Callable[..., int] | None) -> Callable:
     """No-op stand-in for `spaces.GPU`, which borrows a GPU for each call."""
     return task
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from space.catalogue.index import Hit, Record
+from space.catalogue.index import Hit
 from space.catalogue.search import UNNAMED, keep_relevant
 from space.catalogue.text import QUESTION_WORDS, fold, normalise
 
@@ -41,10 +41,10 @@ SENTENCE_START = re.compile(r"(?:^|[.!?:;\n])[\s\"'“”‘’«»¿¡(\[-]*$")
 
 def records_for_follow_up(
     question: str,
-    previous: Sequence[Record],
+    previous: Sequence[Hit],
     hits: Sequence[Hit],
     phrases: Iterable[str] = (),
-) -> list[Record]:
+) -> list[Hit]:
     """Choose the records to answer a follow-up from: the previous ones, or its own relevant hits.
 
     `phrases` are follow-ups that name nothing, as an adapter's prompt template has them. In order:
