@@ -19,7 +19,7 @@ from space.model.decode import complete, decode_text
 from space.model.family import split_row
 from space.model.pair import load_pair
 from train.config import FitConfig, PrepareConfig, PushConfig, TrackConfig
-from train.evaluate.metrics import Rouge
+from train.evaluate.metrics import similarity
 from train.evaluate.score import MARGIN
 from train.fit import fit, is_done
 from train.pipeline import load_examples
@@ -92,7 +92,9 @@ def recall(run: Path, config: FitConfig) -> dict:
         batch = prompts[start : start + BATCH]
         answers = complete(pair, batch, longest + MARGIN, tuned=True)
         said += [decode_text(pair, answer) for answer in answers]
-    scores = Rouge().compute(predictions=said, references=[item.answer for item in items])["rougeL"]
+    scores = [
+        similarity(answer, item.answer)["rougeL"] for answer, item in zip(said, items, strict=True)
+    ]
     record = json.loads((run / "adapter" / "run.json").read_text(encoding="utf-8"))
     return {
         "rougeL": round(sum(scores) / len(scores), 4),

@@ -38,21 +38,18 @@ def measure(options: Options) -> Outcome:
             Run(run), config, pair.tokenizer, pair.window, pair.prompt_template
         )
         sets = examples.build_sets(items)
-        evaluate._score(
-            pair, _jobs(examples, next(iter(sets.values()))[:2]), True
-        )  # weights are repacked at first use
+        for batch in evaluate.batches(_jobs(pair, examples, next(iter(sets.values()))[:2]), 2):
+            evaluate.generate(pair, batch, True)  # weights are repacked at first use
         samples = {}
         for name, chosen in sets.items():
             begun = time.perf_counter()
             for column in ("base", "tuned"):
-                jobs = sorted(_jobs(examples, chosen), key=lambda job: job["row"]["length"])
-                for start in range(0, len(jobs), EvaluateConfig.score_batch):
-                    evaluate._score(
-                        pair, jobs[start : start + EvaluateConfig.score_batch], column == "tuned"
-                    )
+                jobs = _jobs(pair, examples, chosen)
+                for batch in evaluate.batches(jobs, EvaluateConfig.score_batch):
+                    evaluate.generate(pair, batch, column == "tuned")
             samples[name] = {"items": len(chosen), "seconds": round(time.perf_counter() - begun, 1)}
         for name, seconds in _one_at_a_time(
-            config, examples, {name: chosen[:alone] for name, chosen in sets.items()}
+            config, pair, examples, {name: chosen[:alone] for name, chosen in sets.items()}
         ).items():
             samples[name] |= {
                 "alone_items": min(alone, len(sets[name])),
@@ -75,16 +72,14 @@ def measure(options: Options) -> Outcome:
     return Outcome(figures, samples)
 
 
-def _jobs(examples, chosen) -> list[dict]:
+def _jobs(pair, examples, chosen) -> list[evaluate.Job]:
     rows = [row for row in examples.encode(chosen) if row]
-    longest = max(len(split_row(row)[1]) for row in rows)
-    return [
-        {"set": "", "uid": "", "fingerprint": "", "row": row, "longest": longest} for row in rows
-    ]
+    limits = evaluate.answer_limits(pair, rows)
+    return [evaluate.Job("", "", row, limit, "") for row, limit in zip(rows, limits, strict=True)]
 
 
 @torch.inference_mode()
-def _one_at_a_time(config: FitConfig, examples, sets: dict[str, list]) -> dict[str, float]:
+def _one_at_a_time(config: FitConfig, pair, examples, sets: dict[str, list]) -> dict[str, float]:
     """Returns the seconds that two separate models take for each set's items: generate(), and the loss of the reference."""
     plain = load_base(config.base, precision=config.precision)[0]
     tuned = PeftModel.from_pretrained(
@@ -92,7 +87,7 @@ def _one_at_a_time(config: FitConfig, examples, sets: dict[str, list]) -> dict[s
     ).eval()
     seconds = {}
     for name, chosen in sets.items():
-        jobs = _jobs(examples, chosen)
+        jobs = _jobs(pair, examples, chosen)
         for model in (plain, tuned):
             _one(model, jobs[0])
         begun = time.perf_counter()
@@ -103,13 +98,13 @@ def _one_at_a_time(config: FitConfig, examples, sets: dict[str, list]) -> dict[s
     return seconds
 
 
-def _one(model, job: dict) -> None:
-    ids, labels = job["row"]["input_ids"], job["row"]["labels"]
-    prompt = torch.tensor([split_row(job["row"])[0]])
+def _one(model, job: evaluate.Job) -> None:
+    ids, labels = job.row["input_ids"], job.row["labels"]
+    prompt = torch.tensor([split_row(job.row)[0]])
     model.generate(
         input_ids=prompt,
         attention_mask=torch.ones_like(prompt),
         do_sample=False,
-        max_new_tokens=job["longest"] + evaluate.MARGIN,
+        max_new_tokens=job.limit,
     )
     model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels]))

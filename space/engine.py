@@ -233,7 +233,7 @@ class Engine:
     @cached_property
     def _evidence(self) -> Evidence:
         assert self.pair.folder is not None  # an engine's adapter was loaded
-        return read_evidence(self.pair.folder, self._catalogue_folder, self.pair.prompt_template)
+        return read_evidence(self.pair.folder, self._catalogue_folder)
 
     # Only the next two use the model. On ZeroGPU they run in a forked process: their arguments and
     # results are copied there and back, and what they change in memory is lost.

@@ -14,7 +14,6 @@ from pathlib import Path
 from space.evidence.files import Evidence, read_evidence
 from space.model.conversation import Figures, Step, Turn
 from space.model.prompt import check_text
-from space.model.prompt_template import PromptTemplate
 from space.settings import SAMPLE
 
 RECORDS = [
@@ -75,7 +74,7 @@ CHOICES = [(" wood", 0.41), (" <b>metal</b>", 0.2), ("", 0.1), ("\n", 0.05), ("\
 
 @functools.lru_cache(4)
 def evidence_of(folder: Path) -> Evidence:
-    return read_evidence(folder, SAMPLE / "catalogue", PromptTemplate())
+    return read_evidence(folder, SAMPLE / "catalogue")
 
 
 class FakeEngine:

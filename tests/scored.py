@@ -5,9 +5,11 @@ from pathlib import Path
 
 from space.model.prompt_template import PromptTemplate
 from train.config import EvaluateConfig, FitConfig
-from train.evaluate import record as evaluation
-from train.evaluate import statistics
-from train.run import Run
+from train.evaluate.evaluation import evaluation_record
+from train.evaluate.metrics import score_items
+from train.evaluate.samples import ScoredItem
+from train.evaluate.statistics import compute_metrics
+from train.run import Run, to_jsonl
 
 COLUMNS = ("base", "retrieved", "tuned")
 HOSTILE = "<script>alert(1)</script>"
@@ -42,6 +44,16 @@ def lines(tuned: str = RIGHT, count: int = 20, name: str = "seen") -> list[dict]
         line(name, f"u{place}", "the kettle" if place % 2 else "a vase", tuned)
         for place in range(count)
     ]
+
+
+def scored(samples: list[dict], prompt_template: PromptTemplate | None = None) -> list[ScoredItem]:
+    """Lines of samples.jsonl as items with their scores."""
+    return score_items([ScoredItem.from_json(each) for each in samples], prompt_template)
+
+
+def metrics_of(samples: list[dict], columns=COLUMNS, prompt_template=None) -> dict:
+    """The metrics.json of lines of samples.jsonl."""
+    return compute_metrics(scored(samples, prompt_template), columns)
 
 
 def write_run(
@@ -89,10 +101,11 @@ def write_run(
     (adapter / "tokenizer.json").write_text(tokenizer)
     (prompt_template or PromptTemplate()).save(adapter / "prompt.json")
     (run / "history.jsonl").write_text('{"step": 1, "loss": 3.0}\n{"step": 2, "loss": 1.0}\n')
-    (run / "samples.jsonl").write_text("".join(json.dumps(each) + "\n" for each in samples))
-    (run / "metrics.json").write_text(json.dumps(statistics.metrics(samples, COLUMNS)))
-    about = evaluation.record(
-        Run(run), EvaluateConfig(items=max(2, len(samples))), samples, {"items": 10, "records": 30}
+    items = scored(samples, prompt_template)
+    (run / "samples.jsonl").write_text(to_jsonl(item.to_json() for item in items))
+    (run / "metrics.json").write_text(json.dumps(compute_metrics(items, COLUMNS)))
+    about = evaluation_record(
+        Run(run), EvaluateConfig(items=max(2, len(samples))), items, {"items": 10, "records": 30}
     )
     (run / "evaluation.json").write_text(json.dumps(about))
     return run

@@ -412,7 +412,8 @@ def evaluated(tmp_path_factory):
     from space.model.pair import load_pair
     from train.config import EvaluateConfig, FitConfig
     from train.evaluate import score as evaluate
-    from train.evaluate import statistics
+    from train.evaluate.metrics import score_items
+    from train.evaluate.statistics import compute_metrics
     from train.pipeline import load_examples
 
     folder = tmp_path_factory.mktemp("run")
@@ -428,11 +429,10 @@ def evaluated(tmp_path_factory):
         name: evaluate.score_column(Run(folder), pair, examples, config, name)
         for name in ("base", "tuned")
     }
-    lines = evaluate.samples(examples, config, columns)
-    (folder / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (folder / "metrics.json").write_text(
-        json.dumps(statistics.metrics(lines, list(columns), pair.prompt_template))
-    )
+    items = score_items(evaluate.collect_samples(examples, config, columns), pair.prompt_template)
+    lines = [json.dumps(item.to_json()) + "\n" for item in items]
+    (folder / "samples.jsonl").write_text("".join(lines))
+    (folder / "metrics.json").write_text(json.dumps(compute_metrics(items, list(columns))))
     return folder
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +16,7 @@ from space.model import (
     load_pair,
     load_tokenizer,
 )
+from train import evaluate
 from train.config import (
     Checked,
     ConfigError,
@@ -29,10 +28,6 @@ from train.config import (
     SummariesConfig,
     TrackConfig,
 )
-from train.evaluate import page, statistics
-from train.evaluate import record as evaluation
-from train.evaluate import score as evaluate
-from train.evaluate import tables as report
 from train.examples import Examples
 from train.fit import check_init, check_tracking, fit, is_done, track_evaluation
 from train.prepare import (
@@ -82,16 +77,7 @@ def score_base(run: Run, fit_config: FitConfig, config: EvaluateConfig) -> None:
     pair = Pair(model, tokenizer, PromptTemplate(), base, "", "", fit_config.precision, Rows())
     examples = load_examples(run, fit_config, tokenizer, pair.window)
     examples.check_contamination(config.items)
-    _score_base(run, pair, examples, config)
-
-
-def _score_base(
-    run: Run, pair: Pair, examples: Examples, config: EvaluateConfig
-) -> dict[str, dict]:
-    columns = ["base", "few_shot"] if config.shots else ["base"]
-    return {
-        column: evaluate.score_column(run, pair, examples, config, column) for column in columns
-    }
+    evaluate.score_base(run, pair, examples, config)
 
 
 def fit_run(run: Run, config: FitConfig, push: PushConfig, track: TrackConfig) -> None:
@@ -124,33 +110,16 @@ def evaluate_run(run: Run, config: EvaluateConfig, track: TrackConfig = UNTRACKE
     )
     examples = load_examples(run, fit_config, pair.tokenizer, pair.window, pair.prompt_template)
     checked = examples.check_contamination(config.items)
-    columns = _score_base(run, pair, examples, config)
-    columns["retrieved"] = evaluate.retrieved(examples, config)
-    columns["tuned"] = evaluate.score_column(run, pair, examples, config, "tuned")
-    lines = evaluate.samples(examples, config, columns)
-    metrics = statistics.metrics(lines, list(columns), pair.prompt_template)
-    if "summary" in metrics:
-        metrics["summary"]["references"] = describe_references(run)
-    about = evaluation.record(run, config, lines, checked)
-    record = run.adapter_record()
     unfinished = run.folder / "evaluation.unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    (unfinished / "plots").mkdir(parents=True)
-    for name, text in {
-        "samples.jsonl": "".join(
-            json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines
-        ),
-        "metrics.json": json.dumps(metrics, indent=1, allow_nan=False) + "\n",
-        run.evaluation.name: json.dumps(about, indent=1) + "\n",
-        "report.html": page.report(run, record, about, metrics, lines, pair.prompt_template),
-        "README.md": adapter_card(run, fit_config.base, metrics, lines, config.shots, checked),
-    }.items():
-        (unfinished / name).write_text(text, encoding="utf-8")
-    report.plot_loss(run.history, unfinished / "plots" / "loss.png")
-    report.plot_before_after(metrics, config.shots, unfinished / "plots" / "before_after.png")
+    made = evaluate.write_evaluation(
+        run, unfinished, pair, examples, config, checked, describe_references(run)
+    )
+    text = adapter_card(run, fit_config.base, made.metrics, made.samples, config.shots, checked)
+    (unfinished / "README.md").write_text(text, encoding="utf-8")
     run.keep_evaluation(unfinished)
     track_evaluation(run, track)
-    return report.as_text(report.table_rows(metrics, config.shots)) + report.summary_note(metrics)
+    table = evaluate.as_text(evaluate.score_rows(made.metrics, config.shots))
+    return table + evaluate.summary_note(made.metrics)
 
 
 def run_all(source: str, run: Run, configs: Mapping[type[Checked], Any]) -> None:

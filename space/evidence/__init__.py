@@ -1,4 +1,4 @@
-"""TODO"""
+"""What an adapter brings beside its weights, and what its scores show."""
 
 from space.evidence.attribution import (
     CITATION,
@@ -10,40 +10,59 @@ from space.evidence.attribution import (
 from space.evidence.charts import Row, curve, dots, share
 from space.evidence.files import (
     FILES,
-    Change,
     Evidence,
     Sample,
-    Scores,
-    inside,
-    number,
+    as_count,
+    as_number,
+    as_text,
+    nested,
     read_evidence,
-    text,
-    whole,
+    read_scores,
 )
-from space.evidence.metrics import JUDGED, interval_shows, less_is_better, says_absent
+from space.evidence.findings import (
+    COLUMNS,
+    FEW,
+    JUDGED,
+    METRICS,
+    OUTCOMES,
+    SETS,
+    Change,
+    Finding,
+    Scores,
+    findings,
+    less_is_better,
+    metric_key,
+)
 
 __all__ = [
     "CITATION",
+    "COLUMNS",
+    "FEW",
     "FILES",
     "JUDGED",
+    "METRICS",
     "NUMBER",
+    "OUTCOMES",
+    "SETS",
     "Change",
     "Evidence",
+    "Finding",
     "Row",
     "Sample",
     "Scores",
     "SummarySentence",
+    "as_count",
+    "as_number",
+    "as_text",
     "attribute_summary",
     "curve",
     "dots",
-    "inside",
-    "interval_shows",
+    "findings",
     "less_is_better",
-    "number",
+    "metric_key",
+    "nested",
     "normalise_number",
     "read_evidence",
-    "says_absent",
+    "read_scores",
     "share",
-    "text",
-    "whole",
 ]

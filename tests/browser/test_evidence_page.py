@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from space.evidence.metrics import JUDGED
+from space.evidence.findings import JUDGED
 from space.page.ui import TABS
 from space.settings import SAMPLE
 from space.texts import TEXTS

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from space.model.prompt_template import PromptTemplate
 from tests.browser.test_page import chromium, pytestmark  # noqa: F401
 from tests.scored import HOSTILE, lines, write_run
-from train.evaluate import compare, compare_page, page
+from train.evaluate import compare, page
+from train.evaluate.samples import read_samples
 from train.run import Run
 
 
@@ -31,9 +31,9 @@ def written(tmp_path_factory):
         for name in ("adapter/run.json", "evaluation.json", "metrics.json")
     )
     (folder / "report.html").write_text(
-        page.report(Run(runs[0]), record, about, metrics, samples, PromptTemplate())
+        page.report_page(Run(runs[0]), record, about, metrics, read_samples(Run(runs[0])))
     )
-    (folder / "compare.html").write_text(compare_page.page(compare.compare(runs)))
+    (folder / "compare.html").write_text(compare.compare_page(compare.compare(runs)))
     return folder
 
 

@@ -1,19 +1,29 @@
-"""TODO"""
+"""Scores base and tuned on the same prompts, and puts what they show into pages and tables."""
 
 from train.evaluate.compare import compare_runs
+from train.evaluate.evaluation import adapter_digests, evaluation_problems
 from train.evaluate.metrics import token_f1
-from train.evaluate.record import EVALUATION, digests, faults
-from train.evaluate.tables import HEADLINE, as_markdown, difference_words, table_rows, ways
+from train.evaluate.report import (
+    as_markdown,
+    as_text,
+    difference_words,
+    rare_options,
+    score_rows,
+    summary_note,
+)
+from train.evaluate.steps import score_base, write_evaluation
 
 __all__ = [
-    "EVALUATION",
-    "HEADLINE",
+    "adapter_digests",
     "as_markdown",
+    "as_text",
     "compare_runs",
     "difference_words",
-    "digests",
-    "faults",
-    "table_rows",
+    "evaluation_problems",
+    "rare_options",
+    "score_base",
+    "score_rows",
+    "summary_note",
     "token_f1",
-    "ways",
+    "write_evaluation",
 ]

@@ -1,29 +1,40 @@
-"""Two or more runs on the items that all of them answered: what is better, what is worse, and how far seeds lie apart."""
+"""Runs compared on the items that all of them answered, and compare.html."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from space.evidence import METRICS, Finding, Scores, findings
 from space.model import PromptTemplate
 from train.config import CompareConfig, ConfigError, FitConfig
-from train.evaluate import findings as verdict
-from train.evaluate import record as evaluation
-from train.evaluate import statistics
-from train.evaluate.statistics import by_set, item_scores
-from train.evaluate.tables import HEADLINE, as_text, difference_words, tally
-from train.run import Run
+from train.evaluate import charts
+from train.evaluate.evaluation import evaluation_problems
+from train.evaluate.metrics import score_items
+from train.evaluate.page import (
+    SET_NAMES,
+    TEMPLATES,
+    Figure,
+    differences_picture,
+    extreme_pairs,
+    gather,
+    means_figure,
+    memory,
+    statements,
+    tables,
+)
+from train.evaluate.report import as_text, finding_rows, lead, sentence
+from train.evaluate.samples import ScoredItem, read_samples
+from train.evaluate.statistics import changes, means
+from train.run import AdapterRecord, Run, read_json
 
-SAME = (
-    "reference",
-    "sources",
-    "evidence",
-)  # of an item, beside its question, or the runs were not asked the same
-PER_TOKEN = ("loss", "perplexity")  # mean nothing between two tokenizers
+SAME = ("reference", "sources", "evidence")  # of an item, or the runs were not asked the same
+FIRST = "run0"  # the column of the run that the others are compared with
 
 
 class CompareError(Exception):
@@ -35,286 +46,341 @@ class WorseError(Exception):
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A run as evaluate left it; `lines` are those of samples.jsonl by (set, uid, question)."""
+class EvaluatedRun:
+    """A run as evaluate left it, with its items by (set, uid, question)."""
 
     name: str
-    folder: Path
-    record: dict
-    lines: dict[tuple[str, str, str], dict]
+    run: Run
+    record: AdapterRecord
+    items: dict[tuple[str, str, str], ScoredItem]
     prompt_template: PromptTemplate
     tokenizer: str | None
 
     @property
-    def recipe(self) -> dict:
-        """All that decided what was trained but for the seed."""
-        return {
-            **self.record["config"],
-            "seed": None,
-            "base_revision": self.record["base"]["revision"],
-        }
+    def recipe(self) -> str:
+        """All that decided what was trained, except the seed."""
+        revision = self.record["base"]["revision"]
+        recipe = self.record["config"] | {"seed": None, "base_revision": revision}
+        return json.dumps(recipe, sort_keys=True)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs, the first being what the others are compared with, on the items that all of them answered.
+    """Runs on the items that all of them answered; the others are compared with the first.
 
-    `means` is {set: {run: {metric: mean}}}, `changes` {run: {set: {metric: difference()}}} for each but the first, `scores`
-    {set: {run: {metric: one value an item}}}; a run stands there by its place among `runs`, as "run0". `notes` say what was
-    left out.
+    In `items` and `scores` a run is a column, by its position: "run0". `scores` has, for each later
+    run, those of every set, and `notes` say what was left out.
     """
 
-    runs: list[Scored]
-    lines: list[dict]
-    scores: dict[str, dict]
-    means: dict[str, dict]
-    changes: dict[str, dict]
+    runs: list[EvaluatedRun]
+    items: list[ScoredItem]
+    scores: dict[str, list[Scores]]
     notes: list[str]
 
     @property
-    def later(self) -> Iterator[tuple[str, Scored]]:
-        """The runs that are compared with the first, each with its place."""
-        return ((f"run{place}", run) for place, run in enumerate(self.runs) if place)
+    def names(self) -> dict[str, str]:
+        """The runs' names by column."""
+        return {f"run{index}": run.name for index, run in enumerate(self.runs)}
 
-    def findings(self, metrics: Mapping[str, Sequence[str]]) -> list[verdict.Finding]:
-        """Returns what of `metrics` ({set: names}) is shown of each later run, and what is not."""
-        return [
-            verdict.finding(
-                name,
-                metric,
-                self.runs[0].name,
-                changes[metric],
-                (self.means[name][place][metric], self.means[name]["run0"][metric]),
-                self.count(name),
-                run.name,
-            )
-            for place, run in self.later
-            for name, changes in self.changes[place].items()
-            for metric in metrics[name]
-            if metric in changes
-        ]
-
-    def count(self, name: str) -> int:
-        """Returns the items of a set."""
-        return len(next(iter(self.scores[name]["run0"].values())))
+    def findings(self, column: str) -> list[Finding]:
+        """Compare a later run with the first."""
+        return findings(self.scores[column], column)
 
 
 def compare_runs(folders: Sequence[Path], config: CompareConfig) -> str:
-    """Compares runs, writes compare.html and returns the tables; raises WorseError with `gate` where a later one is worse."""
-    from train.evaluate.compare_page import page
+    """Compare runs, write compare.html and return the tables.
 
+    Raises WorseError where `gate` is set and a later run is worse.
+    """
     comparison = compare(folders)
     out = Path(config.out) if config.out else folders[-1].resolve().parent / "compare.html"
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page(comparison), encoding="utf-8")
-    told = [
-        *comparison.notes,
-        *(
-            f"{run.name} less {comparison.runs[0].name}:\n{as_text(rows(comparison, place))}"
-            for place, run in comparison.later
-        ),
-    ]
-    for group in seeds(comparison):
-        told.append(
-            f"What one seed does not show: {', '.join(comparison.runs[place].name for place in group)} differ in no "
-            f"more, and yet their means lie this far apart:\n{as_text(spread(comparison, group))}"
+    out.write_text(compare_page(comparison), encoding="utf-8")
+    names, worse = comparison.names, []
+    parts = list(comparison.notes)
+    for column in comparison.scores:
+        found = comparison.findings(column)
+        shown = {FIRST: names[FIRST], column: names[column]}
+        table = as_text(finding_rows(found, shown, against=FIRST))
+        parts.append(f"{names[column]} less {names[FIRST]}:\n{table}")
+        worse += [each for each in found if each.outcome == "worse"]
+    for group in seed_groups(comparison):
+        listed = ", ".join(names[column] for column in group)
+        parts.append(
+            f"What one seed does not show: {listed} differ in no more, and yet their means lie "
+            f"this far apart:\n{as_text(spread(comparison, group))}"
         )
-    text = "\n\n".join([*told, f"compare: {out}"])
-    worse = [
-        each
-        for each in comparison.findings(dict.fromkeys(comparison.means, HEADLINE))
-        if each.outcome == "worse"
-    ]
+    text = "\n\n".join([*parts, f"compare: {out}"])
     if config.gate and worse:
         print(text, flush=True)
-        raise WorseError(
-            "the gate is shut: "
-            + " ".join(f"{each.subject} on {each.set}: {each.words}" for each in worse)
-        )
+        reasons = [f"{names[each.column]} on {each.set}: {sentence(each, names)}" for each in worse]
+        raise WorseError(f"the gate is shut: {' '.join(reasons)}")
     return text
 
 
 def compare(folders: Sequence[Path]) -> Comparison:
-    """Returns the comparison of runs that evaluate has scored; raises CompareError where it would not be a fair one."""
+    """Compare runs that evaluate has scored; raise CompareError where that would not be fair."""
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
         raise ConfigError("compare needs two or more runs, each of them once")
-    runs = [load(folder, name) for folder, name in zip(folders, names(folders), strict=True)]
+    names = unique_names(folders)
+    runs = [_load(Run(folder), name) for folder, name in zip(folders, names, strict=True)]
     for run in runs[1:]:
-        check(runs[0], run)
-    lines, notes = shared(runs)
-    alike = len({run.tokenizer for run in runs}) == 1
-    if not alike:
+        _check_alike(runs[0], run)
+    items, notes = _shared_items(runs)
+    if len({run.tokenizer for run in runs}) > 1:
         notes.append("The runs' tokenizers differ: a loss per token is not compared.")
-    scores = {
-        name: {
-            f"run{place}": {
-                metric: values
-                for metric, values in item_scores(
-                    items, f"run{place}", runs[0].prompt_template
-                ).items()
-                if alike or metric not in PER_TOKEN
-            }
-            for place in range(len(runs))
-        }
-        for name, items in by_set(lines).items()
-    }
-    return Comparison(
-        runs,
-        lines,
-        scores,
-        {
-            name: {
-                place: {
-                    metric: statistics.mean(metric, values) for metric, values in metrics.items()
-                }
-                for place, metrics in columns.items()
-            }
-            for name, columns in scores.items()
-        },
-        {
-            f"run{place}": {
-                name: statistics.compared(name, columns["run0"], columns[f"run{place}"])
-                for name, columns in scores.items()
-            }
-            for place in range(1, len(runs))
-        },
-        notes,
-    )
+        items = [replace(item, scores=_without_loss(item)) for item in items]
+    columns = [f"run{index}" for index in range(len(runs))]
+    scores: dict[str, list[Scores]] = {column: [] for column in columns[1:]}
+    for name, arrays in gather(items, columns).items():
+        known = {column: _present(means(arrays[column])) for column in columns}
+        count = sum(item.set == name for item in items)
+        for column in scores:
+            against = {FIRST: changes(name, arrays[FIRST], arrays[column])}
+            scores[column].append(Scores(name, count, known, against))
+    return Comparison(runs, items, scores, notes)
 
 
-def names(folders: Sequence[Path]) -> list[str]:
-    """Returns the folders' names, with their parents' where two are called the same."""
-    short = [folder.resolve().name for folder in folders]
-    return [
-        name if short.count(name) == 1 else "/".join(folder.resolve().parts[-2:])
-        for name, folder in zip(short, folders, strict=True)
-    ]
+def _present(values: dict[str, float | None]) -> dict[str, float]:
+    return {metric: value for metric, value in values.items() if value is not None}
 
 
-def load(folder: Path, name: str) -> Scored:
-    """Returns a run's answers; raises CompareError where its scores are not its adapter's, or of an older version."""
-    if not Run(folder).has_adapter():
-        raise CompareError(f"{folder} is no run with an adapter: run `python -m train fit` first")
-    wrong = list(evaluation.faults(Run(folder)))
-    if wrong:
-        raise CompareError(f"{folder}: {'; '.join(wrong)}")
-    lines = [
-        json.loads(line)
-        for line in (folder / "samples.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
-    kept = json.loads((folder / evaluation.EVALUATION).read_text(encoding="utf-8"))
-    record = Run(folder).adapter_record()
-    record["config"] = (
-        asdict(FitConfig()) | record["config"]
-    )  # an older one lacks options, which had their defaults
-    return Scored(
-        name,
-        folder,
-        record,
-        {(line["set"], line["uid"], line["question"]): line for line in lines},
-        PromptTemplate.load(folder / "adapter" / "prompt.json"),
-        kept["adapter"].get("tokenizer.json"),
-    )
+def _without_loss(item: ScoredItem) -> dict[str, dict[str, float]]:
+    """Leave out the loss, which means nothing between two tokenizers."""
+    kept = {}
+    for column, scores in item.scores.items():
+        kept[column] = {metric: value for metric, value in scores.items() if metric != "loss"}
+    return kept
 
 
-def check(first: Scored, other: Scored) -> None:
-    """Raises CompareError where two runs were taught other catalogues or asked in other words."""
-    ours, theirs = (
-        run.record["data"] | {"source": run.record["data"]["source"]["sha256"]}
-        for run in (first, other)
-    )
-    unlike = [name for name in ours if ours[name] != theirs.get(name)]
-    if unlike:
-        raise CompareError(
-            f"{first.name} and {other.name} have different catalogues ({', '.join(unlike)} differ): what one "
-            "never saw the other may have been trained on; prepare both from the same source"
-        )
-    ours, theirs = asdict(first.prompt_template), asdict(other.prompt_template)
-    unlike = [name for name in ours if ours[name] != theirs[name]]
-    if unlike:
-        raise CompareError(
-            f"{first.name} and {other.name} are asked in different words ({', '.join(unlike)} of prompt.json "
-            "differ): train both with the same wording"
-        )
-
-
-def shared(runs: Sequence[Scored]) -> tuple[list[dict], list[str]]:
-    """Returns the items that all runs answered, each with their answers as columns run0, run1, ..., and what was left out."""
-    lines, unlike = [], dict.fromkeys(SAME, 0)
-    for key, line in runs[0].lines.items():
-        answers = [run.lines[key] for run in runs if key in run.lines]
-        if len(answers) < len(runs):
-            continue
-        other = [name for name in SAME if any(answer[name] != line[name] for answer in answers)]
-        if other:
-            unlike[other[0]] += 1
-            continue
-        merged = {name: line[name] for name in ("task", "set", "uid", "title", "question", *SAME)}
-        for place, answer in enumerate(answers):
-            merged |= {
-                f"run{place}{name.removeprefix('tuned')}": said
-                for name, said in answer.items()
-                if name.startswith("tuned")
-            }
-        lines.append(merged)
-    apart = "; ".join(f"{count} with different {name}" for name, count in unlike.items() if count)
-    if not lines:
-        raise CompareError(
-            f"{', '.join(run.name for run in runs)} share no item{f' ({apart})' if apart else ''}: train them "
-            "with the same --context, --answer-tokens and --max-length and evaluate them with the same --items"
-        )
-    notes = [
-        f"{len(lines):,} items that all runs answered, of {', '.join(f'{len(run.lines):,}' for run in runs)}."
-    ]
-    return lines, [*notes, *([f"Left out: {apart}."] if apart else [])]
-
-
-def rows(comparison: Comparison, place: str) -> list[list[str]]:
-    """Returns a later run's table beside the first's as rows of words, the heading first."""
-    made = [
-        [
-            "set",
-            "n",
-            "metric",
-            comparison.runs[0].name,
-            comparison.runs[int(place[3:])].name,
-            "difference [95%]",
-            "won-tied-lost",
+def unique_names(folders: Sequence[Path]) -> list[str]:
+    """Name runs by their folders, with as many parents as tell them apart."""
+    paths = [folder.resolve() for folder in folders]
+    depths = [1] * len(paths)
+    while True:
+        names = [
+            Path(*path.parts[-depth:]).as_posix() for path, depth in zip(paths, depths, strict=True)
         ]
-    ]
-    for name, changes in comparison.changes[place].items():
-        first = [name, str(comparison.count(name))]
-        for metric, change in changes.items():
-            if metric in HEADLINE:
-                means = [
-                    f"{comparison.means[name][column][metric]:.3f}" for column in ("run0", place)
-                ]
-                made.append([*first, metric, *means, difference_words(change), tally(change)])
+        repeated = [names.count(name) > 1 for name in names]
+        if not any(repeated):
+            return names
+        depths = [depth + again for depth, again in zip(depths, repeated, strict=True)]
+
+
+def _load(run: Run, name: str) -> EvaluatedRun:
+    """Read a run; raise CompareError where its scores are not its adapter's, or too old."""
+    if not run.has_adapter():
+        raise CompareError(
+            f"{run.folder} is no run with an adapter: run `python -m train fit` first"
+        )
+    problems = list(evaluation_problems(run))
+    if problems:
+        raise CompareError(f"{run.folder}: {'; '.join(problems)}")
+    record = run.adapter_record()
+    # An older record lacks options, which had their defaults.
+    record["config"] = asdict(FitConfig()) | record["config"]
+    prompt_template = PromptTemplate.load(run.adapter / "prompt.json")
+    samples = read_samples(run)
+    if not all(item.scores for item in samples):  # an older version did not write them
+        samples = score_items(samples, prompt_template)
+    return EvaluatedRun(
+        name,
+        run,
+        record,
+        {(item.set, item.uid, item.question): item for item in samples},
+        prompt_template,
+        read_json(run.evaluation)["adapter"].get("tokenizer.json"),
+    )
+
+
+def _check_alike(first: EvaluatedRun, other: EvaluatedRun) -> None:
+    """Raise CompareError where two runs were taught other catalogues or asked in other words."""
+    unlike = _different(_known_data(first), _known_data(other))
+    if unlike:
+        raise CompareError(
+            f"{first.name} and {other.name} have different catalogues ({', '.join(unlike)} "
+            "differ): what one never saw the other may have been trained on; prepare both from the "
+            "same source"
+        )
+    unlike = _different(asdict(first.prompt_template), asdict(other.prompt_template))
+    if unlike:
+        raise CompareError(
+            f"{first.name} and {other.name} are asked in different words ({', '.join(unlike)} of "
+            "prompt.json differ): train both with the same prompt template"
+        )
+
+
+def _known_data(run: EvaluatedRun) -> dict[str, Any]:
+    data = run.record["data"]
+    return data | {"source": data["source"]["sha256"]}
+
+
+def _different(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    return [name for name in one if one[name] != other.get(name)]
+
+
+def _shared_items(runs: Sequence[EvaluatedRun]) -> tuple[list[ScoredItem], list[str]]:
+    """Return the items that all runs answered, each run a column, and what was left out."""
+    items: list[ScoredItem] = []
+    unlike: dict[str, int] = dict.fromkeys(SAME, 0)
+    for key, item in runs[0].items.items():
+        own = [run.items[key] for run in runs if key in run.items]
+        if len(own) < len(runs):
+            continue
+        different = [name for name in SAME if any(_differs(item, other, name) for other in own)]
+        if different:
+            unlike[different[0]] += 1
+            continue
+        answers = {f"run{index}": other.answers["tuned"] for index, other in enumerate(own)}
+        scores = {f"run{index}": other.scores["tuned"] for index, other in enumerate(own)}
+        items.append(replace(item, answers=answers, scores=scores))
+    left_out = "; ".join(
+        f"{count} with different {name}" for name, count in unlike.items() if count
+    )
+    if not items:
+        listed = ", ".join(run.name for run in runs)
+        raise CompareError(
+            f"{listed} share no item{f' ({left_out})' if left_out else ''}: train them with the "
+            "same --context, --answer-tokens and --max-length and evaluate them with the same "
+            "--items"
+        )
+    counts = ", ".join(f"{len(run.items):,}" for run in runs)
+    notes = [f"{len(items):,} items that all runs answered, of {counts}."]
+    return items, [*notes, *([f"Left out: {left_out}."] if left_out else [])]
+
+
+def _differs(one: ScoredItem, other: ScoredItem, name: str) -> bool:
+    return getattr(one, name) != getattr(other, name)
+
+
+def seed_groups(comparison: Comparison) -> list[list[str]]:
+    """Group the columns of runs that differ in nothing but the seed."""
+    groups: dict[str, list[str]] = {}
+    for column, run in zip(comparison.names, comparison.runs, strict=True):
+        groups.setdefault(run.recipe, []).append(column)
+    seeds = {
+        column: run.record["seed"]
+        for column, run in zip(comparison.names, comparison.runs, strict=True)
+    }
+    return [group for group in groups.values() if len({seeds[column] for column in group}) > 1]
+
+
+def spread(comparison: Comparison, group: Sequence[str]) -> list[list[str]]:
+    """Lay out how far the means of runs lie apart: mean, standard deviation, least and most."""
+    rows = [["set", "runs", "metric", "mean", "deviation", "least", "most"]]
+    for scores in next(iter(comparison.scores.values())):
+        first = [scores.name, str(len(group))]
+        for metric in METRICS:
+            values = [scores.means[column].get(metric) for column in group]
+            known = [value for value in values if value is not None]
+            if len(known) == len(group):
+                figures = np.mean(known), np.std(known, ddof=1), min(known), max(known)
+                rows.append([*first, metric, *(f"{figure:.3f}" for figure in figures)])
                 first = ["", ""]
-    return made
+    return rows
 
 
-def seeds(comparison: Comparison) -> list[list[int]]:
-    """Returns the places of runs that differ in nothing but the seed, group by group."""
-    groups: dict[str, list[int]] = {}
-    for place, run in enumerate(comparison.runs):
-        groups.setdefault(json.dumps(run.recipe, sort_keys=True), []).append(place)
-    return [
-        group
-        for group in groups.values()
-        if len({comparison.runs[place].record["seed"] for place in group}) > 1
-    ]
+# --- compare.html ---
 
 
-def spread(comparison: Comparison, group: Sequence[int]) -> list[list[str]]:
-    """Returns how far the means of runs lie apart: set, runs, metric, mean, standard deviation, least and most."""
-    made = [["set", "runs", "metric", "mean", "deviation", "least", "most"]]
-    for name, columns in comparison.means.items():
-        first = [name, str(len(group))]
-        for metric in HEADLINE:
-            values = [columns[f"run{place}"].get(metric) for place in group]
-            if None not in values:
-                figures = np.mean(values), np.std(values, ddof=1), min(values), max(values)
-                made.append([*first, metric, *(f"{figure:.3f}" for figure in figures)])
-                first = ["", ""]
-    return made
+def compare_page(comparison: Comparison) -> str:
+    """Render compare.html."""
+    names = comparison.names
+    judged, found_by_run, table_by_run, pairs = [], {}, {}, {}
+    for column in comparison.scores:
+        name, found = names[column], comparison.findings(column)
+        own = [each for each in found if each.judged]
+        judged += own
+        found_by_run[name] = statements(own, names)
+        table_by_run[name] = tables(found, {FIRST: names[FIRST], column: name})
+        pairs[name] = column, extreme_pairs(comparison.items, FIRST, column)
+    groups = seed_groups(comparison)
+    return TEMPLATES.get_template("compare.html").render(
+        names=names,
+        notes=comparison.notes,
+        lead=lead(judged, names),
+        about=SET_NAMES,
+        runs={run.name: _facts(run, comparison.runs[0]) for run in comparison.runs},
+        findings=found_by_run,
+        tables=table_by_run,
+        spreads=[
+            (", ".join(names[column] for column in group), spread(comparison, group))
+            for group in groups
+        ],
+        figures=list(_figures(comparison, judged)),
+        pairs=pairs,
+    )
+
+
+def _facts(run: EvaluatedRun, first: EvaluatedRun) -> dict[str, str]:
+    """Say what a run is, and by which options it differs from the first."""
+    record, config = run.record, run.record["config"]
+    unlike = _different(config, first.record["config"])
+    options = ", ".join(f"--{name.replace('_', '-')} {config[name]}" for name in unlike) or "none"
+    base = record["base"]
+    return {
+        "base": f"{base['name']} at {base['revision'][:19]}, held in {config['precision']}",
+        "adapter": f"rank {config['rank']}, {_megabytes(run):,.1f} MB",
+        "training": f"{record['steps']:,} steps, {record['tokens']:,} tokens, seed "
+        f"{record['seed']}, {record['hardware']}, {record['seconds']:,.0f} seconds{memory(record)}",
+        "options unlike the first's": "" if run is first else options,
+    }
+
+
+def _megabytes(run: EvaluatedRun) -> float:
+    return (run.run.adapter / "adapter_model.safetensors").stat().st_size / 1e6
+
+
+def _figures(comparison: Comparison, judged: Sequence[Finding]) -> Iterator[Figure]:
+    names = comparison.names
+    yield means_figure("The runs", gather(comparison.items, list(names)), names)
+    picture = differences_picture(
+        judged,
+        lambda each: (each.column, names[each.column]),
+        f"Each later run's score less that of {names[FIRST]}",
+    )
+    yield Figure(
+        f"Each later run less {names[FIRST]}",
+        picture,
+        "An interval that holds zero shows no difference; to the left of it, the later run is "
+        "worse.",
+    )
+    yield _losses_figure(comparison)
+    ranks = [run.record["config"]["rank"] for run in comparison.runs]
+    if len(set(ranks)) > 1:
+        sizes = [_megabytes(run) for run in comparison.runs]
+        yield _rank_figure(comparison, ranks, sizes, "Rank against size", "adapter, MB")
+        held = [run.record.get("memory", 0) / 2**30 for run in comparison.runs]
+        if all(held):  # a run of an older version does not say its memory
+            unit = "most memory in training, GiB"
+            yield _rank_figure(comparison, ranks, held, "Rank against memory", unit)
+
+
+def _losses_figure(comparison: Comparison) -> Figure:
+    """Draw the training loss of each run by step."""
+    series = {}
+    for column, run in zip(comparison.names, comparison.runs, strict=True):
+        series[column] = [(entry["step"], float(entry["loss"])) for entry in run.run.read_history()]
+    picture = charts.lines(
+        series, "The loss of each run", ("optimizer step", "nats per answer token")
+    )
+    return Figure(
+        "Loss while training",
+        picture,
+        "Each on what it was trained on: comparable where the data and the recipe are the same.",
+        comparison.names,
+    )
+
+
+def _rank_figure(
+    comparison: Comparison, ranks: Sequence[int], amounts: Sequence[float], title: str, unit: str
+) -> Figure:
+    """Draw the ranks of runs against an amount of each."""
+    names = comparison.names
+    series, parts = {}, []
+    for column, rank, amount in zip(names, ranks, amounts, strict=True):
+        series[column] = [(rank, amount)]
+        parts.append(f"{names[column]} {amount:,.2f} at rank {rank}")
+    listed = f"{unit}: {', '.join(parts)}"
+    picture = charts.points(series, listed, ("LoRA rank", unit), "spot")
+    return Figure(title, picture, f"{listed}.", names)

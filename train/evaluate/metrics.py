@@ -1,8 +1,14 @@
-"""What an answer is measured by: `evaluate` metrics that give one number an item and need no network."""
+"""Metrics of one answer as plain functions, wrapped once for `evaluate`, and each item's scores."""
 
 from __future__ import annotations
 
+import functools
+import math
+import re
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from difflib import SequenceMatcher
 
 import datasets
 import evaluate
@@ -10,150 +16,308 @@ from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import Tokenizer
 from sacrebleu import sentence_bleu, sentence_chrf
 
-from space.catalogue import normalise
-from space.evidence import CITATION, says_absent
+from space.catalogue import QUESTION_WORDS, detect_language, normalise
+from space.evidence import CITATION, NUMBER, normalise_number
+from space.model import PromptTemplate
+from train.evaluate.samples import ScoredItem
 
-FEATURES = datasets.Features(
-    {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
-)
+GRAM = 4  # words; an answer that repeats as many says nothing new
+SPELLED_ALIKE = 0.8  # of the letters of two titles, from which on one is the other misspelled
+DIGITS = 6  # of a score in samples.jsonl
+# A number and its unit: "1.5 kg", "20 pages".
+MEASURED = re.compile(rf"({NUMBER.pattern})\s*([^\W\d_]+|%)")
+# A capital where no sentence begins.
+NAME = re.compile(r"(?<![.!?…:]\s)(?<!^)(?<!\w)[A-ZÀ-Þ][\w'’-]+")
+
+
+class ItemMetric(evaluate.Metric):
+    """Make a function of one prediction an `evaluate` metric.
+
+    compute() returns a list for each of its scores.
+
+    The function takes a prediction, a reference and the other `inputs`, named with their types.
+    """
+
+    def __init__(self, measure: Callable[..., Mapping[str, float]], **inputs: str) -> None:
+        self.measure = measure
+        self.inputs = {"predictions": "string", "references": "string"} | inputs
+        super().__init__()
+
+    def _info(self) -> evaluate.MetricInfo:
+        features = {name: datasets.Value(kind) for name, kind in self.inputs.items()}
+        return evaluate.MetricInfo(
+            description=self.measure.__doc__ or "",
+            citation="",
+            features=datasets.Features(features),
+        )
+
+    def _compute(self, *, predictions=None, references=None, **more):
+        columns = {"predictions": predictions, "references": references} | more
+        inputs = [columns.pop(name) for name in self.inputs]
+        rows = [self.measure(*row, **columns) for row in zip(*inputs, strict=True)]
+        return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+# --- an answer beside its reference ---
 
 
 class UnicodeTokenizer(Tokenizer):
     """Words without accents, so that "ação" is one word and not two pieces of one."""
 
     def tokenize(self, text: str) -> list[str]:
-        """Returns the normalised words of a text."""
+        """Split a text into normalised words."""
         return normalise(text).split()
 
 
-class Rouge(evaluate.Metric):
-    """ROUGE-1, ROUGE-2 and ROUGE-L (Lin 2004): F-measure, no stemming, rouge_score's own tokenizer."""
+def similarity(answer: str, reference: str) -> dict[str, float]:
+    """Compare an answer with its reference in words and in form.
 
-    def _info(self):
-        return evaluate.MetricInfo(description=self.__doc__, citation="Lin 2004", features=FEATURES)
-
-    def _compute(self, predictions, references):
-        scorer = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=False)
-        scores = [
-            scorer.score(reference, said)
-            for said, reference in zip(predictions, references, strict=True)
-        ]
-        return {
-            name: [score[name].fmeasure for score in scores]
-            for name in ("rouge1", "rouge2", "rougeL")
-        }
-
-
-class UnicodeRouge(evaluate.Metric):
-    """ROUGE-L over words without accents: the one to quote for Portuguese, whose words rouge_score splits."""
-
-    def _info(self):
-        return evaluate.MetricInfo(description=self.__doc__, citation="Lin 2004", features=FEATURES)
-
-    def _compute(self, predictions, references):
-        scorer = RougeScorer(["rougeL"], tokenizer=UnicodeTokenizer())
-        return {
-            "rougeL_unicode": [
-                scorer.score(reference, said)["rougeL"].fmeasure
-                for said, reference in zip(predictions, references, strict=True)
-            ]
-        }
+    ROUGE-1, ROUGE-2 and ROUGE-L (Lin 2004): F-measure, no stemming, rouge_score's own tokenizer.
+    BLEU (Papineni et al. 2002) and chrF (Popovic 2015) of the answer alone, 0 to 1, by sacrebleu.
+    """
+    rouge = _rouge().score(reference, answer)
+    return {
+        **{name: score.fmeasure for name, score in rouge.items()},
+        "bleu": sentence_bleu(answer, [reference]).score / 100,
+        "chrf": sentence_chrf(answer, [reference]).score / 100,
+        "token_f1": token_f1(answer, reference),
+        "length_ratio": length_ratio(answer, reference),
+        "repetition": repetition(answer),
+    }
 
 
-class TokenF1(evaluate.Metric):
-    """The F-measure of two answers' words as bags, accents and case aside (SQuAD, Rajpurkar et al. 2016, section 6)."""
-
-    def _info(self):
-        return evaluate.MetricInfo(
-            description=self.__doc__, citation="Rajpurkar et al. 2016", features=FEATURES
-        )
-
-    def _compute(self, predictions, references):
-        return {
-            "token_f1": [
-                token_f1(said, reference)
-                for said, reference in zip(predictions, references, strict=True)
-            ]
-        }
+def similarity_unicode(answer: str, reference: str) -> dict[str, float]:
+    """Compute ROUGE-L over words without accents: rouge_score splits Portuguese words."""
+    return {"rougeL_unicode": _rouge_unicode().score(reference, answer)["rougeL"].fmeasure}
 
 
-def token_f1(said: str, reference: str) -> float:
-    """Returns the share of words that two texts have in common, 0 to 1."""
-    ours, theirs = normalise(said).split(), normalise(reference).split()
+@functools.cache
+def _rouge() -> RougeScorer:
+    return RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=False)
+
+
+@functools.cache
+def _rouge_unicode() -> RougeScorer:
+    return RougeScorer(["rougeL"], tokenizer=UnicodeTokenizer())
+
+
+def token_f1(answer: str, reference: str) -> float:
+    """Compute the F-measure of two bags of words (SQuAD, Rajpurkar et al. 2016, section 6).
+
+    Accents and case do not count.
+    """
+    ours, theirs = normalise(answer).split(), normalise(reference).split()
     shared = sum((Counter(ours) & Counter(theirs)).values())
     return 2 * shared / (len(ours) + len(theirs)) if shared else 0.0
 
 
-class Bleu(evaluate.Metric):
-    """BLEU of each answer by itself, 0 to 1 (Papineni et al. 2002): sacrebleu's sentence score and its own tokenizer."""
-
-    def _info(self):
-        return evaluate.MetricInfo(
-            description=self.__doc__, citation="Papineni et al. 2002; Post 2018", features=FEATURES
-        )
-
-    def _compute(self, predictions, references):
-        return {
-            "bleu": [
-                sentence_bleu(said, [reference]).score / 100
-                for said, reference in zip(predictions, references, strict=True)
-            ]
-        }
+def length_ratio(answer: str, reference: str) -> float:
+    """Divide an answer's words by its reference's; NaN where the reference has none."""
+    wanted = len(reference.split())
+    return len(answer.split()) / wanted if wanted else math.nan
 
 
-class ChrF(evaluate.Metric):
-    """chrF of each answer by itself, 0 to 1 (Popovic 2015): character n-grams, so that an ending does not cost a word."""
-
-    def _info(self):
-        return evaluate.MetricInfo(
-            description=self.__doc__, citation="Popovic 2015; Post 2018", features=FEATURES
-        )
-
-    def _compute(self, predictions, references):
-        return {
-            "chrf": [
-                sentence_chrf(said, [reference]).score / 100
-                for said, reference in zip(predictions, references, strict=True)
-            ]
-        }
+def repetition(answer: str) -> float:
+    """Compute the share of four-word sequences seen before (seq-rep-4, Welleck et al. 2020)."""
+    words = answer.lower().split()
+    grams = [tuple(words[start : start + GRAM]) for start in range(len(words) - GRAM + 1)]
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 
-class SourceRight(evaluate.Metric):
-    """Whether an answer cites the right record and no other: 1 or 0.
+# --- an answer beside the records in its prompt ---
 
-    References are the positions of the right records, from 1. An answer without a citation is wrong, and so is one that
-    also cites another record, or a position at which there is none.
+
+def citation(answer: str, position: int) -> dict[str, float]:
+    """Tell whether an answer cites the record at `position`, from 1, and no other: 1 or 0."""
+    cited = {int(number) for number in CITATION.findall(answer)}
+    return {"source_right": float(cited == {position})}
+
+
+def abstention(answer: str, title: str, absent: Mapping[str, str]) -> dict[str, float]:
+    """Tell whether an answer says that the catalogue does not have a title: 1 or 0.
+
+    `absent` has the prompt template's sentences, one for each language, with or without {title}.
+    Of a title four fifths of the letters are enough; accents, case and punctuation do not count.
     """
-
-    def _info(self):
-        features = datasets.Features(
-            {"predictions": datasets.Value("string"), "references": datasets.Value("int32")}
-        )
-        return evaluate.MetricInfo(description=self.__doc__, citation="", features=features)
-
-    def _compute(self, predictions, references):
-        return {
-            "source_right": [
-                float({int(position) for position in CITATION.findall(said)} == {right})
-                for said, right in zip(predictions, references, strict=True)
-            ]
-        }
+    return {"says_absent": float(says_absent(answer, title, absent))}
 
 
-class SaysAbsent(evaluate.Metric):
-    """Whether an answer says that the catalogue does not have the title asked about: 1 or 0.
+def says_absent(answer: str, title: str, absent: Mapping[str, str]) -> bool:
+    """Tell whether an answer has a sentence of `absent`, with the title where it has one."""
+    words, asked = _words(answer), _words(title)
+    return any(_says(words, sentence, asked) for sentence in absent.values())
 
-    References are titles; `absent` has the wording's sentences, one for each language, with or without {title}. Of a title
-    four fifths of the letters are enough; accents, case and punctuation do not count.
+
+def _says(words: str, sentence: str, asked: str) -> bool:
+    if "{title}" not in sentence:
+        return f" {_words(sentence)} " in f" {words} "
+    before, after = (_words(part) for part in sentence.split("{title}", 1))
+    _, found, rest = f" {words} ".partition(f" {before} " if before else " ")
+    if after:
+        named, end, _ = rest.partition(f" {after} ")
+    else:
+        named, end = rest[: len(asked)], " "
+    # Where the title comes first, other words may stand before it.
+    named = named.strip() if before else named[-len(asked) :]
+    alike = SequenceMatcher(None, named, asked).ratio() >= SPELLED_ALIKE
+    return bool(found and end and alike)
+
+
+def _words(text: str) -> str:
+    # normalise() leaves a lone full stop as it is.
+    return " ".join(re.findall(r"\w+", normalise(text)))
+
+
+# --- an answer beside its evidence ---
+
+
+def faithfulness(answer: str, evidence: str, question: str) -> dict[str, float]:
+    """Compare an answer with its evidence: what is supported, invented, contradicted, copied.
+
+    Evidence is the records in the prompt, the record asked about, or the text to summarize; an
+    answer may repeat what the question says.
     """
+    answer = CITATION.sub("", answer)
+    known = f"{evidence} {question}"
+    return {
+        "supported": supported(answer, known),
+        "invented_numbers": invented_numbers(answer, known),
+        "invented_names": invented_names(answer, known),
+        "contradicted": contradicted(answer, evidence),
+        "copied_run": copied_run(answer, evidence),
+    }
 
-    def _info(self):
-        return evaluate.MetricInfo(description=self.__doc__, citation="", features=FEATURES)
 
-    def _compute(self, predictions, references, absent):
-        return {
-            "says_absent": [
-                float(says_absent(said, title, absent))
-                for said, title in zip(predictions, references, strict=True)
-            ]
-        }
+def supported(answer: str, evidence: str) -> float:
+    """Compute the share of an answer's content words that the evidence has; 0 without any.
+
+    Words as normalise() leaves them, without question words: the coverage of Grusky et al. (2018,
+    section 4.1), word by word.
+    """
+    words, known = _content_words(answer), set(_content_words(evidence))
+    return sum(word in known for word in words) / len(words) if words else 0.0
+
+
+def invented_numbers(answer: str, evidence: str) -> float:
+    """Compute the share of an answer's numbers that the evidence lacks; 0 without any."""
+    numbers, known = _numbers(answer), set(_numbers(evidence))
+    return sum(number not in known for number in numbers) / len(numbers) if numbers else 0.0
+
+
+def invented_names(answer: str, evidence: str) -> float:
+    """Compute the share of an answer's names that the evidence lacks; 0 without any.
+
+    A name is a capitalised word that begins no sentence.
+    """
+    names, known = [normalise(name) for name in NAME.findall(answer)], f" {normalise(evidence)} "
+    return sum(f" {name} " not in known for name in names) / len(names) if names else 0.0
+
+
+def contradicted(answer: str, evidence: str) -> float:
+    """Compute the share of measured numbers ("3 kg") for whose unit the evidence has only others.
+
+    0 for an answer that measures nothing.
+    """
+    known: dict[str, set[str]] = {}
+    for number, unit in _measurements(evidence):
+        known.setdefault(unit, set()).add(number)
+    measured = _measurements(answer)
+    wrong = sum(number not in known.get(unit, {number}) for number, unit in measured)
+    return wrong / len(measured) if measured else 0.0
+
+
+def copied_run(answer: str, evidence: str) -> float:
+    """Count the words of the longest run that an answer shares with the evidence.
+
+    From memory alone, of a record that was trained on, it is what was memorised verbatim (Carlini
+    et al. 2023).
+    """
+    ours, theirs = normalise(answer).split(), normalise(evidence).split()
+    return float(SequenceMatcher(None, ours, theirs, autojunk=False).find_longest_match().size)
+
+
+def _content_words(text: str) -> list[str]:
+    plain = NUMBER.sub(lambda found: normalise_number(found[0]), text)
+    return [word for word in normalise(plain).split() if word not in QUESTION_WORDS]
+
+
+def _numbers(text: str) -> list[str]:
+    return [normalise_number(number) for number in NUMBER.findall(text)]
+
+
+def _measurements(text: str) -> list[tuple[str, str]]:
+    return [(normalise_number(number), normalise(unit)) for number, unit in MEASURED.findall(text)]
+
+
+# --- the scores of every item ---
+
+
+def score_items(
+    items: Sequence[ScoredItem], prompt_template: PromptTemplate | None = None
+) -> list[ScoredItem]:
+    """Score every item's answers and return the items with their scores.
+
+    `prompt_template` is the adapter's, whose sentences say that something is absent.
+    """
+    absent = (prompt_template or PromptTemplate()).absent
+    sets: dict[str, list[int]] = {}
+    for index, item in enumerate(items):
+        sets.setdefault(item.set, []).append(index)
+    scores: list[dict[str, dict[str, float]]] = [{} for _ in items]
+    for indices in sets.values():
+        members = [items[index] for index in indices]
+        for column in members[0].answers:
+            for index in indices:
+                scores[index][column] = {}
+            for metric, values in _set_scores(members, column, absent).items():
+                for index, value in zip(indices, values, strict=True):
+                    if not math.isnan(value):
+                        scores[index][column][metric] = round(value, DIGITS)
+    return [replace(item, scores=own) for item, own in zip(items, scores, strict=True)]
+
+
+def _set_scores(
+    items: Sequence[ScoredItem], column: str, absent: Mapping[str, str]
+) -> dict[str, Sequence[float]]:
+    """Score one column of one set: {metric: a value for each item}.
+
+    A metric is NaN where it does not apply to an item: rougeL_unicode is of Portuguese alone. A
+    column without a model, or whose model failed on an item, has no loss.
+    """
+    answers = [item.answers[column] for item in items]
+    texts, references = [answer.text for answer in answers], [item.reference for item in items]
+    titles = [item.title for item in items]
+    scores: dict[str, Sequence[float]] = {}
+    scores |= _compute(ItemMetric(similarity), texts, references)
+    portuguese = [detect_language(reference) == "pt" for reference in references]
+    if any(portuguese):
+        found = _compute(ItemMetric(similarity_unicode), texts, references)["rougeL_unicode"]
+        scores["rougeL_unicode"] = [
+            value if applies else math.nan for value, applies in zip(found, portuguese, strict=True)
+        ]
+    if all(item.evidence for item in items):
+        scores |= _compute(
+            ItemMetric(faithfulness, questions="string"),
+            texts,
+            [item.evidence for item in items],
+            questions=[item.question for item in items],
+        )
+    if items[0].set == "grounded":
+        right = [list(item.sources).index(item.uid) + 1 for item in items]
+        scores |= _compute(ItemMetric(citation, references="int32"), texts, right)
+    if items[0].set in ("grounded", "absent"):
+        scores |= _compute(ItemMetric(abstention), texts, titles, absent=absent)
+    if all(answer.ended is not None for answer in answers):
+        scores["ended"] = [float(bool(answer.ended)) for answer in answers]
+    losses = [math.nan if answer.loss is None else answer.loss for answer in answers]
+    if all(map(math.isfinite, losses)):
+        scores["loss"] = losses
+    return scores
+
+
+def _compute(
+    metric: ItemMetric, predictions: Sequence[str], references: Sequence, **more
+) -> dict[str, list[float]]:
+    found = metric.compute(predictions=predictions, references=references, **more)
+    assert found is not None, "only another process of many returns nothing"
+    return found

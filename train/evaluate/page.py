@@ -1,22 +1,45 @@
-"""report.html and compare.html: one file each that needs no other, where all that models and catalogues said is escaped."""
+"""report.html, and what compare.html shares with it: one file each, everything in it escaped."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
+from typing import Any
 
 import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from space.evidence import JUDGED
-from space.model import PromptTemplate
+from space.evidence import (
+    JUDGED,
+    OUTCOMES,
+    SETS,
+    Change,
+    Finding,
+    findings,
+    metric_key,
+    read_scores,
+)
+from space.texts import words
 from train.evaluate import charts
-from train.evaluate import findings as verdict
-from train.evaluate.statistics import by_set, difference, item_scores
-from train.evaluate.tables import COLUMNS, HEADLINE, difference_words, tally, ways
-from train.run import Run
+from train.evaluate.report import (
+    Names,
+    cautions,
+    column_names,
+    difference_words,
+    finding_cells,
+    format_mean,
+    in_sentences,
+    lead,
+    rare_options,
+    reported,
+    sentence,
+    tally,
+)
+from train.evaluate.samples import ScoredItem, by_set
+from train.evaluate.statistics import difference, score_arrays
+from train.run import AdapterRecord, Run
 
 PAIRS = 10  # of the best and of the worst
 # Escaping is the engine's, for every value; a name that a template misspells is an error.
@@ -27,283 +50,303 @@ TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+SET_NAMES = {name: words(about) for name, (_, about) in SETS.items()}
+
+Arrays = dict[str, dict[str, dict[str, np.ndarray]]]  # {set: {column: {metric: values}}}
 
 
-def report(
+@dataclass(frozen=True)
+class Statement:
+    """A finding as a page lists it."""
+
+    set: str
+    outcome: str
+    label: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """One set's part of a table of scores."""
+
+    set: str
+    n: int
+    rows: list[list[str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture with its heading, what to see in it and, where colours need it, {kind: name}."""
+
+    title: str
+    picture: Markup
+    words: str
+    legend: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AnswerPair:
+    """One item with the scores of two columns."""
+
+    item: ScoredItem
+    before: float
+    after: float
+
+    @property
+    def difference(self) -> float:
+        return self.after - self.before
+
+
+def report_page(
     run: Run,
-    record: Mapping,
-    evaluation: Mapping,
-    metrics: Mapping,
-    lines: Sequence[dict],
-    prompt_template: PromptTemplate,
+    record: AdapterRecord,
+    evaluation: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    samples: Sequence[ScoredItem],
 ) -> str:
-    """Returns report.html from a run's own files: run.json, evaluation.json, metrics.json and the lines of samples.jsonl."""
+    """Render report.html from a run's own files, as they are about to be written."""
     shots = evaluation["options"]["shots"]
-    names = columns(metrics, shots)
-    scores = {
-        name: {column: item_scores(items, column, prompt_template) for column in names}
-        for name, items in by_set(lines).items()
-    }
-    found = verdict.findings(metrics, shots)
-    data = run.catalogue_report()
-    best, worst = pairs(lines, scores, ("base", "tuned"))
-    history = run.read_history()
+    scores = read_scores(metrics)
+    names = column_names(scores, shots)
+    found = findings(scores)
+    told, data = reported(found), run.catalogue_report()
+    arrays = gather(samples, list(names))
+    best, worst = extreme_pairs(samples, "base", "tuned")
     return TEMPLATES.get_template("report.html").render(
         name=run.folder.resolve().name,
         record=record,
-        evaluation=evaluation,
         metrics=metrics,
         names=names,
         data=data,
-        done=done(record, data, evaluation),
-        total=f"{len(lines):,}",
-        lead=verdict.lead(found),
-        cautions=list(verdict.cautions(metrics)),
-        about=verdict.SETS,
-        findings={name: [each for each in found if each.set == name] for name in metrics},
-        table=table(metrics, names, HEADLINE),
-        everything=everything(metrics, names),
+        done=_facts(record, data, evaluation),
+        total=f"{len(samples):,}",
+        lead=lead(told, in_sentences(names)),
+        cautions=list(cautions(scores)),
+        about=SET_NAMES,
+        findings=_by_set(statements(told, in_sentences(names))),
+        table=tables([each for each in found if each.against == "base"], names),
+        everything=_every_metric(metrics, names),
         figures=[
-            before_after(scores, names),
-            differences(metrics, names),
-            loss(history),
-            lengths(lines, scores),
+            means_figure("Before and after", arrays, names),
+            _differences_figure(found, names),
+            _loss_figure(run.read_history()),
+            _lengths_figure(samples),
         ],
         best=best,
         worst=worst,
     )
 
 
-def done(record: Mapping, data: Mapping, evaluation: Mapping) -> dict[str, dict[str, str]]:
-    """Returns what was done, by part, as a person reads it: {part: {name: words}}."""
+def _by_set(stated: Iterable[Statement]) -> dict[str, list[Statement]]:
+    sets: dict[str, list[Statement]] = {}
+    for each in stated:
+        sets.setdefault(each.set, []).append(each)
+    return sets
+
+
+def _facts(
+    record: AdapterRecord, data: Mapping[str, Any], evaluation: Mapping[str, Any]
+) -> dict[str, dict[str, str]]:
+    """Say what was done, by part: {part: {name: words}}."""
     config, checked = record["config"], evaluation["checked"]
     gone = ", ".join(f"{count:,} {reason}" for reason, count in data["dropped"].items()) or "none"
+    libraries = [f"{name} {version}" for name, version in record["libraries"].items()]
+    base = record["base"]
     return {
         "data": {
             "source": f"{data['source']['name']} (sha256 {data['source']['sha256']})",
             "records": f"{data['kept']:,} kept of {data['read']:,} lines; dropped: {gone}",
-            "split": f"{data['splits']['train']:,} to train on, {data['splits']['unseen']:,} never seen",
+            "split": f"{data['splits']['train']:,} to train on, "
+            f"{data['splits']['unseen']:,} never seen",
             "learned by heart": f"{config['learn'] or data['splits']['train']:,}",
         },
         "training": {
-            "base": f"{record['base']['name']} at {record['base']['revision']}, held in {config['precision']}",
-            "adapter": f"LoRA of rank {config['rank']}, alpha {config['alpha']:g}{ways(config)}, on all linear "
-            f"layers: {record['adapter_parameters']:,} parameters",
-            "steps": f"{record['steps']:,}, of {config['batch_size'] * config['accumulate']} examples, learning rate "
-            f"{config['learning_rate']:g}, seed {record['seed']}",
-            "read": f"{record['tokens']:,} tokens of {record['examples']:,} examples; {record['left_out']:,} were too "
-            "long",
+            "base": f"{base['name']} at {base['revision']}, held in {config['precision']}",
+            "adapter": f"LoRA of rank {config['rank']}, alpha {config['alpha']:g}"
+            f"{rare_options(config)}, on all linear layers: "
+            f"{record['adapter_parameters']:,} parameters",
+            "steps": f"{record['steps']:,}, of {config['batch_size'] * config['accumulate']} "
+            f"examples, learning rate {config['learning_rate']:g}, seed {record['seed']}",
+            "read": f"{record['tokens']:,} tokens of {record['examples']:,} examples; "
+            f"{record['left_out']:,} were too long",
             "hardware": f"{record['hardware']}, {record['seconds']:,.0f} seconds{memory(record)}",
-            "libraries": ", ".join(
-                f"{name} {version}" for name, version in record["libraries"].items()
-            ),
+            "libraries": ", ".join(libraries),
         },
         "scoring": {
-            "items": f"at most {evaluation['options']['items']:,} a set; what was asked has the fingerprint "
-            f"{evaluation['items']}",
-            "nothing leaked": f"no title or content of {checked['items']:,} items is among the {checked['records']:,} "
-            "records that training may show, as normalised; seen is learned by design",
+            "items": f"at most {evaluation['options']['items']:,} a set; what was asked has the "
+            f"digest {evaluation['items']}",
+            "contamination": f"no title or content of {checked['items']:,} items is among the "
+            f"{checked['records']:,} records that training may show, as normalised; seen is "
+            "learned by design",
             "adapter": f"its weights are {evaluation['adapter']['adapter_model.safetensors']}",
         },
     }
 
 
-def memory(record: Mapping) -> str:
-    """Returns the most memory that training held, where run.json says it: that of an older version does not."""
-    return f", at most {record['memory'] / 2**30:,.1f} GiB of memory" if "memory" in record else ""
+def memory(record: AdapterRecord) -> str:
+    """Say the most memory that training held; "" for a run of an older version."""
+    held = record.get("memory")
+    return "" if held is None else f", at most {held / 2**30:,.1f} GiB of memory"
 
 
-def columns(metrics: Mapping, shots: int) -> dict[str, str]:
-    """Returns {column: its name for a person} of those that every set has."""
-    return {
-        name: title.format(shots=shots)
-        for name, title in COLUMNS.items()
-        if all(name in scores for scores in metrics.values())
-    }
-
-
-def table(metrics: Mapping, names: Mapping[str, str], wanted: Sequence[str]) -> list[dict]:
-    """Returns {"set", "n", "rows"} of each set: [metric, a value a column, difference, won-tied-lost, items needed]."""
+def statements(found: Iterable[Finding], names: Names) -> list[Statement]:
+    """Put findings into words, as a page lists them."""
     return [
-        {
-            "set": name,
-            "n": scores["n"],
-            "rows": [
-                [
-                    metric,
-                    *(value(scores[column].get(metric)) for column in names),
-                    words(change),
-                    tally(change),
-                    needed(change),
-                ]
-                for metric, change in scores["difference"].items()
-                if metric in wanted
-            ],
-        }
-        for name, scores in metrics.items()
+        Statement(
+            each.set, each.outcome, words(OUTCOMES[each.outcome]).lower(), sentence(each, names)
+        )
+        for each in found
     ]
 
 
-def everything(metrics: Mapping, names: Mapping[str, str]) -> list[list[str]]:
-    """Returns [set, metric, tuned, other, its value, difference, won-tied-lost, items needed] of all that was compared."""
-    return [
-        [
-            name,
-            metric,
-            value(scores["tuned"].get(metric)),
-            names.get(other, other),
-            value(scores[other].get(metric)),
-            words(change),
-            tally(change),
-            needed(change),
-        ]
-        for name, scores in metrics.items()
-        for other, changes in {"base": scores["difference"], **scores["against"]}.items()
-        for metric, change in changes.items()
-    ]
+def tables(found: Iterable[Finding], names: Names) -> list[Table]:
+    """Lay out findings by set: metric, a mean a column, difference, won-tied-lost, items needed."""
+    sets: dict[str, Table] = {}
+    for each in found:
+        part = sets.setdefault(each.set, Table(each.set, each.items))
+        cells = finding_cells(each, names)
+        part.rows.append([*cells[:-2], *_change_cells(each.change)])
+    return list(sets.values())
 
 
-def value(number: float | None) -> str:
-    """Returns a mean as a table shows it."""
-    return "" if number is None else f"{number:.3f}"
+def _change_cells(change: Change) -> list[str]:
+    # What the interval says goes on a line of its own.
+    interval = difference_words(change).replace("] no", "]\nno")
+    return [interval, tally(change), "" if change.needed is None else f"{change.needed:,}"]
 
 
-def words(change: Mapping) -> str:
-    """Returns a difference as a table shows it: what the interval says goes on a line of its own."""
-    return difference_words(change).replace("] no", "]\nno")
+def _every_metric(metrics: Mapping[str, Any], names: Names) -> list[list[str]]:
+    """Lay out all that was compared: set, metric, tuned, other, its value, difference, ..."""
+    rows = []
+    for name, scores in metrics.items():
+        for other, changes in {"base": scores["difference"], **scores["against"]}.items():
+            for metric, change in changes.items():
+                means = [format_mean(scores[column].get(metric)) for column in ("tuned", other)]
+                cells = _change_cells(Change(**change))
+                rows.append([name, metric, means[0], names.get(other, other), means[1], *cells])
+    return rows
 
 
-def needed(change: Mapping) -> str:
-    """Returns the items that a difference of this size needs."""
-    return "" if change["needed"] is None else f"{change['needed']:,}"
+# --- pictures ---
 
 
-# --- pictures --------------------------------------------------------------------------------------------------------
+def gather(samples: Sequence[ScoredItem], columns: Sequence[str]) -> Arrays:
+    """Gather the scores of samples by set, column and metric."""
+    arrays: Arrays = {}
+    for name, items in by_set(samples).items():
+        arrays[name] = {column: score_arrays(items, column) for column in columns}
+    return arrays
 
 
-def figure(
-    title: str, picture: Markup, words: str, legend: Mapping[str, str] = MappingProxyType({})
-) -> dict:
-    """Returns a picture with its heading, what to see in it and, where its colours need it, {kind: name}."""
-    return {"title": title, "picture": picture, "words": words, "legend": legend}
-
-
-def before_after(scores: Mapping, names: Mapping[str, str]) -> dict:
-    """Returns each column's mean of what a set is judged by, with the mean's own interval."""
-    groups = {}
-    for name, by_column in scores.items():
+def means_figure(title: str, arrays: Arrays, names: Names) -> Figure:
+    """Draw each column's mean of what a set is judged by, with the mean's own interval."""
+    groups: dict[str, list[charts.Mark]] = {}
+    for name, by_column in arrays.items():
         metric = JUDGED[name][0]
-        groups[f"{name}: {verdict.metric_words(name, metric)}"] = [
-            mark(column, names[column], own(values[metric]), "{:.2f}")
+        groups[_group_title(name)] = [
+            _mark(column, names[column], _own_change(values[metric]), "{:.2f}")
             for column, values in by_column.items()
         ]
     picture = charts.marks(
         groups, "The mean score of each column on each set", "0 to 1, more is better"
     )
-    return figure(
-        "Before and after", picture, "The mean over a set's items, and its own 95% interval."
-    )
+    return Figure(title, picture, "The mean over a set's items, and its own 95% interval.")
 
 
-def differences(metrics: Mapping, names: Mapping[str, str]) -> dict:
-    """Returns the tuned model less each other column, on what a set is judged by, with the paired interval."""
-    groups = {}
-    for name, scores in metrics.items():
-        metric, others = JUDGED[name][0], {"base": scores["difference"], **scores["against"]}
-        groups[f"{name}: {verdict.metric_words(name, metric)}"] = [
-            mark(other, f"less {names[other]}", changes[metric], "{:+.2f}")
-            for other, changes in others.items()
-            if metric in changes and other in names
-        ]
-    picture = charts.marks(
-        groups,
-        "The tuned model's score less that of each other column",
-        "difference, paired by item",
-        zero=True,
-    )
-    return figure(
-        "What the tuned model has more",
-        picture,
-        "An interval that holds zero shows no difference; to the left of it, the tuned model is worse.",
-    )
+def _group_title(name: str) -> str:
+    return f"{name}: {words(metric_key(name, JUDGED[name][0]))}"
 
 
-def own(values: np.ndarray) -> dict:
-    """Returns the mean of one value an item and its interval."""
+def _own_change(values: np.ndarray) -> Change:
     return difference("mean", np.zeros_like(values), values)
 
 
-def mark(kind: str, name: str, change: Mapping, form: str) -> charts.Mark:
-    """Returns one value with its interval, as a plot shows it."""
-    return charts.Mark(
-        kind, name, change["mean"], change["low"], change["high"], form.format(change["mean"])
+def _mark(kind: str, name: str, change: Change, form: str) -> charts.Mark:
+    return charts.Mark(kind, name, change.mean, change.low, change.high, form.format(change.mean))
+
+
+def differences_picture(
+    found: Iterable[Finding], name_of: Callable[[Finding], tuple[str, str]], label: str
+) -> Markup:
+    """Draw the principal differences by set, each with its paired interval.
+
+    `name_of` gives a finding's (kind, name).
+    """
+    groups: dict[str, list[charts.Mark]] = {}
+    for each in found:
+        if each.principal:
+            kind, name = name_of(each)
+            group = groups.setdefault(_group_title(each.set), [])
+            group.append(_mark(kind, name, each.change, "{:+.2f}"))
+    return charts.marks(groups, label, "difference, paired by item", zero=True)
+
+
+def _differences_figure(found: Iterable[Finding], names: Names) -> Figure:
+    picture = differences_picture(
+        [each for each in found if each.against in names],
+        lambda each: (each.against, f"less {names[each.against]}"),
+        "The tuned model's score less that of each other column",
+    )
+    return Figure(
+        "What the tuned model has more",
+        picture,
+        "An interval that holds zero shows no difference; to the left of it, the tuned model is "
+        "worse.",
     )
 
 
-def loss(history: Sequence[Mapping]) -> dict:
-    """Returns the training loss by step."""
+def _loss_figure(history: Sequence[Mapping[str, Any]]) -> Figure:
     steps = [(entry["step"], float(entry["loss"])) for entry in history]
     picture = charts.lines(
         {"tuned": steps},
         f"The loss, from {steps[0][1]:.2f} to {steps[-1][1]:.2f}",
         ("optimizer step", "nats per answer token"),
     )
-    return figure(
+    return Figure(
         "Loss while training",
         picture,
         "On what is trained on: a low one alone is learning by heart.",
     )
 
 
-def lengths(lines: Sequence[dict], scores: Mapping) -> dict:
-    """Returns each answer's length over its reference's against its score, base and tuned."""
-    series = {
-        column: [
-            (length, score)
-            for values in (each[column] for each in scores.values())
-            for length, score in zip(
-                values["length_ratio"].tolist(), closeness(values).tolist(), strict=True
-            )
-            if not np.isnan(length)
-        ]
-        for column in ("base", "tuned")
-    }
+def _lengths_figure(samples: Sequence[ScoredItem]) -> Figure:
+    """Draw each answer's length over its reference's against its score, base and tuned."""
+    series: dict[str, list[tuple[float, float]]] = {"base": [], "tuned": []}
+    for item in samples:
+        for column, points in series.items():
+            scores = item.scores[column]
+            if "length_ratio" in scores:
+                points.append((scores["length_ratio"], closeness(scores)))
     picture = charts.points(
         series,
-        f"The length of {2 * len(lines)} answers against their score",
+        f"The length of {2 * len(samples)} answers against their score",
         ("words of the answer, over the reference's", "ROUGE-L"),
     )
-    return figure(
+    return Figure(
         "Length against score",
         picture,
-        "Each dot is an answer. Were long answers to score by their length alone, the dots would rise to the right.",
+        "Each dot is an answer. Were long answers to score by their length alone, the dots would "
+        "rise to the right.",
         {"base": "base", "tuned": "tuned"},
     )
 
 
-# --- pairs of answers ------------------------------------------------------------------------------------------------
+# --- pairs of answers ---
 
 
-def closeness(scores: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Returns how close each answer of a column is to its reference: ROUGE-L, of Portuguese over words without accents."""
-    unicode = scores.get("rougeL_unicode", np.full_like(scores["rougeL"], np.nan))
-    return np.where(np.isnan(unicode), scores["rougeL"], unicode)
+def closeness(scores: Mapping[str, float]) -> float:
+    """Return an answer's ROUGE-L, in Portuguese that over words without accents."""
+    return scores.get("rougeL_unicode", scores["rougeL"])
 
 
-def pairs(
-    lines: Sequence[dict], scores: Mapping, two: tuple[str, str]
-) -> tuple[list[dict], list[dict]]:
-    """Returns the PAIRS best and the PAIRS worst lines by what the second column has more than the first; none is in both.
-
-    Each is {"line", "before", "after", "difference"}.
-    """
+def extreme_pairs(
+    samples: Sequence[ScoredItem], before: str, after: str
+) -> tuple[list[AnswerPair], list[AnswerPair]]:
+    """Choose the PAIRS best and the PAIRS worst by what one column has more; none is in both."""
     found = [
-        {"line": line, "before": before, "after": after, "difference": after - before}
-        for name, items in by_set(lines).items()
-        for line, before, after in zip(
-            items, *(closeness(scores[name][column]).tolist() for column in two), strict=True
-        )
+        AnswerPair(item, closeness(item.scores[before]), closeness(item.scores[after]))
+        for item in samples
     ]
-    found.sort(key=lambda each: each["difference"], reverse=True)
+    found.sort(key=lambda pair: pair.difference, reverse=True)
     count = min(PAIRS, (len(found) + 1) // 2)
     return found[:count], found[count:][-PAIRS:][::-1]

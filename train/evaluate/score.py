@@ -1,14 +1,17 @@
-"""Base against tuned on the same prompts: the sets, what is said to them, and every answer behind a score."""
+"""Answers of base and tuned to the same prompts, kept so that none is generated twice."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -16,13 +19,15 @@ from tqdm import tqdm
 
 from space.catalogue import detect_language, keep_relevant, split_sentences
 from space.evidence import CITATION
-from space.model import Pair, complete, decode_text, split_row
+from space.model import Pair, TokenRow, complete, decode_text, split_row
 from train.config import EvaluateConfig
+from train.evaluate.samples import Answer, EvaluationError, ScoredItem
 from train.examples import Example, Examples, add_few_shot
 from train.run import Run
 
-FORMAT = 2  # of a scored line; one of another is scored again
-LINE = {
+FORMAT = 3  # of a kept answer; one of another format is generated again
+# The fields of a kept answer; "said" is its text.
+FIELDS = {
     "set": str,
     "uid": str,
     "said": str,
@@ -35,154 +40,186 @@ LINE = {
 }
 MARGIN = 16  # tokens that an answer may go past the longest reference of its set
 
+Key = tuple[str, str]  # (set, uid)
 
-class EvaluationError(Exception):
-    """Two columns cannot be compared; one line that says why."""
+
+@dataclass(frozen=True)
+class Job:
+    """One item to answer: its prompt and reference as token ids, and its own token limit."""
+
+    set: str
+    uid: str
+    row: TokenRow
+    limit: int
+    fingerprint: str
+
+    @property
+    def key(self) -> Key:
+        return self.set, self.uid
 
 
 def score_column(
     run: Run, pair: Pair, examples: Examples, config: EvaluateConfig, column: str
-) -> dict[tuple, dict]:
-    """Answers every item with one model and returns {(set, uid): {"said", "loss", ...}}.
+) -> dict[Key, Answer]:
+    """Answer every item with one model: "base", "few_shot" (the base with examples) or "tuned".
 
-    `column` is "base", "few_shot" (the base with worked examples) or "tuned". What was scored stays in
-    run/scores/<column>.jsonl and is not scored again while the model, the prompt and the reference are the same; what a run
-    beside this one has of the base is taken from there, with the seconds that it took then.
+    Answers stay in scores/<column>.jsonl of the run and are not generated again while the model,
+    the prompt and the reference are the same. The base's are also taken from the runs beside this
+    one, with the seconds that they took there.
     """
     path = run.scores / f"{column}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    kept, jobs = _kept(path), []
-    wanted: dict[tuple, dict] = {}
-    model = pair.adapter_revision if column == "tuned" else pair.base.revision
-    for name, items in examples.build_sets(config.items).items():
-        shown = (
-            [add_few_shot(examples, item, config.shots) for item in items]
-            if column == "few_shot"
-            else items
-        )
-        rows = examples.encode(shown)
-        fitting = [(item, row) for item, row in zip(shown, rows, strict=True) if row]
-        longest = max((len(split_row(row)[1]) for _, row in fitting), default=0)
-        for item, row in fitting:
-            mark = digest([FORMAT, model, pair.precision, longest, row["input_ids"]])
-            wanted[name, item.uid] = old = kept.get((name, item.uid), {})
-            if old.get("fingerprint") != mark:
-                jobs.append(
-                    {
-                        "set": name,
-                        "uid": item.uid,
-                        "fingerprint": mark,
-                        "row": row,
-                        "longest": longest,
-                    }
-                )
-    known = _beside(run, column) if jobs and column != "tuned" else {}
-    taken = [
-        known[job["fingerprint"]] | {name: job[name] for name in ("set", "uid")}
-        for job in jobs
-        if job["fingerprint"] in known
-    ]
-    todo = sorted(
-        (job for job in jobs if job["fingerprint"] not in known),
-        key=lambda job: (job["longest"], job["row"]["length"]),
-    )
+    jobs = _jobs(pair, examples, config, column)
+    kept = _read_kept(path)
+    lines = {job.key: kept.get(job.key, {}) for job in jobs}
+    jobs = [job for job in jobs if lines[job.key].get("fingerprint") != job.fingerprint]
+    known = _read_siblings(run, column) if jobs and column != "tuned" else {}
+    todo = [job for job in jobs if job.fingerprint not in known]
     with (
         path.open("a", encoding="utf-8") as file,
         tqdm(total=len(todo), desc=f"score {column}", unit="item") as bar,
     ):
-        for line in taken:
-            file.write(_text(line))
-            wanted[line["set"], line["uid"]] = line
-        while todo:
-            size = next(
-                (n for n, job in enumerate(todo) if job["set"] != todo[0]["set"]), len(todo)
-            )
-            batch, todo = (
-                todo[: min(size, config.score_batch)],
-                todo[min(size, config.score_batch) :],
-            )
-            for line in _score(pair, batch, column == "tuned"):
-                file.write(_text(line))
-                wanted[line["set"], line["uid"]] = line
+        for job in jobs:
+            if job.fingerprint in known:
+                line = known[job.fingerprint] | {"set": job.set, "uid": job.uid}
+                file.write(_to_line(line))
+                lines[job.key] = line
+        for batch in batches(todo, config.score_batch):
+            for job, line in zip(batch, generate(pair, batch, column == "tuned"), strict=True):
+                file.write(_to_line(line))
+                lines[job.key] = line
             file.flush()
             bar.update(len(batch))
-    return wanted
+    return {key: _as_answer(line) for key, line in lines.items()}
 
 
-def digest(what) -> str:
-    """Returns the fingerprint of what JSON can say."""
-    return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+def _jobs(pair: Pair, examples: Examples, config: EvaluateConfig, column: str) -> list[Job]:
+    model = pair.adapter_revision if column == "tuned" else pair.base.revision
+    jobs = []
+    for name, items in examples.build_sets(config.items).items():
+        if column == "few_shot":
+            items = [add_few_shot(examples, item, config.shots) for item in items]
+        rows = examples.encode(items)
+        fitting = [(item.uid, row) for item, row in zip(items, rows, strict=True) if row]
+        limits = answer_limits(pair, [row for _, row in fitting])
+        for (uid, row), limit in zip(fitting, limits, strict=True):
+            fingerprint = digest([FORMAT, model, pair.precision, limit, row["input_ids"]])
+            jobs.append(Job(name, uid, row, limit, fingerprint))
+    return jobs
 
 
-def _kept(path: Path) -> dict[tuple, dict]:
-    lines: dict[tuple, dict] = {}
-    if path.is_file():
-        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                line = json.loads(text)
-            except ValueError:
-                continue  # the line that was being written when an earlier run was killed
-            # One of another version, or of one that went on where a loss was no number, is scored again.
-            if (
-                isinstance(line, dict)
-                and all(isinstance(line.get(name), kind) for name, kind in LINE.items())
-                and (math.isfinite(line["loss"]) and math.isfinite(line["seconds"]))
-            ):
-                lines[line["set"], line["uid"]] = line
+def answer_limits(pair: Pair, rows: Sequence[TokenRow]) -> list[int]:
+    """Limit each answer of a set to the longest reference and MARGIN, and to its own window."""
+    split = [split_row(row) for row in rows]
+    longest = max((len(answer) for _, answer in split), default=0)
+    return [min(longest + MARGIN, pair.window.answer_limit(len(prompt))) for prompt, _ in split]
+
+
+def batches(jobs: Iterable[Job], size: int) -> Iterator[list[Job]]:
+    """Yield jobs in batches of one set and one limit, so that no item changes another's answer."""
+
+    def together(job: Job) -> tuple[str, int]:
+        return job.set, job.limit
+
+    ordered = sorted(jobs, key=lambda job: (*together(job), len(job.row["input_ids"])))
+    for _, group in itertools.groupby(ordered, key=together):
+        members = list(group)
+        for start in range(0, len(members), size):
+            yield members[start : start + size]
+
+
+def digest(value: Any) -> str:
+    """Digest a JSON value."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def _read_kept(path: Path) -> dict[Key, dict[str, Any]]:
+    lines: dict[Key, dict[str, Any]] = {}
+    if not path.is_file():
+        return lines
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue  # the line that was being written when an earlier run was killed
+        if _is_kept_answer(line):
+            lines[line["set"], line["uid"]] = line
     return lines
 
 
-def _beside(run: Run, column: str) -> dict[str, dict]:
-    """Returns {fingerprint: line} of all that the runs beside this one have scored of a column."""
-    lines: dict[str, dict] = {}
+def _is_kept_answer(line: Any) -> bool:
+    """Whether a JSON value is an answer of this format with finite numbers."""
+    if not isinstance(line, dict):
+        return False
+    if not all(isinstance(line.get(name), kind) for name, kind in FIELDS.items()):
+        return False
+    return math.isfinite(line["loss"]) and math.isfinite(line["seconds"])
+
+
+def _read_siblings(run: Run, column: str) -> dict[str, dict[str, Any]]:
+    """Read what the runs beside this one have of a column, by fingerprint."""
+    lines: dict[str, dict[str, Any]] = {}
     for path in sorted(run.folder.resolve().parent.glob(f"*/scores/{column}.jsonl")):
-        with contextlib.suppress(OSError):  # another's folder
-            lines |= {line["fingerprint"]: line for line in _kept(path).values()}
+        with contextlib.suppress(OSError):  # a folder of another user's
+            lines |= {line["fingerprint"]: line for line in _read_kept(path).values()}
     return lines
 
 
-def _text(line: dict) -> str:
+def _to_line(line: Mapping[str, Any]) -> str:
     return json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _score(pair: Pair, batch: Sequence[dict], tuned: bool) -> list[dict]:
-    rows = [job["row"] for job in batch]
+def _as_answer(line: Mapping[str, Any]) -> Answer:
+    return Answer(
+        text=line["said"],
+        loss=line["loss"],
+        tokens=line["tokens"],
+        ended=line["ended"],
+        seconds=line["seconds"],
+        prompt=line["prompt"],
+    )
+
+
+def generate(pair: Pair, batch: Sequence[Job], tuned: bool) -> list[dict[str, Any]]:
+    """Answer a batch of one limit greedily and measure the loss of its references.
+
+    Raises EvaluationError where a loss is NaN or infinite.
+    """
+    rows, limit = [job.row for job in batch], batch[0].limit
     prompts = [split_row(row)[0] for row in rows]
-    limit = min(batch[0]["longest"] + MARGIN, pair.window.answer_limit(max(map(len, prompts))))
     begun = time.perf_counter()
     answers = complete(pair, prompts, limit, tuned)
     share = (time.perf_counter() - begun) / len(batch)
     losses = reference_losses(pair, rows, tuned)
     wrong = sum(not math.isfinite(loss) for loss in losses)
     if wrong:
-        who, mend = (
-            ("tuned model", "train it again with a lower --learning-rate")
-            if tuned
-            else ("base", "its weights are broken, or it needs another --precision")
-        )
+        model, remedy = "base", "its weights are broken, or it needs another --precision"
+        if tuned:
+            model, remedy = "tuned model", "train it again with a lower --learning-rate"
         raise EvaluationError(
-            f"the {who}'s loss is no number on {wrong} of {len(batch)} references of {batch[0]['set']}: such "
-            f"scores mean nothing, and none is written; {mend}, in another --run"
+            f"the {model}'s loss is NaN or infinite on {wrong} of {len(batch)} references of "
+            f"{batch[0].set}: such scores mean nothing, and none is written; {remedy}, in another "
+            "--run"
         )
     return [
         {
-            "set": job["set"],
-            "uid": job["uid"],
+            "set": job.set,
+            "uid": job.uid,
             "said": decode_text(pair, answer),
             "loss": round(loss, 6),
             "tokens": len(answer),
             "ended": len(answer) < limit,
             "seconds": round(share, 4),
             "prompt": digest(prompt),
-            "fingerprint": job["fingerprint"],
+            "fingerprint": job.fingerprint,
         }
         for job, prompt, answer, loss in zip(batch, prompts, answers, losses, strict=True)
     ]
 
 
 @torch.inference_mode()
-def reference_losses(pair: Pair, rows: Sequence[dict], tuned: bool) -> list[float]:
-    """Returns each row's mean loss (nats per token) on its reference answer and EOS, given its prompt."""
+def reference_losses(pair: Pair, rows: Sequence[TokenRow], tuned: bool) -> list[float]:
+    """Compute each row's mean loss (nats a token) on its reference answer and EOS."""
     batch = pair.family.batch(pair.model, rows, pair.device)
     with pair.lock:
         pair.rows.base = 0 if tuned else len(rows)
@@ -192,23 +229,20 @@ def reference_losses(pair: Pair, rows: Sequence[dict], tuned: bool) -> list[floa
     return [part.mean().item() for part in each.split(counts)]
 
 
-# --- every answer, side by side ---------------------------------------------------------------------------------------
+# --- without a model ---
 
 
-def retrieved(examples: Examples, config: EvaluateConfig) -> dict[tuple, dict]:
-    """Returns what no model says: the first record that the search finds, cited, or that there is none; of a text its lead.
-
-    What a shop has without any model, and what a tuned one must be seen beside. Shaped as what score_column() returns.
-    """
-    said = {}
+def quote_top_hits(examples: Examples, config: EvaluateConfig) -> dict[Key, Answer]:
+    """Answer every item by the retrieval baseline: quote the top hit, or a text's lead."""
+    answers = {}
     for name, items in examples.build_sets(config.items).items():
         for item in items:
-            said[name, item.uid] = {"said": first_record(examples, item)}
-    return said
+            answers[name, item.uid] = Answer(top_hit(examples, item))
+    return answers
 
 
-def first_record(examples: Examples, item: Example) -> str:
-    """Returns the beginning of the first record that a question finds, as an answer may quote it."""
+def top_hit(examples: Examples, item: Example) -> str:
+    """Quote the beginning of the first record that a question finds, as an answer may quote it."""
     if item.task == "summarize":
         count = max(1, len(split_sentences(item.answer)))
         return " ".join(split_sentences(item.text)[:count])
@@ -219,59 +253,62 @@ def first_record(examples: Examples, item: Example) -> str:
     return examples.quote(found[0]) + cite
 
 
-def samples(
-    examples: Examples, config: EvaluateConfig, columns: dict[str, dict[tuple, dict]]
-) -> list[dict]:
-    """Returns the lines of samples.jsonl: every item that all columns have, with its answers and all they are measured by.
+# --- every answer, side by side ---
 
-    "evidence" is what an answer may rest on. Raises EvaluationError where base and tuned were not asked the same.
+
+def collect_samples(
+    examples: Examples, config: EvaluateConfig, columns: Mapping[str, Mapping[Key, Answer]]
+) -> list[ScoredItem]:
+    """Put every item that all columns answered beside its answers, not scored yet.
+
+    Raises EvaluationError where base and tuned were not asked the same.
     """
-    contents = {record["uid"]: record for record in (*examples.train, *examples.held_out)}
-    lines = []
+    records = {record["uid"]: record for record in (*examples.train, *examples.held_out)}
+    samples = []
     for name, items in examples.build_sets(config.items).items():
         for item in items:
-            answers = {column: scores.get((name, item.uid)) for column, scores in columns.items()}
-            if not all(answers.values()):
+            key = name, item.uid
+            if not all(key in answers for answers in columns.values()):
                 continue
-            if answers["base"]["prompt"] != answers["tuned"]["prompt"]:
+            if columns["base"][key].prompt != columns["tuned"][key].prompt:
                 raise EvaluationError(
-                    f"base and tuned were asked {item.text[:80]!r} in different words: score them again"
+                    f"base and tuned were asked {item.text[:80]!r} in different words: "
+                    "score them again"
                 )
-            line = {"task": item.task, "set": name, "question": item.text, "reference": item.answer}
-            line |= {column: answer["said"] for column, answer in answers.items()}
-            line |= {
-                "sources": item.sources,
-                "uid": item.uid,
-                "title": item.title,
-                "evidence": evidence(item, contents),
-            }
-            line |= {
-                f"{column}_cited": cited(answer["said"], item.sources)
-                for column, answer in answers.items()
-            }
-            lines.append(
-                line
-                | {
-                    f"{column}_{what}": answer[what]
-                    for column, answer in answers.items()
-                    for what in ("loss", "tokens", "ended", "seconds")
-                    if what in answer
-                }
+            samples.append(
+                ScoredItem(
+                    task=item.task,
+                    set=name,
+                    question=item.text,
+                    reference=item.answer,
+                    answers={
+                        column: _with_citations(answers[key], item.sources)
+                        for column, answers in columns.items()
+                    },
+                    sources=item.sources,
+                    uid=item.uid,
+                    title=item.title,
+                    evidence=_evidence(item, records),
+                )
             )
-    return lines
+    return samples
 
 
-def evidence(item: Example, records: Mapping[str, dict]) -> str:
-    """Returns what an answer may rest on: the text to summarize, the records in the prompt, or the record asked about."""
+def _with_citations(answer: Answer, sources: Sequence[str]) -> Answer:
+    return replace(answer, cited=cited(answer.text, sources))
+
+
+def cited(answer: str, sources: Sequence[str]) -> list[str | None]:
+    """Return the uids that an answer cites, in order; None for a position without a record."""
+    positions = [int(position) for position in CITATION.findall(answer)]
+    return [
+        sources[position - 1] if 1 <= position <= len(sources) else None for position in positions
+    ]
+
+
+def _evidence(item: Example, records: Mapping[str, Any]) -> str:
+    """Return what an answer may rest on: the text, the records in the prompt, or the item's own."""
     if item.task == "summarize":
         return item.text
     shown = item.context or ([records[item.uid]] if item.uid in records else [])
     return "\n".join(f"{record['title']}: {record['content']}" for record in shown)
-
-
-def cited(said: str, sources: Sequence[str]) -> list[str | None]:
-    """Returns the uids that an answer cites, in its order; None for a position at which there is no record."""
-    positions = [int(position) for position in CITATION.findall(said)]
-    return [
-        sources[position - 1] if 1 <= position <= len(sources) else None for position in positions
-    ]

@@ -17,7 +17,7 @@ from transformers.integrations.integration_utils import (
 )
 
 from train.config import ConfigError, FitConfig, TrackConfig
-from train.evaluate import digests
+from train.evaluate import adapter_digests
 from train.run import Run, read_json
 
 PROJECT = "shelftalk"  # under which a board lists the runs
@@ -97,7 +97,7 @@ class TensorBoard:
         from matplotlib.image import imread
         from torch.utils.tensorboard import SummaryWriter
 
-        lines = [f"{name} {digest}" for name, digest in digests(self.run.adapter).items()]
+        lines = [f"{name} {digest}" for name, digest in adapter_digests(self.run.adapter).items()]
         with SummaryWriter(self.folder) as writer:
             for name, value in scores.items():
                 writer.add_scalar(name, value, step)

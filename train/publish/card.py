@@ -24,9 +24,10 @@ from huggingface_hub import (
 )
 from yaml import YAMLError
 
+from space.evidence import METRICS, Change
 from space.model import Base, PromptTemplate, family_of_task
 from space.snippets import vllm_max_rank
-from train.evaluate import HEADLINE, as_markdown, difference_words, table_rows, token_f1, ways
+from train.evaluate import as_markdown, difference_words, rare_options, score_rows, token_f1
 from train.prepare import DROPS, RULES
 from train.run import AdapterRecord, CatalogueReport, Run, read_json
 
@@ -93,7 +94,7 @@ def adapter_card(
         "name": name,
         "licence": licence.describe(base),
         "few_shot": str(shots) if few_shot else "",
-        "table": as_markdown(table_rows(metrics, shots)),
+        "table": as_markdown(score_rows(metrics, shots)),
         "checked_items": f"{checked['items']:,}",
         "checked_records": f"{checked['records']:,}",
         "samples": sample_pairs(samples),
@@ -148,9 +149,9 @@ def adapter_metadata(
     results = []
     for title, scores in metrics.items():
         for metric, value in scores["tuned"].items():
-            if metric not in HEADLINE or metric not in scores["difference"]:
+            if metric not in METRICS or metric not in scores["difference"]:
                 continue
-            change = difference_words(scores["difference"][metric])
+            change = difference_words(Change(**scores["difference"][metric]))
             results.append(
                 EvalResult(
                     task_type="text-generation",
@@ -198,7 +199,7 @@ def _training_values(record: AdapterRecord) -> dict[str, str]:
         "precision": config["precision"],
         "rank": str(config["rank"]),
         "max_lora_rank": str(vllm_max_rank(config["rank"])),
-        "ways": ways(config),
+        "ways": rare_options(config),
         "hyperparameters": as_markdown([["option", "value"], *options]),
         "hardware": record["hardware"],
         "python": record["python"],

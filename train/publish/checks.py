@@ -15,8 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from space.catalogue import open_index
 from space.errors import CatalogueError
-from train.evaluate import EVALUATION
-from train.evaluate import faults as evaluation_problems
+from train.evaluate import evaluation_problems
 from train.publish.card import ADAPTER_TEMPLATE, template_names
 from train.run import Run, read_json, read_jsonl
 
@@ -36,7 +35,7 @@ MADE = {
     "evaluate": (
         "adapter/README.md",
         "metrics.json",
-        EVALUATION,
+        "evaluation.json",
         "samples.jsonl",
         "plots/loss.png",
         "plots/before_after.png",

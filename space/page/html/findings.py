@@ -1,213 +1,180 @@
-"""What an adapter's scores show, as HTML: a verdict in words and a chart a set, what got worse included, and its loss."""
+"""An adapter's findings as HTML: in words, a chart a set, and the training loss."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from space.evidence import (
-    JUDGED,
+    COLUMNS,
+    FEW,
+    OUTCOMES,
+    SETS,
     Change,
     Evidence,
+    Finding,
     Row,
-    Scores,
     curve,
     dots,
-    interval_shows,
-    less_is_better,
+    findings,
+    metric_key,
     share,
 )
 from space.texts import LANGUAGES, Html, decimal, html, words
 
-FEW = 30  # items, below which a bootstrap's interval is itself rough
-SETS = {
-    "seen": ("set_seen", "about_seen"),
-    "unseen": ("set_unseen", "about_unseen"),
-    "grounded": ("set_grounded", "about_grounded"),
-    "absent": ("set_absent", "about_absent"),
-    "summary": ("set_summary", "about_summary"),
+MEANINGS = {
+    "mean_rouge": "mean_rouge_is",
+    "mean_interval": "mean_interval_is",
+    "mean_tally": "mean_tally_is",
+    "mean_supported": "mean_supported_is",
+    "mean_source": "mean_source_is",
+    "mean_few_shot": "mean_few_shot_is",
+    "mean_retrieved": "mean_retrieved_is",
+    "mean_not": "mean_not_is",
 }
-METRICS = {
-    "rougeL": "metric_rouge",
-    "token_f1": "metric_f1",
-    "supported": "metric_supported",
-    "invented_numbers": "metric_numbers",
-    "invented_names": "metric_names",
-    "source_right": "metric_source",
-    "says_absent": "metric_absent",
-    "loss": "metric_loss",
-}
-COLUMNS = {
-    "base": "column_base",
-    "few_shot": "column_few_shot",
-    "retrieved": "column_retrieved",
-    "tuned": "column_tuned",
-}
-OUTCOMES = {"better": "outcome_better", "worse": "outcome_worse", "unclear": "outcome_unclear"}
 
 
-def verdicts(evidence: Evidence) -> Html:
-    """Returns what the scores show: in a sentence, then by set, then what the words mean; where there are none, that."""
-    if not evidence.scores:
+def show_findings(evidence: Evidence) -> Html:
+    """Render what the scores show: a sentence, a card for each set, and what the words mean."""
+    found = [each for each in findings(evidence.scores) if each.against == "base"]
+    if not found:
         return Html(f'<p class="hint none">{html("evidence_none")}</p>')
     few = [scores.name for scores in evidence.scores if scores.items < FEW]
-    caution = (
-        f'<p class="hint">{html("evidence_few", sets=listed(few), few=FEW)}</p>' if few else ""
-    )
-    cards = "".join(_card(scores) for scores in evidence.scores)
+    caution = ""
+    if few:
+        caution = f'<p class="hint">{html("evidence_few", sets=list_sets(few), few=FEW)}</p>'
+    cards = "".join(_card(each) for each in _by_set(found).values())
     return Html(
-        f'<p class="gist">{lead(evidence.scores)}</p>{caution}<div class="sets">{cards}{_meanings()}</div>'
+        f'<p class="gist">{lead(found)}</p>{caution}<div class="sets">{cards}{_meanings()}</div>'
     )
 
 
-def lead(every: Sequence[Scores]) -> Html:
-    """Returns, in a sentence or two, on which sets tuned is better than base, worse, or not shown to differ, and what else is
-    worse."""
-    said, judged = [], {scores.name: outcome(scores, JUDGED[scores.name][0]) for scores in every}
-    for key, found in (
-        ("lead_better", "better"),
-        ("lead_worse", "worse"),
-        ("lead_unclear", "unclear"),
-    ):
-        if sets := [name for name, each in judged.items() if each == found]:
-            said.append(html(key, sets=listed(sets), count=len(sets), of=len(every)))
-    for scores in every:
-        if worse := [
-            metric for metric in JUDGED[scores.name][1:] if outcome(scores, metric) == "worse"
-        ]:
-            names = Html(", ".join(metric_name(scores.name, metric) for metric in worse))
-            said.append(html("lead_beside", metrics=names, set=listed([scores.name])))
-    return Html(" ".join(said))
+def _by_set(found: Iterable[Finding]) -> dict[str, list[Finding]]:
+    sets: dict[str, list[Finding]] = {}
+    for each in found:
+        sets.setdefault(each.set, []).append(each)
+    return sets
 
 
-def outcome(scores: Scores, metric: str) -> str:
-    """Returns "better", "worse", or "unclear" where the interval holds zero or there is none."""
-    change = scores.changes.get(metric)
-    if change is None or not interval_shows(change.low, change.high):
-        return "unclear"
-    return "better" if (change.mean < 0) == bool(less_is_better(scores.name, metric)) else "worse"
+def lead(found: Sequence[Finding]) -> Html:
+    """Say on which sets tuned is better, worse or not shown to differ, and what else is worse."""
+    sentences = []
+    principal = [each for each in found if each.principal]
+    for outcome in OUTCOMES:
+        sets = [each.set for each in principal if each.outcome == outcome]
+        if sets:
+            key = {"better": "lead_better", "worse": "lead_worse", "unclear": "lead_unclear"}
+            sentences.append(html(key[outcome], sets=list_sets(sets)))
+    worse = [
+        each for each in found if each.judged and not each.principal and each.outcome == "worse"
+    ]
+    for name, losses in _by_set(worse).items():
+        names = Html(", ".join(metric_name(each) for each in losses))
+        sentences.append(html("lead_beside", metrics=names, set=list_sets([name])))
+    return Html(" ".join(sentences))
 
 
-def metric_name(name: str, metric: str) -> Html:
-    """Returns what a metric of a set is, for a person."""
-    return html(
-        "metric_wrongly_absent"
-        if (name, metric) == ("grounded", "says_absent")
-        else METRICS[metric]
-    )
+def metric_name(finding: Finding) -> Html:
+    """Name a finding's metric for a person."""
+    return html(metric_key(finding.set, finding.metric))
 
 
-def listed(sets: Iterable[str]) -> dict[str, str]:
-    """Returns the names of sets in a row, for html()."""
-    said = {}
+def list_sets(sets: Iterable[str]) -> dict[str, str]:
+    """List the names of sets in both languages, for html()."""
+    listed = {}
     for language in LANGUAGES:
         names = [words(SETS[name][0], language) for name in sets]
         names = [name[:1].lower() + name[1:] for name in names]
-        joined = ", ".join(names[:-1]), words("and", language), names[-1]
-        said[language] = " ".join(joined) if joined[0] else names[-1]
-    return said
+        listed[language] = names[-1]
+        if names[:-1]:
+            listed[language] = f"{', '.join(names[:-1])} {words('and', language)} {names[-1]}"
+    return listed
 
 
-# --- a set -----------------------------------------------------------------------------------------------------------
+# --- a set ---
 
 
-def _card(scores: Scores) -> str:
-    title, about = SETS[scores.name]
-    metric = JUDGED[scores.name][0]
-    change = scores.changes.get(metric)
-    found = outcome(scores, metric)
+def _card(found: Sequence[Finding]) -> str:
+    """Render the findings of one set."""
+    principal = next(each for each in found if each.principal)
+    title, about = SETS[principal.set]
     return (
-        f'<article class="set {found}"><header><h3>{html(title)}</h3>'
-        f"<small>{html('items', count=scores.items)}</small></header>"
-        f'<p class="hint">{html(about)}</p><p class="finding"><strong>{html(OUTCOMES[found])}.</strong> '
-        f"{_finding(scores, metric, change, found)}</p>{dots(_rows(scores, metric, change))}{_tally(change)}"
-        f"{_beside(scores)}{_figures(scores)}</article>"
+        f'<article class="set {principal.outcome}"><header><h3>{html(title)}</h3>'
+        f"<small>{html('items', count=principal.items)}</small></header>"
+        f'<p class="hint">{html(about)}</p>'
+        f'<p class="finding"><strong>{html(OUTCOMES[principal.outcome])}.</strong> '
+        f"{_sentence(principal)}</p>{dots(_rows(principal))}{_tally(principal.change)}"
+        f"{_beside(found)}{_figures(found)}</article>"
     )
 
 
-def _finding(scores: Scores, metric: str, change: Change | None, found: str) -> Html:
+def _sentence(finding: Finding) -> Html:
     values = {
-        "metric": metric_name(scores.name, metric),
-        "base": figure(scores.means["base"][metric]),
-        "tuned": figure(scores.means["tuned"][metric]),
+        "metric": metric_name(finding),
+        "base": figure(finding.values["base"]),
+        "tuned": figure(finding.values["tuned"]),
     }
-    if change is None or change.low is None:
+    change = finding.change
+    if change.low is None or change.high is None:
         return html("finding_plain", **values)
     ends = {"mean": signed(change.mean), "low": signed(change.low), "high": signed(change.high)}
-    return html("finding_unclear" if found == "unclear" else "finding_shown", **values, **ends)
+    key = "finding_unclear" if finding.outcome == "unclear" else "finding_shown"
+    return html(key, **values, **ends)
 
 
-def _rows(scores: Scores, metric: str, change: Change | None) -> list[Row]:
+def _rows(finding: Finding) -> list[Row]:
+    """Return a row for each column, the tuned one with what it gained and its interval."""
     rows = []
-    for column, key in COLUMNS.items():
-        value = scores.means.get(column, {}).get(metric)
-        if value is None:
-            continue
-        if column != "tuned" or change is None or change.low is None:
-            rows.append(
-                Row(
-                    column,
-                    html(key),
-                    value,
-                    scores.means["base"][metric] if column == "tuned" else None,
-                )
-            )
-        else:
-            start = scores.means["base"][metric]
-            rows.append(
-                Row(column, html(key), value, start, start + change.low, start + change.high)
-            )
+    base, change = finding.values["base"], finding.change
+    for column, value in finding.values.items():
+        row = Row(column, html(COLUMNS[column]), value)
+        if column == "tuned":
+            row = row._replace(start=base)
+            if change.low is not None and change.high is not None:
+                row = row._replace(low=base + change.low, high=base + change.high)
+        rows.append(row)
     return rows
 
 
-def _tally(change: Change | None) -> str:
-    if change is None or change.wins is None:
+def _tally(change: Change) -> str:
+    if change.wins is None or change.ties is None or change.losses is None:
         return ""
     bar = share((("wins", change.wins), ("ties", change.ties), ("losses", change.losses)))
-    return f'<p class="tally">{bar}{html("tally", wins=change.wins, ties=change.ties, losses=change.losses)}</p>'
+    counts = html("tally", wins=change.wins, ties=change.ties, losses=change.losses)
+    return f'<p class="tally">{bar}{counts}</p>'
 
 
-def _beside(scores: Scores) -> str:
-    """Returns what else the set is judged by, a line each."""
-    lines = "".join(
-        f'<li class="{outcome(scores, metric)}"><span>{metric_name(scores.name, metric)}</span> '
-        f'<span class="numbers">{_from_to(scores, metric)} <em>{html(OUTCOMES[outcome(scores, metric)])}</em></span></li>'
-        for metric in JUDGED[scores.name][1:]
-        if metric in scores.changes
-    )
+def _beside(found: Sequence[Finding]) -> str:
+    """Render what else the set is judged by, a line each."""
+    lines = ""
+    for each in found:
+        if each.judged and not each.principal:
+            pair = html(
+                "from_to", base=figure(each.values["base"]), tuned=figure(each.values["tuned"])
+            )
+            lines += (
+                f'<li class="{each.outcome}"><span>{metric_name(each)}</span> '
+                f'<span class="numbers">{pair} <em>{html(OUTCOMES[each.outcome])}</em></span></li>'
+            )
     return f'<ul class="beside">{lines}</ul>' if lines else ""
 
 
-def _from_to(scores: Scores, metric: str) -> Html:
-    return html(
-        "from_to",
-        base=figure(scores.means["base"][metric]),
-        tuned=figure(scores.means["tuned"][metric]),
-    )
-
-
-def _figures(scores: Scores) -> str:
-    """Returns every figure of a set, folded away."""
-    heads = "".join(
-        f'<th scope="col">{html(key)}</th>'
-        for key in ("measure", "column_base", "column_tuned", "difference")
-    )
+def _figures(found: Sequence[Finding]) -> str:
+    """Render every figure of a set, folded away."""
+    keys = ("measure", "column_base", "column_tuned", "difference")
+    heads = "".join(f'<th scope="col">{html(key)}</th>' for key in keys)
     rows = "".join(
-        f'<tr><th scope="row">{metric_name(scores.name, metric)}</th><td>{figure3(scores.means["base"][metric])}</td>'
-        f"<td>{figure3(scores.means['tuned'][metric])}</td><td>{_interval(change)}</td></tr>"
-        for metric, change in scores.changes.items()
+        f'<tr><th scope="row">{metric_name(each)}</th><td>{figure3(each.values["base"])}</td>'
+        f"<td>{figure3(each.values['tuned'])}</td><td>{_interval(each.change)}</td></tr>"
+        for each in found
     )
     return (
-        (
-            f"<details><summary>{html('all_figures')}</summary><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>"
-            "</table></details>"
-        )
-        if rows
-        else ""
+        f"<details><summary>{html('all_figures')}</summary><table><thead><tr>{heads}</tr></thead>"
+        f"<tbody>{rows}</tbody></table></details>"
     )
 
 
 def _interval(change: Change) -> Html:
-    if change.low is None:
+    if change.low is None or change.high is None:
         return html("number", number=signed(change.mean))
     return html(
         "interval", mean=signed(change.mean), low=signed(change.low), high=signed(change.high)
@@ -215,66 +182,60 @@ def _interval(change: Change) -> Html:
 
 
 def figure(value: float) -> dict[str, str]:
-    """Returns a mean as a sentence has it, for html()."""
+    """Format a mean as a sentence has it, for html()."""
     return decimal(f"{value:.2f}")
 
 
 def figure3(value: float) -> Html:
-    """Returns a mean as a table has it."""
+    """Format a mean as a table has it."""
     return html("number", number=decimal(f"{value:.3f}"))
 
 
 def signed(value: float) -> dict[str, str]:
-    """Returns a difference with its sign, for html()."""
+    """Format a difference with its sign, for html()."""
     return decimal(f"{value:+.3f}".replace("-", "−"))
 
 
 def _meanings() -> str:
-    texts = (
-        ("mean_rouge", "mean_rouge_is"),
-        ("mean_interval", "mean_interval_is"),
-        ("mean_tally", "mean_tally_is"),
-        ("mean_supported", "mean_supported_is"),
-        ("mean_source", "mean_source_is"),
-        ("mean_few_shot", "mean_few_shot_is"),
-        ("mean_retrieved", "mean_retrieved_is"),
-        ("mean_not", "mean_not_is"),
-    )
     terms = "".join(
         f"<details><summary>{html(term)}</summary><p>{html(meaning)}</p></details>"
-        for term, meaning in texts
+        for term, meaning in MEANINGS.items()
     )
     return f'<article class="set meanings"><h3>{html("meanings")}</h3>{terms}</article>'
 
 
-# --- the loss --------------------------------------------------------------------------------------------------------
+# --- the loss ---
 
 
 def loss(evidence: Evidence) -> Html:
-    """Returns how the loss fell while it was trained, in words, as a curve and in numbers; where nothing is known, that."""
+    """Render how the training loss fell: in words, as a curve and in numbers."""
     points = evidence.history
     if len(points) < 2:
         return Html(f'<p class="hint none">{html("loss_none")}</p>')
     tenth = max(1, len(points) // 10)
-    first, last = (
-        sum(y for _, y in part) / len(part) for part in (points[:tenth], points[-tenth:])
-    )
-    said = html(
+    first, last = _mean_loss(points[:tenth]), _mean_loss(points[-tenth:])
+    caption = html(
         "loss_fell" if last < first else "loss_rose",
         steps=points[-1][0],
         first=figure(first),
         last=figure(last),
     )
-    picture = curve(points, (html("axis_steps"), html("axis_loss")), said)
-    places = sorted({round(part * (len(points) - 1) / 8) for part in range(9)})
+    picture = curve(points, (html("axis_steps"), html("axis_loss")), caption)
+    shown = sorted({round(part * (len(points) - 1) / 8) for part in range(9)})
     rows = "".join(
-        f"<tr><td>{html('number', number=points[place][0])}</td><td>{figure3(points[place][1])}</td></tr>"
-        for place in places
+        f"<tr><td>{html('number', number=points[index][0])}</td>"
+        f"<td>{figure3(points[index][1])}</td></tr>"
+        for index in shown
     )
     table = (
-        f'<table><thead><tr><th scope="col">{html("axis_steps")}</th><th scope="col">{html("axis_loss")}</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table>"
+        f'<table><thead><tr><th scope="col">{html("axis_steps")}</th>'
+        f'<th scope="col">{html("axis_loss")}</th></tr></thead><tbody>{rows}</tbody></table>'
     )
     return Html(
-        f"{picture}<details><summary>{html('loss_about')}</summary><p>{html('loss_is')}</p>{table}</details>"
+        f"{picture}<details><summary>{html('loss_about')}</summary>"
+        f"<p>{html('loss_is')}</p>{table}</details>"
     )
+
+
+def _mean_loss(points: Sequence[tuple[int, float]]) -> float:
+    return sum(loss for _, loss in points) / len(points)

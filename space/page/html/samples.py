@@ -1,13 +1,13 @@
-"""The answers behind the scores, to be leafed through: chosen, sorted and searched, and each as a card of HTML."""
+"""The scored answers as cards of HTML: chosen, sorted, searched and paged."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
 
-from space.evidence import JUDGED, Evidence, Sample
+from space.evidence import JUDGED, SETS, Evidence, Sample
 from space.page.html.cards import fold_text
-from space.page.html.findings import SETS, signed
+from space.page.html.findings import signed
 from space.texts import Html, decimal, html
 
 PAGE = 10  # samples
@@ -17,10 +17,15 @@ OUTCOMES = {"any": "any_outcome", "wins": "won", "ties": "tied", "losses": "lost
 ORDERS = {"asked": "order_asked", "gains": "order_gains", "losses": "order_losses"}
 
 
-def chosen(
+def are_scored(samples: Sequence[Sample]) -> bool:
+    """Whether any sample has its scores; those of an older adapter have none."""
+    return any(sample.change is not None for sample in samples)
+
+
+def choose(
     samples: Sequence[Sample], name: str, outcome: str, order: str, search: str
 ) -> list[Sample]:
-    """Returns the samples of a set ("all": of every one) with an outcome that hold the words, in an order."""
+    """Choose the samples of a set ("all" for every one) with an outcome that hold the words."""
     wanted = search[:SEARCH].casefold().split()
     found = [
         sample
@@ -29,30 +34,38 @@ def chosen(
         and outcome in ("any", outcome_of(sample))
         and _holds(sample, wanted)
     ]
-    if order != "asked":
-        found.sort(key=lambda sample: sample.change, reverse=order == "gains")
+    if order == "gains":
+        found.sort(key=lambda sample: -_change(sample))
+    elif order == "losses":
+        found.sort(key=_change)
     return found
 
 
-def outcome_of(sample: Sample) -> str:
-    """Returns "wins", "ties" or "losses", from the tuned answer's side."""
-    return "ties" if not sample.change else "wins" if sample.change > 0 else "losses"
+def _change(sample: Sample) -> float:
+    return sample.change or 0.0
+
+
+def outcome_of(sample: Sample) -> str | None:
+    """Return "wins", "ties" or "losses", from the tuned answer's side; None without scores."""
+    if sample.change is None:
+        return None
+    if sample.change == 0:
+        return "ties"
+    return "wins" if sample.change > 0 else "losses"
 
 
 def _holds(sample: Sample, wanted: Sequence[str]) -> bool:
-    if not wanted:
-        return True
     texts = "\n".join((sample.question, sample.reference, sample.base, sample.tuned)).casefold()
     return all(word in texts for word in wanted)
 
 
-def pages(count: int) -> int:
-    """Returns how many pages so many samples fill; one at least."""
+def count_pages(count: int) -> int:
+    """Return how many pages so many samples fill, at least one."""
     return max(1, -(-count // PAGE))
 
 
-def leaf(evidence: Evidence, found: Sequence[Sample], page: int) -> Html:
-    """Returns one page of what was found, the first being 0, under a line that says what it is."""
+def show_page(evidence: Evidence, found: Sequence[Sample], page: int) -> Html:
+    """Render one page of the samples found, the first being 0, under a line that says where."""
     if not evidence.samples:
         return Html(f'<p class="hint none">{html("samples_none")}</p>')
     start = page * PAGE
@@ -69,27 +82,31 @@ def leaf(evidence: Evidence, found: Sequence[Sample], page: int) -> Html:
 
 
 def _card(sample: Sample) -> str:
-    outcome = outcome_of(sample)
-    change = html("number", number=signed(sample.change))
-    sources = (
-        f'<p class="facts">{html("sample_sources")} {escape(", ".join(sample.sources))}</p>'
-        if sample.sources
-        else ""
-    )
+    outcome, change = outcome_of(sample), ""
+    if outcome and sample.change is not None:
+        number = html("number", number=signed(sample.change))
+        change = (
+            f'<b class="outcome">{html(OUTCOMES[outcome])} <span class="change">{number}</span></b>'
+        )
+    sources = ""
+    if sample.sources:
+        named = escape(", ".join(sample.sources))
+        sources = f'<p class="facts">{html("sample_sources")} {named}</p>'
     asked = "sample_text" if sample.set == "summary" else "sample_question"
     return (
-        f'<article class="sample {outcome}"><header><small>{html(SETS[sample.set][0])} · {html("sample", number=sample.number)}'
-        f'</small><b class="outcome">{html(OUTCOMES[outcome])} <span class="change">{change}</span></b></header>'
-        f'<div class="asked"><h3>{html(asked)}</h3>{_long(sample.question)}</div><div class="three">'
-        f"{_said('reference', 'sample_reference', sample.reference)}{_said('base', 'column_base', sample.base, sample.before)}"
-        f"{_said('tuned', 'column_tuned', sample.tuned, sample.after)}</div>{sources}</article>"
+        f'<article class="sample {outcome or ""}"><header><small>{html(SETS[sample.set][0])} · '
+        f"{html('sample', number=sample.number)}</small>{change}</header>"
+        f'<div class="asked"><h3>{html(asked)}</h3>{_long(sample.question)}</div>'
+        f'<div class="three">{_answer("reference", "sample_reference", sample.reference)}'
+        f"{_answer('base', 'column_base', sample.base, sample.before)}"
+        f"{_answer('tuned', 'column_tuned', sample.tuned, sample.after)}</div>{sources}</article>"
     )
 
 
-def _said(kind: str, key: str, text: str, score: float | None = None) -> str:
-    number = (
-        "" if score is None else f" <small>{html('number', number=decimal(f'{score:.2f}'))}</small>"
-    )
+def _answer(kind: str, key: str, text: str, score: float | None = None) -> str:
+    number = ""
+    if score is not None:
+        number = f" <small>{html('number', number=decimal(f'{score:.2f}'))}</small>"
     return f'<section class="{kind}"><h4>{html(key)}{number}</h4>{_long(text)}</section>'
 
 
@@ -99,7 +116,9 @@ def _long(text: str) -> str:
     return fold_text(text, EXCERPT, "said", ' dir="auto"')
 
 
-def measured(evidence: Evidence) -> Html:
-    """Returns by what a sample is won or lost."""
+def how_measured(evidence: Evidence) -> Html:
+    """Say by what a sample is won or lost."""
+    if not are_scored(evidence.samples):
+        return html("samples_unmeasured")
     absent = any(JUDGED[sample.set][0] == "says_absent" for sample in evidence.samples)
     return html("samples_measured_absent" if absent else "samples_measured")

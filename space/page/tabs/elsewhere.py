@@ -7,7 +7,7 @@ from html import escape
 import gradio as gr
 
 from space import snippets
-from space.evidence import whole
+from space.evidence import as_count
 from space.page.tabs.parts import QUIET, markup
 from space.settings import Settings
 from space.snippets import ModelSource
@@ -25,7 +25,11 @@ def elsewhere_tab(engine, info: dict, settings: Settings) -> None:
     called = markup(calling(settings.space_id, here, question))
     markup(
         loading(
-            base, adapter, whole(lora.get("r")), lora.get("task_type", CAUSAL) == CAUSAL, question
+            base,
+            adapter,
+            as_count(lora.get("r")),
+            lora.get("task_type", CAUSAL) == CAUSAL,
+            question,
         )
     )
 

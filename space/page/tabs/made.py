@@ -6,7 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from html import escape
 
-from space.evidence import Evidence, inside, number, text, whole
+from space.evidence import Evidence
+from space.evidence import as_count as whole
+from space.evidence import as_number as number
+from space.evidence import as_text as text
+from space.evidence import nested as inside
 from space.page.tabs.parts import markup
 from space.settings import Settings
 from space.texts import Html, decimal, html

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import re
 import shutil
 import socket
@@ -15,11 +14,10 @@ import pytest
 
 from space import snippets
 from space.evidence import charts
-from space.evidence.files import FILES, SAMPLES, Change, Evidence, Scores, read_evidence
-from space.evidence.metrics import JUDGED, rouge_l
-from space.model.prompt_template import PromptTemplate
+from space.evidence.files import FILES, SAMPLES, Evidence, read_evidence
+from space.evidence.findings import JUDGED, Change, Scores, findings
 from space.page.html import samples
-from space.page.html.findings import lead, loss, outcome, verdicts
+from space.page.html.findings import lead, loss, show_findings
 from space.page.tabs.made import made
 from space.page.ui import build_demo, launch_options
 from space.settings import SAMPLE, Settings
@@ -28,16 +26,13 @@ from space.texts import TEXTS
 from tests.fake_engine import INFO, FakeEngine
 from tests.languages import said
 
+GOOD = {"base": {"rougeL": 0.25}, "tuned": {"rougeL": 0.75}}
 EVIL = '<img src=x onerror="alert(1)"><script>alert(2)</script>'
 
 
 @pytest.fixture(scope="module")
 def sample() -> Evidence:
-    return read_evidence(
-        SAMPLE / "adapter",
-        SAMPLE / "catalogue",
-        PromptTemplate.load(SAMPLE / "adapter" / "prompt.json"),
-    )
+    return read_evidence(SAMPLE / "adapter", SAMPLE / "catalogue")
 
 
 def brought(folder: Path, **files) -> Evidence:
@@ -46,7 +41,7 @@ def brought(folder: Path, **files) -> Evidence:
     for name, value in files.items():
         path = folder / re.sub("_(jsonl?|md)$", r".\1", name)
         path.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
-    return read_evidence(folder, None, PromptTemplate())
+    return read_evidence(folder, None)
 
 
 def line(name="seen", **changes) -> str:
@@ -73,7 +68,7 @@ def scores(name="seen", metric="rougeL", base=0.4, tuned=0.6, **change) -> Score
             "base": {metric: base, JUDGED[name][0]: base},
             "tuned": {metric: tuned, JUDGED[name][0]: tuned},
         },
-        changes,
+        {"base": changes},
     )
 
 
@@ -87,7 +82,7 @@ def test_the_samples_own_answers_give_the_scores_that_it_tells(sample):
         and {each.name for each in sample.scores} == set(JUDGED)
     )
     for each in sample.scores:
-        told = each.changes[JUDGED[each.name][0]]
+        told = each.changes["base"][JUDGED[each.name][0]]
         ours = [one for one in sample.samples if one.set == each.name]
         counts = tuple(
             len([one for one in ours if samples.outcome_of(one) == kind])
@@ -107,18 +102,6 @@ def test_the_samples_own_answers_give_the_scores_that_it_tells(sample):
     )
 
 
-def test_rouge_l_is_rouge_scores_own():
-    from rouge_score.rouge_scorer import RougeScorer
-
-    scorer, chance = RougeScorer(["rougeL"]), random.Random(0)
-    for _ in range(50):
-        one, other = (
-            " ".join(chance.choices("oak Oak, vase não 12 a b".split(), k=chance.randrange(12)))
-            for _ in range(2)
-        )
-        assert rouge_l(one, other) == pytest.approx(scorer.score(other, one)["rougeL"].fmeasure)
-
-
 def test_it_is_found_at_a_repositorys_root_and_above_a_runs_adapter_and_nowhere_else(
     tmp_path, sample
 ):
@@ -126,25 +109,23 @@ def test_it_is_found_at_a_repositorys_root_and_above_a_runs_adapter_and_nowhere_
     shutil.copytree(
         SAMPLE / "adapter", root, ignore=shutil.ignore_patterns("*.safetensors", "tokenizer.json")
     )
-    assert read_evidence(root, None, PromptTemplate()).scores == ()
+    assert read_evidence(root, None).scores == ()
     for name in FILES:
         shutil.copy(SAMPLE / name, tmp_path / name)
-    assert read_evidence(root, None, PromptTemplate()).samples == (), (
-        "what lies beside a repository is not its own"
-    )
+    assert read_evidence(root, None).samples == (), "what lies beside a repository is not its own"
     for name in FILES:
         shutil.copy(SAMPLE / name, root / name)
-    found = read_evidence(root, None, PromptTemplate())
+    found = read_evidence(root, None)
     assert (found.scores, found.history, found.run) == (sample.scores, sample.history, sample.run)
 
 
 def test_an_adapter_that_brought_nothing_says_so(tmp_path):
     nothing = brought(tmp_path)
     assert nothing == Evidence()
-    assert said(verdicts(nothing)).startswith("This adapter brought no scores.")
-    assert said(verdicts(nothing), "pt").startswith("Este adaptador não trouxe notas.")
+    assert said(show_findings(nothing)).startswith("This adapter brought no scores.")
+    assert said(show_findings(nothing), "pt").startswith("Este adaptador não trouxe notas.")
     assert "no history" in said(loss(nothing)) and "no answers" in said(
-        samples.leaf(nothing, (), 0)
+        samples.show_page(nothing, (), 0)
     )
     assert "without a run.json" in said(made(nothing, INFO))
 
@@ -164,18 +145,47 @@ def test_an_older_format_is_read_as_far_as_it_goes(tmp_path):
         },
         samples_jsonl='{"set": "seen", "question": "q", "reference": "oak", "base": "", "tuned": "oak"}\n',
     )
-    assert [each.name for each in found.scores] == ["seen", "unseen"] and not found.scores[
-        1
-    ].changes
-    shown = said(verdicts(found))
+    assert [each.name for each in found.scores] == ["seen", "unseen"]
+    assert not found.scores[1].changes["base"]
+    shown = said(show_findings(found))
     assert (
         "From 0.20 to 0.50" in shown
         and "without an interval" in shown
         and "won" not in shown.split("What these")[0]
     )
-    assert found.samples[0].change == 1 and "It said nothing." in said(
-        samples.leaf(found, found.samples, 0)
+    assert found.samples[0].change is None and "It said nothing." in said(
+        samples.show_page(found, found.samples, 0)
     )
+
+
+def test_answers_of_an_older_adapter_without_scores_are_shown_and_not_judged(tmp_path, sample):
+    old = brought(tmp_path, samples_jsonl=f"{line()}\n{line(question='And Elm Vase?')}\n")
+    assert not samples.are_scored(old.samples) and samples.are_scored(sample.samples)
+    shown = samples.show_page(old, old.samples, 0)
+    assert "Oak Kettle" in shown and "Elm Vase" in shown and 'class="change"' not in shown
+    assert "does not hold a score for each answer" in said(samples.how_measured(old))
+    for order in samples.ORDERS:
+        assert samples.choose(old.samples, "all", "any", order, "") == list(old.samples)
+    assert samples.choose(old.samples, "all", "wins", "asked", "") == []
+
+
+def test_scores_that_mean_harm_are_left_out(tmp_path):
+    bad = [
+        5,
+        [],
+        {"base": 5, "tuned": {}},
+        {"base": {"rougeL": 0.5}},
+        {"base": {"rougeL": "0.5"}, "tuned": {"rougeL": 1}},
+        {"base": {"rougeL": True}, "tuned": {"rougeL": 1}},
+        {"base": {"rougeL": -1}, "tuned": {"rougeL": 2}},
+        {"base": {"rougeL": float("nan")}, "tuned": {"rougeL": 1e400}},
+    ]
+    lines = [line(scores=scores) for scores in bad]
+    found = brought(tmp_path, samples_jsonl="\n".join([*lines, line(scores=GOOD)]))
+    assert [each.change for each in found.samples] == [None] * len(bad) + [0.5]
+    for order in samples.ORDERS:
+        page = samples.show_page(found, samples.choose(found.samples, "all", "any", order, ""), 0)
+        assert page.count("<article") == len(bad) + 1 and page.count('class="change"') == 1
 
 
 HOSTILE = {
@@ -253,11 +263,19 @@ def test_whatever_the_files_hold_the_page_is_whole_and_nothing_in_them_is_html(
 ):
     found = brought(tmp_path, **{name: text})
     page = "".join(
-        (verdicts(found), loss(found), samples.leaf(found, found.samples, 0), made(found, INFO))
+        (
+            show_findings(found),
+            loss(found),
+            samples.show_page(found, found.samples, 0),
+            made(found, INFO),
+        )
     )
     assert "<script" not in page and "<img" not in page and "nan" not in said(page).lower().split()
     page.encode()  # what cannot be sent would stop the page
-    assert all(each.changes == {} or each.changes["rougeL"].low is None for each in found.scores)
+    assert all(
+        each.changes["base"] == {} or each.changes["base"]["rougeL"].low is None
+        for each in found.scores
+    )
     if name in ("samples_jsonl", "history_jsonl") and text == "x":
         assert found.broken == (name.replace("_", "."),)
 
@@ -275,11 +293,16 @@ def test_what_is_too_much_is_cut(tmp_path):
     )
     assert len(found.samples) == SAMPLES and found.more and found.broken == ("run.json",)
     assert len(found.samples[0].tuned) < 4_100 and found.samples[0].tuned.endswith("…")
-    assert "the first 5,000 are read here" in said(samples.leaf(found, found.samples, 0))
+    assert "the first 5,000 are read here" in said(samples.show_page(found, found.samples, 0))
     assert len(charts.thinned(found.history)) <= charts.POINTS and len(loss(found)) < 20_000
 
 
 # --- in words --------------------------------------------------------------------------------------------------------
+
+
+def outcome(each: Scores, metric: str) -> str:
+    (found,) = (one for one in findings([each]) if (one.metric, one.against) == (metric, "base"))
+    return found.outcome
 
 
 def test_better_worse_and_not_shown_are_what_the_interval_says():
@@ -288,7 +311,7 @@ def test_better_worse_and_not_shown_are_what_the_interval_says():
     assert outcome(scores(low=-0.1, high=0.4), "rougeL") == "unclear" == outcome(scores(), "rougeL")
     more_invented = scores(metric="invented_numbers", base=0.1, tuned=0.5, low=0.3, high=0.5)
     assert outcome(more_invented, "invented_numbers") == "worse"
-    assert said(lead([more_invented])).endswith(
+    assert said(lead(findings([more_invented]))).endswith(
         "something got worse on learned titles: invented numbers."
     )
     both = [
@@ -296,12 +319,12 @@ def test_better_worse_and_not_shown_are_what_the_interval_says():
         scores("unseen", low=0.1, high=0.3),
         scores("summary", low=-0.1, high=0.3),
     ]
-    assert said(lead(both)) == (
+    assert said(lead(findings(both))) == (
         "Fine-tuning made the answers better on learned titles and titles never seen. "
         "No difference is shown on summaries."
     )
-    assert "em títulos aprendidos e títulos nunca vistos" in said(lead(both), "pt")
-    shown = verdicts(Evidence(scores=(scores(low=-0.1, high=0.4),)))
+    assert "em títulos aprendidos e títulos nunca vistos" in said(lead(findings(both)), "pt")
+    shown = show_findings(Evidence(scores=(scores(low=-0.1, high=0.4),)))
     assert "the 95% interval, from −0.100 to +0.400, holds zero" in said(
         shown
     ) and "−0,100 a +0,400" in said(shown, "pt")
@@ -309,18 +332,22 @@ def test_better_worse_and_not_shown_are_what_the_interval_says():
 
 def test_samples_are_chosen_sorted_searched_and_leafed_through(sample):
     every = sample.samples
-    lost = samples.chosen(every, "unseen", "losses", "losses", "")
+    lost = samples.choose(every, "unseen", "losses", "losses", "")
     assert lost and all(each.set == "unseen" and each.change < 0 for each in lost)
     assert [each.change for each in lost] == sorted(each.change for each in lost)
-    gains = samples.chosen(every, "all", "any", "gains", "")
+    gains = samples.choose(every, "all", "any", "gains", "")
     assert len(gains) == len(every) and gains[0].change >= gains[-1].change
-    found = samples.chosen(every, "all", "any", "asked", "VIOLIN  lisbon")
+    found = samples.choose(every, "all", "any", "asked", "VIOLIN  lisbon")
     assert found and len(found) < len(every)
-    assert not samples.chosen(every, "all", "any", "asked", "no such words")
-    assert samples.pages(0) == 1 and samples.pages(10) == 1 and samples.pages(11) == 2
-    last = said(samples.leaf(sample, every, samples.pages(len(every)) - 1))
+    assert not samples.choose(every, "all", "any", "asked", "no such words")
+    assert (
+        samples.count_pages(0) == 1
+        and samples.count_pages(10) == 1
+        and samples.count_pages(11) == 2
+    )
+    last = said(samples.show_page(sample, every, samples.count_pages(len(every)) - 1))
     assert last.startswith(f"831 to {len(every)} of {len(every)}")
-    assert "None is like that." in said(samples.leaf(sample, [], 0))
+    assert "None is like that." in said(samples.show_page(sample, [], 0))
 
 
 def test_how_the_sample_was_made(sample):
@@ -456,11 +483,10 @@ def test_an_engine_hands_on_what_its_adapter_brought(pair):
 
 
 def test_every_set_and_measure_has_words_in_both_languages():
-    from space.page.html import findings as told
+    from space.evidence.findings import COLUMNS, METRICS, OUTCOMES, SETS, metric_key
 
-    keys = [key for pair in told.SETS.values() for key in pair] + [
-        *told.METRICS.values(),
-        *told.COLUMNS.values(),
-    ]
-    assert set(told.SETS) == set(JUDGED) and set(keys) <= set(TEXTS)
-    assert {metric for metrics in JUDGED.values() for metric in metrics} <= set(told.METRICS)
+    keys = [key for pair in SETS.values() for key in pair]
+    keys += [*METRICS.values(), *COLUMNS.values(), *OUTCOMES.values()]
+    keys += [metric_key(name, metric) for name in SETS for metric in METRICS]
+    assert set(SETS) == set(JUDGED) and set(keys) <= set(TEXTS)
+    assert {metric for metrics in JUDGED.values() for metric in metrics} <= set(METRICS)

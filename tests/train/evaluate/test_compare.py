@@ -28,12 +28,10 @@ def test_the_later_run_is_measured_against_the_first(tmp_path, capsys):
     assert "20 items that all runs answered, of 20, 20." in out and "new less old:" in out
     assert f"compare: {tmp_path / 'compare.html'}" in out
     comparison = compare.compare([first, later])
-    change = comparison.changes["run1"]["seen"]["rougeL"]
-    assert (change["mean"], change["wins"], change["losses"]) == (1.0, 20, 0)
-    assert (
-        comparison.means["seen"]["run0"]["rougeL"] == 0
-        and comparison.means["seen"]["run1"]["rougeL"] == 1
-    )
+    (seen,) = comparison.scores["run1"]
+    change = seen.changes["run0"]["rougeL"]
+    assert (change.mean, change.wins, change.losses) == (1.0, 20, 0)
+    assert seen.means["run0"]["rougeL"] == 0 and seen.means["run1"]["rougeL"] == 1
     text = (tmp_path / "compare.html").read_text()
     assert "Against old, new is better on seen." in text and "http" not in text.replace(
         "http-equiv", ""
@@ -48,9 +46,9 @@ def test_the_gate_shuts_for_a_run_that_is_worse_beyond_its_interval_and_no_other
     out, err = told(capsys, [good, bad, "--gate"], 1)
     assert "bad less good:" in out
     assert err.startswith(
-        "error: the gate is shut: bad on seen: Worse than good in ROUGE-L: 0.000 against 1.000, -1.000"
+        "error: the gate is shut: bad on seen: Worse than good in words shared with the right answer (ROUGE-L): 0.000 against 1.000, -1.000"
     )
-    assert "the share of words that the record supports" in err
+    assert "words that the record supports" in err
     told(capsys, [bad, good, "--gate"], 0)
     told(capsys, [good, same, "--gate"], 0)
     told(capsys, [good, bad], 0)
@@ -65,12 +63,12 @@ def test_only_items_that_both_answered_are_paired(tmp_path):
     comparison = compare.compare(
         [write_run(tmp_path / "a", ours), write_run(tmp_path / "b", theirs[::-1])]
     )
-    assert [each["uid"] for each in comparison.lines] == [f"u{place}" for place in range(3, 10)]
+    assert [each.uid for each in comparison.items] == [f"u{place}" for place in range(3, 10)]
     assert comparison.notes == [
         "7 items that all runs answered, of 10, 14.",
         "Left out: 1 with different reference; 1 with different sources.",
     ]
-    assert comparison.lines[0]["run0"] == GOOD and comparison.lines[0]["run1"] == BAD
+    assert [answer.text for answer in comparison.items[0].answers.values()] == [GOOD, BAD]
 
 
 def test_seeds_lie_apart_by_hand(tmp_path, capsys):
@@ -80,8 +78,10 @@ def test_seeds_lie_apart_by_hand(tmp_path, capsys):
     ]
     other = write_run(tmp_path / "rank8", lines(GOOD, 4), rank=8)
     comparison = compare.compare([*runs, other])
-    assert compare.seeds(comparison) == [[0, 1, 2]]
-    row = next(row for row in compare.spread(comparison, [0, 1, 2]) if row[2] == "rougeL")
+    assert compare.seed_groups(comparison) == [["run0", "run1", "run2"]]
+    row = next(
+        row for row in compare.spread(comparison, ["run0", "run1", "run2"]) if row[2] == "rougeL"
+    )
     assert row == [
         "seen",
         "3",
@@ -112,7 +112,7 @@ def test_a_run_from_before_there_was_an_option_had_its_default(tmp_path, capsys)
         del record["config"]["rank_stabilized"], record["config"]["init"]
         (run / "adapter" / "run.json").write_text(json.dumps(record))
     again = write_run(tmp_path / "d", lines(), seed=4)
-    assert compare.seeds(compare.compare([*runs, again])) == [[0, 1, 3]]
+    assert compare.seed_groups(compare.compare([*runs, again])) == [["run0", "run1", "run3"]]
     told(capsys, [runs[0], runs[2]], 0)
     assert "--rank-stabilized True" in (tmp_path / "compare.html").read_text()
 
@@ -122,7 +122,7 @@ def test_runs_that_differ_in_more_than_the_seed_are_no_spread(tmp_path):
         write_run(tmp_path / "a", lines()),
         write_run(tmp_path / "b", lines(), seed=2, epochs=3),
     ]
-    assert compare.seeds(compare.compare(runs)) == []
+    assert compare.seed_groups(compare.compare(runs)) == []
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,11 @@ def test_runs_that_differ_in_more_than_the_seed_are_no_spread(tmp_path):
             r"different catalogues \(source differ\): what one never saw the other may have been trained on",
         ),
         (
-            {"prompt_template": PromptTemplate(answer="{records} {text}", absent={"en": "No."})},
+            {
+                "prompt_template": PromptTemplate(
+                    answer="{records} {text}", absent={"en": "No.", "pt": "Não."}
+                )
+            },
             r"asked in different words \(answer, absent of prompt.json differ\)",
         ),
     ],
@@ -151,10 +155,8 @@ def test_a_loss_per_token_is_not_compared_between_tokenizers(tmp_path):
     ]
     comparison = compare.compare(runs)
     assert "tokenizers differ" in comparison.notes[-1]
-    assert (
-        "loss" not in comparison.changes["run1"]["seen"]
-        and "rougeL" in comparison.changes["run1"]["seen"]
-    )
+    changes = comparison.scores["run1"][0].changes["run0"]
+    assert "loss" not in changes and "perplexity" not in changes and "rougeL" in changes
 
 
 def test_what_is_no_pair_of_scored_runs_is_refused_in_words(tmp_path, capsys):
@@ -205,11 +207,42 @@ def test_junk_is_compared_without_an_error(tmp_path, capsys, reference, tuned):
 
 
 def test_names_tell_runs_of_one_name_apart(tmp_path):
-    assert compare.names([tmp_path / "x" / "run", tmp_path / "y" / "run", tmp_path / "z"]) == [
+    assert compare.unique_names(
+        [tmp_path / "x" / "run", tmp_path / "y" / "run", tmp_path / "z"]
+    ) == [
         "x/run",
         "y/run",
         "z",
     ]
+
+
+def test_no_run_is_lost_for_its_name(tmp_path, capsys):
+    """Two runs may have the same name in folders of the same name."""
+    runs = [
+        write_run(tmp_path / name, lines(tuned))
+        for name, tuned in (("p/a/x", BAD), ("q/a/x", GOOD), ("q/b/x", BAD))
+    ]
+    names = compare.unique_names(runs)
+    assert names == ["p/a/x", "q/a/x", "b/x"]
+    assert compare.unique_names([tmp_path.parents[-1] / "x", tmp_path.parents[-1] / "y" / "x"]) == [
+        "/x",
+        "y/x",
+    ]
+    out, _ = told(capsys, runs, 0)
+    assert "q/a/x less p/a/x:" in out and "b/x less p/a/x:" in out
+    text = (tmp_path / "q/b/compare.html").read_text()
+    for name in names:
+        assert f"<h3>{name}</h3>" in text
+
+
+def test_runs_that_an_older_version_scored_are_scored_anew_from_their_answers(tmp_path):
+    runs = [write_run(tmp_path / name, lines(tuned)) for name, tuned in (("a", BAD), ("b", GOOD))]
+    now = compare.compare(runs)
+    for run in runs:
+        old = [json.loads(each) for each in (run / "samples.jsonl").read_text().splitlines()]
+        texts = [json.dumps({k: v for k, v in each.items() if k != "scores"}) for each in old]
+        (run / "samples.jsonl").write_text("".join(f"{text}\n" for text in texts))
+    assert compare.compare(runs).scores == now.scores
 
 
 def test_the_page_goes_where_it_is_told_and_nothing_said_does_anything(tmp_path, capsys):

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from sacrebleu import sentence_bleu, sentence_chrf
 
+from space.evidence.findings import Change, less_is_better
 from space.model.prompt_template import PromptTemplate
-from train.evaluate import statistics
-from train.evaluate import tables as report
-from train.evaluate.metrics import Bleu, ChrF
+from tests.scored import metrics_of
+from train.evaluate import report, statistics
+from train.evaluate.metrics import ItemMetric, similarity
 
 
 def test_bleu_and_chrf_are_sacrebleus_digit_for_digit():
@@ -21,8 +22,8 @@ def test_bleu_and_chrf_are_sacrebleus_digit_for_digit():
         "not empty",
         "acção de graças",
     ]
-    for measure, name, theirs in ((Bleu(), "bleu", sentence_bleu), (ChrF(), "chrf", sentence_chrf)):
-        ours = measure.compute(predictions=said, references=references)[name]
+    for name, theirs in (("bleu", sentence_bleu), ("chrf", sentence_chrf)):
+        ours = ItemMetric(similarity).compute(predictions=said, references=references)[name]
         assert ours == [
             theirs(one, [other]).score / 100 for one, other in zip(said, references, strict=True)
         ]
@@ -31,9 +32,9 @@ def test_bleu_and_chrf_are_sacrebleus_digit_for_digit():
 def test_the_interval_is_the_paired_bootstraps():
     ours, theirs = np.array([0.1, 0.2, 0.3, 0.4, math.nan]), np.zeros(5)
     change = statistics.difference("rougeL", theirs, ours)
-    assert change["mean"] == 0.25 and 0.1 <= change["low"] < 0.25 < change["high"] <= 0.4
+    assert change.mean == 0.25 and 0.1 <= change.low < 0.25 < change.high <= 0.4
     spread = 1.96 * ours[:4].std() / 2
-    assert change["high"] - change["low"] == pytest.approx(2 * spread, abs=0.05)
+    assert change.high - change.low == pytest.approx(2 * spread, abs=0.05)
     assert statistics.difference("rougeL", theirs, ours) == change, "the same draws always"
 
 
@@ -41,24 +42,19 @@ def test_an_interval_covers_the_truth_as_often_as_it_says():
     generator, covered = np.random.default_rng(3), 0
     for _ in range(200):
         change = statistics.difference("rougeL", np.zeros(60), generator.normal(0.2, 1, 60))
-        covered += change["low"] <= 0.2 <= change["high"]
+        covered += change.low <= 0.2 <= change.high
     assert 180 <= covered <= 199
 
 
 def test_wins_ties_and_losses_know_which_way_is_better():
     theirs, ours = np.array([1.0, 1, 1, 1]), np.array([2.0, 1, 0, 0])
     more, less = (statistics.difference("x", theirs, ours, less) for less in (False, True))
-    assert (more["wins"], more["ties"], more["losses"]) == (1, 1, 2)
-    assert (less["wins"], less["ties"], less["losses"]) == (2, 1, 1)
+    assert (more.wins, more.ties, more.losses) == (1, 1, 2)
+    assert (less.wins, less.ties, less.losses) == (2, 1, 1)
     neither = statistics.difference("x", theirs, ours, None)
-    assert (neither["wins"], neither["ties"], neither["losses"]) == (None, 1, None)
-    assert statistics.less_is_better("grounded", "says_absent") and not statistics.less_is_better(
-        "absent", "says_absent"
-    )
-    assert (
-        statistics.less_is_better("seen", "loss")
-        and statistics.less_is_better("seen", "length_ratio") is None
-    )
+    assert (neither.wins, neither.ties, neither.losses) == (None, 1, None)
+    assert less_is_better("grounded", "says_absent") and not less_is_better("absent", "says_absent")
+    assert less_is_better("seen", "loss") and less_is_better("seen", "length_ratio") is None
 
 
 def test_the_items_that_a_difference_needs():
@@ -76,13 +72,13 @@ def test_the_items_that_a_difference_needs():
 
 def test_one_item_claims_no_interval():
     change = statistics.difference("rougeL", np.array([0.1]), np.array([0.3]))
-    assert (change["mean"], change["low"], change["high"], change["needed"]) == (
+    assert (change.mean, change.low, change.high, change.needed) == (
         0.2,
         None,
         None,
         None,
     )
-    assert not statistics.shown(change) and "no interval" in report.difference_words(change)
+    assert not change.shown and "no interval" in report.difference_words(change)
 
 
 def line(name, base, tuned, **more):
@@ -99,7 +95,7 @@ def line(name, base, tuned, **more):
 
 def test_a_perplexity_is_that_of_all_items_together():
     lines = [line("seen", "a", "b", tuned_loss=0.0), line("seen", "a", "b", tuned_loss=2.0)]
-    scores = statistics.metrics(lines, ["base", "tuned"])["seen"]
+    scores = metrics_of(lines, ["base", "tuned"])["seen"]
     assert scores["tuned"]["perplexity"] == round(math.e, 4) and scores["base"][
         "perplexity"
     ] == round(math.e**2, 4)
@@ -126,7 +122,7 @@ def test_every_measure_has_its_place_and_a_column_without_a_model_no_loss():
             **models,
         )
     ] * 3
-    scores = statistics.metrics(lines, ["base", "retrieved", "tuned"], PromptTemplate())["seen"]
+    scores = metrics_of(lines, ["base", "retrieved", "tuned"], PromptTemplate())["seen"]
     assert set(scores["tuned"]) == {
         "rouge1",
         "rouge2",
@@ -164,7 +160,7 @@ def test_every_measure_has_its_place_and_a_column_without_a_model_no_loss():
 )
 def test_empty_and_junk_texts_have_a_number_or_none_and_never_an_error(said, reference):
     lines = [line("seen", said, said, reference=reference, evidence=reference or "x")] * 2
-    scores = statistics.metrics(lines, ["base", "tuned"])["seen"]["tuned"]
+    scores = metrics_of(lines, ["base", "tuned"])["seen"]["tuned"]
     assert all(value is None or math.isfinite(value) for value in scores.values())
 
 
@@ -173,17 +169,15 @@ def test_empty_and_junk_texts_have_a_number_or_none_and_never_an_error(said, ref
 )
 def test_a_loss_that_is_no_number_is_no_score_and_json_can_say_the_rest(losses):
     lines = [line("seen", "a", "b", tuned_loss=loss) for loss in losses]
-    scores = statistics.metrics(lines, ["base", "tuned"])["seen"]
+    scores = metrics_of(lines, ["base", "tuned"])["seen"]
     json.loads(json.dumps(scores, allow_nan=False))
     finite = all(map(math.isfinite, losses))
     assert ("loss" in scores["tuned"]) == (
         "perplexity" in scores["difference"]
     ) == finite and "loss" in scores["base"]
-    assert "nan" not in report.as_text(report.table_rows({"seen": scores}, 3))
+    assert "nan" not in report.as_text(report.score_rows({"seen": scores}, 3))
 
 
 def test_an_interval_of_no_numbers_shows_nothing():
-    assert not statistics.shown({"low": math.nan, "high": math.nan})
-    assert not statistics.shown({"low": -math.inf, "high": math.inf}) and statistics.shown(
-        {"low": 0.1, "high": 0.2}
-    )
+    assert not Change(0.0, math.nan, math.nan).shown
+    assert not Change(0.0, -math.inf, math.inf).shown and Change(0.15, 0.1, 0.2).shown

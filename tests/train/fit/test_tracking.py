@@ -141,10 +141,10 @@ def test_what_evaluate_left_is_on_the_board(tmp_path, capsys):
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    from train.evaluate import tables as report
+    from train.evaluate import plots
 
     run = write_run(tmp_path / "run", lines(count=4))
-    report.plot_loss(run / "history.jsonl", run / "plots" / "loss.png")
+    plots.plot_loss(run / "history.jsonl", run / "plots" / "loss.png")
     (run / "adapter/README.md").write_text("---\nlibrary_name: peft\n---\n# The card\n")
     tracking.track_evaluation(Run(run), TrackConfig(report_to="tensorboard"))
     log = EventAccumulator(str(run / "tensorboard")).Reload()
@@ -160,10 +160,10 @@ def test_what_evaluate_left_is_on_the_board(tmp_path, capsys):
 def test_the_other_boards_take_what_evaluate_left(tmp_path, name):
     """In a program of its own: both read their folders when they are imported."""
     pytest.importorskip(name, reason=f"{name} is not installed")
-    from train.evaluate import tables as report
+    from train.evaluate import plots
 
     run = write_run(tmp_path / "run", lines(count=4))
-    report.plot_loss(run / "history.jsonl", run / "plots" / "loss.png")
+    plots.plot_loss(run / "history.jsonl", run / "plots" / "loss.png")
     (run / "report.html").write_text("<p>")
     (run / "adapter/README.md").write_text("---\nlibrary_name: peft\n---\n# The card\n")
     program = (

@@ -12,11 +12,11 @@ from space.catalogue.search import Catalogue
 from space.catalogue.text import detect_language, normalise
 from space.model.prompt import fit_prompt
 from space.model.prompt_template import PromptTemplate
+from tests.scored import metrics_of
 from train import pipeline
 from train.__main__ import main
 from train.config import ConfigError, FitConfig, PrepareConfig, SummariesConfig
-from train.evaluate import statistics
-from train.evaluate import tables as report
+from train.evaluate import plots, report
 from train.examples.contamination import check_contamination, exclude_shared_texts
 from train.examples.examples import Examples
 from train.examples.few_shot import add_few_shot
@@ -596,7 +596,7 @@ def test_a_set_with_one_item_claims_no_interval(tmp_path):
         "base_loss": 2.0,
         "tuned_loss": 1.0,
     }
-    metrics = statistics.metrics([line], ["base", "tuned"])
-    assert "(one item: no interval)" in report.as_text(report.table_rows(metrics, 0))
-    report.plot_before_after(metrics, 0, tmp_path / "plot.png")
+    metrics = metrics_of([line], ["base", "tuned"])
+    assert "(one item: no interval)" in report.as_text(report.score_rows(metrics, 0))
+    plots.plot_before_after(metrics, 0, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 1000

@@ -11,11 +11,11 @@ import pytest
 from huggingface_hub import ModelCard, ModelCardData, metadata_load
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
+from space.evidence.findings import METRICS
 from space.model.base import Base
 from space.model.decode import complete, decode_text
 from space.model.pair import load_pair
 from space.model.prompt import prompt_ids
-from train.evaluate.tables import HEADLINE
 from train.prepare.fetch import hub_dataset
 from train.publish.card import (
     CardError,
@@ -97,7 +97,7 @@ def test_the_hubs_own_readers_understand_the_metadata(text, tuned_run):
         (title, metric): value
         for title, scores in metrics.items()
         for metric, value in scores["tuned"].items()
-        if metric in HEADLINE and metric in scores["difference"]
+        if metric in METRICS and metric in scores["difference"]
     }
     change = metrics["seen"]["difference"]["rougeL"]
     shown = next(

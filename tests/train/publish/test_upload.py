@@ -17,11 +17,11 @@ import pytest
 from huggingface_hub import close_session, snapshot_download
 from huggingface_hub.utils import _http as library_http
 
+from tests.scored import metrics_of, scored
 from train.__main__ import main
 from train.config import ConfigError, EvaluateConfig, PublishConfig
-from train.evaluate import record as evaluation
-from train.evaluate import statistics
-from train.evaluate import tables as report
+from train.evaluate import plots
+from train.evaluate.evaluation import evaluation_record
 from train.publish import hub as sending
 from train.publish.card import for_repository
 from train.publish.hub import HubError, send
@@ -63,16 +63,15 @@ def finished(tmp_path_factory):
         "base_loss": 2.0,
         "tuned_loss": 1.0,
     }
-    metrics = statistics.metrics([line, line], ["base", "tuned"])
+    metrics = metrics_of([line, line], ["base", "tuned"])
     (run / "metrics.json").write_text(json.dumps(metrics))
-    about = evaluation.record(
-        Run(run), EvaluateConfig(), [line | {"uid": "1"}] * 2, {"items": 1, "records": 1}
-    )
+    items = scored([line | {"uid": "1"}] * 2)
+    about = evaluation_record(Run(run), EvaluateConfig(), items, {"items": 1, "records": 1})
     (run / "evaluation.json").write_text(json.dumps(about))
     (run / "samples.jsonl").write_text(f"{json.dumps(line)}\n" * 2)
     (run / "history.jsonl").write_text('{"step": 1, "loss": 3.0}\n{"step": 2, "loss": 1.0}\n')
-    report.plot_loss(run / "history.jsonl", run / "plots" / "loss.png")
-    report.plot_before_after(metrics, 0, run / "plots" / "before_after.png")
+    plots.plot_loss(run / "history.jsonl", run / "plots" / "loss.png")
+    plots.plot_before_after(metrics, 0, run / "plots" / "before_after.png")
     return run
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.scored import lines, write_run
 from train.config import EvaluateConfig
-from train.evaluate import record as evaluation
+from train.evaluate.evaluation import evaluation_problems, evaluation_record
+from train.evaluate.samples import ScoredItem
 from train.run import Run
 
 
@@ -18,7 +19,7 @@ def run(tmp_path):
 
 def test_a_run_as_it_was_scored_has_no_fault_and_its_card_may_change(run):
     (run / "adapter" / "README.md").write_text("another card")
-    assert list(evaluation.faults(Run(run))) == []
+    assert list(evaluation_problems(Run(run))) == []
 
 
 @pytest.mark.parametrize(
@@ -27,12 +28,12 @@ def test_a_run_as_it_was_scored_has_no_fault_and_its_card_may_change(run):
 def test_an_adapter_that_changed_after_it_was_scored_is_named(run, name):
     path = run / "adapter" / name
     path.write_bytes(path.read_bytes() + b" ")
-    assert list(evaluation.faults(Run(run))) == [
+    assert list(evaluation_problems(Run(run))) == [
         f"adapter/{name} was changed after the adapter was scored: run `python -m train "
         "evaluate` to score it again"
     ]
     path.unlink()
-    assert "was changed" in next(evaluation.faults(Run(run)))
+    assert "was changed" in next(evaluation_problems(Run(run)))
 
 
 def test_scores_of_an_older_version_say_what_they_lack(run):
@@ -42,18 +43,18 @@ def test_scores_of_an_older_version_say_what_they_lack(run):
         for change in scores["difference"].values():
             del change["needed"]
     (run / "metrics.json").write_text(json.dumps(metrics))
-    assert list(evaluation.faults(Run(run))) == [
+    assert list(evaluation_problems(Run(run))) == [
         "metrics.json is of an older version, without against, needed: run `python -m "
         "train evaluate` to score it again"
     ]
     (run / "evaluation.json").write_text('{"version": 0}')
-    assert next(evaluation.faults(Run(run))).startswith(
+    assert next(evaluation_problems(Run(run))).startswith(
         "evaluation.json is of version 0, this reads 1: run"
     )
     (run / "evaluation.json").write_text("{cut")
-    assert "cannot be read" in next(evaluation.faults(Run(run)))
+    assert "cannot be read" in next(evaluation_problems(Run(run)))
     (run / "evaluation.json").unlink()
-    assert next(evaluation.faults(Run(run))).startswith(
+    assert next(evaluation_problems(Run(run))).startswith(
         "evaluation.json is missing: run `python -m train evaluate`"
     )
 
@@ -62,8 +63,8 @@ def test_scores_that_are_no_numbers_are_not_read(run):
     metrics = json.loads((run / "metrics.json").read_text())
     metrics["seen"]["tuned"]["loss"] = math.nan
     (run / "metrics.json").write_text(json.dumps(metrics))
-    assert list(evaluation.faults(Run(run))) == [
-        "evaluation.json or metrics.json cannot be read (NaN is no number): run `python -m "
+    assert list(evaluation_problems(Run(run))) == [
+        "evaluation.json or metrics.json cannot be read (NaN is not JSON): run `python -m "
         "train evaluate` to score it again"
     ]
 
@@ -75,7 +76,7 @@ def test_scores_that_are_no_numbers_are_not_read(run):
 )
 def test_files_of_another_shape_are_refused_in_words(run, name, text):
     (run / name).write_text(text)
-    found = list(evaluation.faults(Run(run)))
+    found = list(evaluation_problems(Run(run)))
     assert found and all(
         "run `python -m train evaluate` to score it again" in each for each in found
     )
@@ -83,7 +84,8 @@ def test_files_of_another_shape_are_refused_in_words(run, name, text):
 
 def test_the_fingerprint_is_of_all_that_was_asked(run):
     def items(samples):
-        return evaluation.record(Run(run), EvaluateConfig(), samples, {})["items"]
+        scored = [ScoredItem.from_json(each) for each in samples]
+        return evaluation_record(Run(run), EvaluateConfig(), scored, {})["items"]
 
     same = items(lines(count=3))
     assert same == items(lines("another answer", 3))

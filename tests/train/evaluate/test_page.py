@@ -4,13 +4,11 @@ import json
 import re
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 
-from space.model.prompt_template import PromptTemplate
-from tests.scored import HOSTILE, line, lines, write_run
-from train.evaluate import charts, page, statistics
-from train.evaluate import tables as report
+from tests.scored import HOSTILE, line, lines, metrics_of, scored, write_run
+from train.evaluate import charts, page, report
+from train.evaluate.samples import read_samples
 from train.run import Run
 
 
@@ -42,8 +40,7 @@ def shown(run):
         json.loads((run / name).read_text())
         for name in ("adapter/run.json", "evaluation.json", "metrics.json")
     )
-    samples = [json.loads(each) for each in (run / "samples.jsonl").read_text().splitlines()]
-    return page.report(Run(run), record, about, metrics, samples, PromptTemplate())
+    return page.report_page(Run(run), record, about, metrics, read_samples(Run(run)))
 
 
 SETS = [
@@ -69,7 +66,7 @@ def test_it_says_what_is_not_usual_of_the_lora(tmp_path, html):
         "rank-stabilized, begun by EVA, on all linear layers" in shown(run)
         and "rank-stabilized" not in html
     )
-    assert report.ways({}) == "", "an older run says nothing of it"
+    assert report.rare_options({}) == "", "an older run says nothing of it"
 
 
 def test_it_is_one_file_that_asks_nobody_for_anything(html):
@@ -90,7 +87,7 @@ def test_it_is_one_file_that_asks_nobody_for_anything(html):
 
 
 def test_it_says_what_was_done_and_what_came_of_it(html):
-    metrics = statistics.metrics(SETS, ("base", "retrieved", "tuned"))
+    metrics = metrics_of(SETS)
     for words in (
         "What tuning changed: lamps",
         "shop.json (sha256 ab)",
@@ -151,37 +148,19 @@ def test_the_best_and_the_worst_are_those_and_no_pair_is_both():
         )
         for place in range(1, 10)
     ]
-    scores = {
-        "seen": {
-            column: statistics.item_scores(samples, column, PromptTemplate())
-            for column in ("base", "tuned")
-        }
-    }
-    best, worst = page.pairs(samples, scores, ("base", "tuned"))
-    assert [each["line"]["uid"] for each in best] == ["u9", "u8", "u7", "u6", "u5"]
-    assert [each["line"]["uid"] for each in worst] == ["u1", "u2", "u3", "u4"]
+    items = scored(samples)
+    best, worst = page.extreme_pairs(items, "base", "tuned")
+    assert [each.item.uid for each in best] == ["u9", "u8", "u7", "u6", "u5"]
+    assert [each.item.uid for each in worst] == ["u1", "u2", "u3", "u4"]
     assert (
-        best[0]["difference"] == pytest.approx(-worst[0]["difference"])
-        and best[0]["before"] < best[0]["after"]
+        best[0].difference == pytest.approx(-worst[0].difference) and best[0].before < best[0].after
     )
-    assert (
-        page.pairs(
-            samples[:1],
-            {
-                "seen": {
-                    name: {key: each[:1] for key, each in values.items()}
-                    for name, values in scores["seen"].items()
-                }
-            },
-            ("base", "tuned"),
-        )[1]
-        == []
-    )
+    assert page.extreme_pairs(items[:1], "base", "tuned")[1] == []
 
 
 def test_portuguese_is_close_by_its_whole_words():
-    values = {"rougeL": np.array([0.5, 0.4]), "rougeL_unicode": np.array([np.nan, 0.0])}
-    assert page.closeness(values).tolist() == [0.5, 0.0]
+    values = {"rougeL": 0.5}, {"rougeL": 0.4, "rougeL_unicode": 0.0}
+    assert [page.closeness(each) for each in values] == [0.5, 0.0]
 
 
 @pytest.mark.parametrize(
