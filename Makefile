@@ -3,7 +3,7 @@
 # make quick: lint and the fast tests, in a minute.
 # make lint: style and types.
 # make demo: record the README's film and pictures in a browser.
-# make deploy SPACE=user/name: the page on a Space; see README.md for what it serves.
+# make deploy SPACE=user/name: the page on a Space; see docs/hub.md for what it serves.
 PYTHON ?= python3
 PORT ?= 7860
 VENV := .venv
@@ -23,7 +23,7 @@ test: $(VENV)/tests.ok
 
 quick: $(VENV)/tests.ok
 	$(PY) -m ruff check .
-	$(PYTEST) -q -m "not slow and not browser and not model"
+	$(PYTEST) -q -m "not slow and not browser"
 
 bench: $(VENV)/bench.ok
 	$(PY) -m bench
@@ -41,10 +41,10 @@ lint: $(VENV)/tests.ok
 	$(PY) -m pyright
 
 # One stamp for each set of requirements; a changed pin installs again.
-$(VENV)/%.ok: requirements.txt %/requirements.txt
+$(VENV)/%.ok: requirements.txt constraints.txt %/requirements.txt
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Shelftalk needs Python 3.11 or newer')"
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --disable-pip-version-check --quiet -r $*/requirements.txt
+	$(PY) -m pip install --disable-pip-version-check --quiet -c constraints.txt -r $*/requirements.txt
 	@touch $@
 
 $(VENV)/tests.ok $(VENV)/bench.ok: train/requirements.txt

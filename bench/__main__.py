@@ -59,7 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def measure(name: str, options: Options) -> bool:
-    """Measures one thing, prints its table and writes its result; returns whether no target was missed."""
+    """Measures one thing, prints its table and writes its result; returns whether no target was
+    missed.
+    """
     print(f"{name}:", flush=True)
     measured = conditions()
     try:

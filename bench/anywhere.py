@@ -1,4 +1,6 @@
-"""The embedded adapter in a virtual environment with peft and transformers alone: does it say what the page says?"""
+"""The embedded adapter in a virtual environment with peft and transformers alone: does it say what
+the page says?
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ SAME = (
 
 
 def measure(options: Options) -> Outcome:
-    """Installs the four packages in an empty folder, loads the adapter there in every way, and compares the tokens."""
+    """Installs the four packages in an empty folder, loads the adapter there in every way, and
+    compares the tokens.
+    """
     need_sample()
     pair = load_pair(str(SAMPLE / "base"), str(SAMPLE / "adapter"))
     asked = questions(1 if options.tiny else QUESTIONS)
@@ -81,7 +85,9 @@ def texts(pair: Pair, answers: list[list[int]]) -> list[str]:
 
 
 def questions(count: int) -> list[tuple]:
-    """Returns (task, text, records) for `count` titles of the sample, each asked from memory and with its records."""
+    """Returns (task, text, records) for `count` titles of the sample, each asked from memory and
+    with its records.
+    """
     catalogue = Catalogue.open(SAMPLE / "catalogue")
     asked = []
     for title in catalogue.titles(count):
@@ -97,7 +103,9 @@ def tuned(pair: Pair, prompt: list[int], tokens: int = TOKENS) -> list[int]:
 
 
 def environment(folder: Path, *packages: str) -> Path:
-    """Makes a virtual environment with these packages and returns its Python; raises Skipped where pip cannot."""
+    """Makes a virtual environment with these packages and returns its Python; raises Skipped where
+    pip cannot.
+    """
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
     done = subprocess.run(
@@ -113,7 +121,9 @@ def environment(folder: Path, *packages: str) -> Path:
 
 
 def elsewhere(folder: Path, python: Path, chats: list) -> dict:
-    """Returns what stranger.py writes, run in `folder` beside copies of the sample's base and adapter."""
+    """Returns what stranger.py writes, run in `folder` beside copies of the sample's base and
+    adapter.
+    """
     shutil.copytree(SAMPLE / "adapter", folder / "adapter")
     base = json.loads((folder / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))[
         "base_model_name_or_path"

@@ -1,4 +1,6 @@
-"""What an adapter can hold: how much of what it learned by heart it says again, by records and by rank."""
+"""What an adapter can hold: how much of what it learned by heart it says again, by records and by
+rank.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +33,16 @@ RUNS = (
     ROOT / "runs" / "capacity"
 )  # kept: a measurement that was cut off goes on from its checkpoints
 RECORDS, ASKED, BATCH, EPOCHS = (100, 300, 1000), 200, 64, 20
-# The learning rate of each rank. LoRA's sum is scaled by alpha / rank = 2 at either, so that a higher rank takes larger steps:
+# The learning rate of each rank. LoRA's sum is scaled by alpha / rank = 2 at either, so that a
+# higher rank takes larger steps:
 # at rank 4's rate, rank 64 lost what it had learned (ROUGE-L .03 of 1,000 records after 20 epochs).
 RATES = {4: 3.5e-3, 64: 1e-3}
 
 
 def measure(options: Options) -> Outcome:
-    """Trains on nothing but questions from memory, the same number of times each, and asks for up to 200 records again."""
+    """Trains on nothing but questions from memory, the same number of times each, and asks for up
+    to 200 records again.
+    """
     need_sample()
     counts, rates = ((4, 8), {2: 1e-3}) if options.tiny else (RECORDS, RATES)
     figures, samples = [], {}
@@ -69,7 +74,9 @@ def measure(options: Options) -> Outcome:
 
 
 def recall(run: Path, config: FitConfig) -> dict:
-    """Trains a run, or goes on with it, and returns how its answers from memory agree with what it learned."""
+    """Trains a run, or goes on with it, and returns how its answers from memory agree with what it
+    learned.
+    """
     prepare_catalogue(str(SAMPLE / "trn.json"), Run(run), PrepareConfig(), progress=False)
     if not is_done(Run(run)):
         model, base = load_base(config.base, precision=config.precision, training=True)

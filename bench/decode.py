@@ -109,11 +109,13 @@ def figures(rounds: list[dict], sizes: dict[str, int], peaks: dict[str, int]) ->
     ]
 
 
-# --- time ------------------------------------------------------------------------------------------------------------
+# --- time ---
 
 
 def timed_rounds(pair: Pair, theirs: PeftModel, count: int) -> list[dict]:
-    """Returns each round's seconds a variant and whether the tokens agree; every round has a prompt of its own."""
+    """Returns each round's seconds a variant and whether the tokens agree; every round has a prompt
+    of its own.
+    """
     prompts = make_prompts(pair.tokenizer, count + 1, PROMPT)
     for variant in VARIANTS:
         answer(variant, pair, theirs, prompts[0])  # the first forward packs the weights for the CPU
@@ -175,13 +177,15 @@ def answer(
     return [[step[row] for step in steps if step[row] is not None] for row in range(count)]
 
 
-# --- bytes -----------------------------------------------------------------------------------------------------------
+# --- bytes ---
 
 
 def weigh(pair: Pair) -> dict[str, int]:
-    """Returns bytes of the base, the adapter and one row's cache at the end of an answer, with its room and without.
+    """Returns bytes of the base, the adapter and one row's cache at the end of an answer, with its
+    room and without.
 
-    The base: its parameters and buffers with their quantization state, as they lie in memory after the first answer,
+    The base: its parameters and buffers with their quantization state, as they lie in memory after
+    the first answer,
     shared storage counted once. The adapter: its A and B, as they were saved.
     """
     lora = {
@@ -225,7 +229,9 @@ def storages(module: nn.Module) -> Iterator[torch.UntypedStorage]:
 
 
 def peak(what: str, base: Path, adapter: Path) -> int:
-    """Returns the peak resident bytes of a fresh process that loads the pair, or the base alone, and answers once."""
+    """Returns the peak resident bytes of a fresh process that loads the pair, or the base alone,
+    and answers once.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "bench.decode", what, str(base), str(adapter)],
         cwd=ROOT,

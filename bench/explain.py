@@ -1,4 +1,6 @@
-"""What fine-tuning changed in an answer of the sample: how long that takes, beside reading it twice with PEFT's switch."""
+"""What fine-tuning changed in an answer of the sample: how long that takes, beside reading it twice
+with PEFT's switch.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ PROMPT, ANSWER, ROUNDS = 100, 200, 7  # tokens: a question with a short record; 
 
 
 def measure(options: Options) -> Outcome:
-    """Times both in turns, after a first one of each that is not counted; the alternatives' words are in the time of ours."""
+    """Times both in turns, after a first one of each that is not counted; the alternatives' words
+    are in the time of ours.
+    """
     settings = Settings()
     pair = load_pair(settings.base_model, settings.adapter)
     theirs = PeftModel.from_pretrained(load_base(settings.base_model)[0], settings.adapter).eval()

@@ -39,7 +39,9 @@ class Options:
 
 @dataclass(frozen=True)
 class Figure:
-    """A number, and the least (`low`) or the most (`high`) that it should be; neither for one that is only reported."""
+    """A number, and the least (`low`) or the most (`high`) that it should be; neither for one that
+    is only reported.
+    """
 
     name: str
     value: float

@@ -1,4 +1,6 @@
-"""The page in a real browser: how soon it can be used, how soon words come, how still it stands, how fast it stops."""
+"""The page in a real browser: how soon it can be used, how soon words come, how still it stands,
+how fast it stops.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ ARGS = [
     "--disable-component-update",
 ]
 ROUNDS = 7
-# Watches the page: layout shifts that no input caused, slow key presses, and what each change of the answers showed.
+# Watches the page: layout shifts that no input caused, slow key presses, and what each change of
+# the answers showed.
 WATCH = """
 window.seen = {shift: 0, keys: [], steps: [], first: 0, begun: 0};
 new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
@@ -48,7 +51,9 @@ new MutationObserver(() => {
 
 
 def measure(options: Options) -> Outcome:
-    """Opens the page of the embedded sample over and over, asks, types while it answers, and stops it."""
+    """Opens the page of the embedded sample over and over, asks, types while it answers, and stops
+    it.
+    """
     if not CHROMIUM.exists():
         raise Skipped(f"there is no {CHROMIUM}")
     if not options.tiny:
@@ -65,7 +70,9 @@ def measure(options: Options) -> Outcome:
 
 
 def visit(app: Started, titles: list[str], rounds: int) -> Outcome:
-    """Returns what `rounds` visits saw; the first, to a page that nobody has seen yet, is not counted."""
+    """Returns what `rounds` visits saw; the first, to a page that nobody has seen yet, is not
+    counted.
+    """
     from playwright.sync_api import sync_playwright
 
     seen: dict[str, list[float]] = {}
@@ -102,7 +109,9 @@ def visit(app: Started, titles: list[str], rounds: int) -> Outcome:
 
 
 def once(page, visitors: list[Client], url: str, title: str) -> dict[str, float]:
-    """Returns the seconds, shifts and milliseconds of one visit; two more visitors then hand each other the model."""
+    """Returns the seconds, shifts and milliseconds of one visit; two more visitors then hand each
+    other the model.
+    """
     page.add_init_script(WATCH)
     page.goto(url, wait_until="commit")
     box, ask = (
@@ -152,7 +161,9 @@ def once(page, visitors: list[Client], url: str, title: str) -> dict[str, float]
 
 
 def freed(visitors: list[Client], title: str) -> float:
-    """Returns the seconds from one visitor's stop to the moment that the next in line has the model, before any word of it."""
+    """Returns the seconds from one visitor's stop to the moment that the next in line has the
+    model, before any word of it.
+    """
     first, second = (
         visitor.submit(f"What is {title}?", api_name="/answer") for visitor in visitors
     )

@@ -25,7 +25,8 @@ CHOICES = {
     "half the answers": {"answers": RECIPE.answers / 2},
     "twice the answers": {"answers": RECIPE.answers * 2},
     "half of what is absent": {"absent": RECIPE.absent / 2},
-    # rsLoRA's usual alpha, for any rank: a scale of 16 / sqrt(32) = 2.8, where the recipe's is 64 / 32 = 2.
+    # rsLoRA's usual alpha, for any rank: a scale of 16 / sqrt(32) = 2.8, where the recipe's is 64 /
+    # 32 = 2.
     "rank-stabilized": {"rank_stabilized": True, "alpha": 16.0},
     "EVA initialisation": {"init": "eva"},
 }
@@ -40,7 +41,9 @@ SHOWN = (
 
 
 def measure(options: Options) -> Outcome:
-    """Trains and scores every choice with every seed; reports the mean over the seeds, and their standard deviation."""
+    """Trains and scores every choice with every seed; reports the mean over the seeds, and their
+    standard deviation.
+    """
     need_sample()
     steps, seeds, items = (2, (1, 2), 2) if options.tiny else (STEPS, SEEDS, ITEMS)
     figures, samples = [], {}

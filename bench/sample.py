@@ -1,4 +1,6 @@
-"""From nothing to a served fine-tune: the embedded sample is tuned, scored and answers in the browser."""
+"""From nothing to a served fine-tune: the embedded sample is tuned, scored and answers in the
+browser.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ ITEMS, FULL_ITEMS = 50, 200  # of each scored set
 
 
 def measure(options: Options) -> Outcome:
-    """Times `train sample` and the app's start as `make run` puts them together, from the command to the answer."""
+    """Times `train sample` and the app's start as `make run` puts them together, from the command
+    to the answer.
+    """
     with tempfile.TemporaryDirectory() as name:
         run, base, extra = Path(name, "sample"), SAMPLE / "base", []
         items, full_items = (2, 3) if options.tiny else (ITEMS, FULL_ITEMS)
@@ -83,7 +87,9 @@ def read_metrics(run: Path) -> dict:
 
 
 def scores(metrics: dict, judged: bool) -> list[Figure]:
-    """Returns the scores that have a target; without `judged` (too few items) they are only reported."""
+    """Returns the scores that have a target; without `judged` (too few items) they are only
+    reported.
+    """
 
     def at_least(name: str, value: float, low: float) -> Figure:
         return Figure(name, value, low=low if judged else None)

@@ -80,11 +80,13 @@ def measure(options: Options) -> Outcome:
     return Outcome(found, {"build": built, "asked": asked})
 
 
-# --- a made catalogue ------------------------------------------------------------------------------------------------
+# --- a made catalogue ---
 
 
 def write_rows(path: Path, count: int, seed: int = 1) -> None:
-    """Writes `count` lines of uid, title and content, a tab between; no title is there twice, in any spelling."""
+    """Writes `count` lines of uid, title and content, a tab between; no title is there twice, in
+    any spelling.
+    """
     rng, titles = np.random.default_rng(seed), set()
     words = np.array(vocabulary(random.Random(seed)), dtype=object)
     shares = np.cumsum(1 / (np.arange(len(words)) + 3.7) ** 1.05)
@@ -108,7 +110,9 @@ def take(words: Iterator[str], count: int) -> str:
 
 
 def vocabulary(rng: random.Random) -> list[str]:
-    """Returns invented words of one to four syllables, and the little words of English among the first."""
+    """Returns invented words of one to four syllables, and the little words of English among the
+    first.
+    """
     words: dict[str, None] = {}
     while len(words) < WORDS:
         word = "".join(
@@ -126,7 +130,9 @@ def vocabulary(rng: random.Random) -> list[str]:
 
 
 def build_apart(rows: Path, catalogue: Path) -> dict:
-    """Builds the index in a process of its own: its seconds, its peak of memory and the index's size, in bytes."""
+    """Builds the index in a process of its own: its seconds, its peak of memory and the index's
+    size, in bytes.
+    """
     called = subprocess.run(
         [sys.executable, "-m", "bench.search", str(rows), str(catalogue)],
         cwd=ROOT,
@@ -156,11 +162,13 @@ def build(rows: Path, catalogue: Path) -> dict:
     }
 
 
-# --- questions -------------------------------------------------------------------------------------------------------
+# --- questions ---
 
 
 def ask(catalogue: Catalogue, damage: Callable[[str, random.Random], str], count: int) -> dict:
-    """Asks for `count` titles as `damage` leaves them: milliseconds, and the shares that were found."""
+    """Asks for `count` titles as `damage` leaves them: milliseconds, and the shares that were
+    found.
+    """
     rng, times, scores = random.Random(5), [], []
     first = among = taken = 0
     titles = catalogue.titles(count)
@@ -228,7 +236,9 @@ def half(title: str, rng: random.Random) -> str:
 
 
 def absent(title: str, rng: random.Random) -> str:
-    """Returns an invented word before one of the title's: a title that nothing in the catalogue has."""
+    """Returns an invented word before one of the title's: a title that nothing in the catalogue
+    has.
+    """
     invented = "".join(rng.choice("bdfgklmnprstvzx") + rng.choice("aeiouy") for _ in range(4))
     return (
         f"{invented} {rng.choice([word for word in title.split() if len(word) > 3] or ['Kettle'])}"

@@ -1,4 +1,6 @@
-"""Real shapes with random weights: a Llama as large as SmolLM2-135M, a LoRA adapter for it, a prepared catalogue."""
+"""Real shapes with random weights: a Llama as large as SmolLM2-135M, a LoRA adapter for it, a
+prepared catalogue.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ LORA_STD = 0.05  # of B, which is zero in a fresh adapter
 
 
 def fit_config(base: Path, **changes) -> FitConfig:
-    """Returns the LoRA that all measurements use: rank 8 (PEFT's default), alpha 16, on all linear layers."""
+    """Returns the LoRA that all measurements use: rank 8 (PEFT's default), alpha 16, on all linear
+    layers.
+    """
     return FitConfig(
         base=str(base), **{"rank": 8, "alpha": 16.0, "max_length": 512, "batch_size": 8, **changes}
     )
@@ -97,7 +101,9 @@ def make_catalogue(run: Path, products: int) -> Path:
 
 
 def make_prompts(tokenizer, count: int, tokens: int) -> Sequence[list[int]]:
-    """Returns `count` different prompts of `tokens` ids: the last ones of a question with two records."""
+    """Returns `count` different prompts of `tokens` ids: the last ones of a question with two
+    records.
+    """
     prompts, shop = [], invented.catalogue()
     while len(prompts) < count:
         records = list(itertools.islice(shop, 2))

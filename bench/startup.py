@@ -1,4 +1,6 @@
-"""Seconds from `python app.py` until the page and /info answer: as a Space starts, cold, and again when all is warm."""
+"""Seconds from `python app.py` until the page and /info answer: as a Space starts, cold, and again
+when all is warm.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ from bench.figures import ROOT, Figure, Options, Outcome, Skipped
 STARTS = 3  # of each kind
 PATIENCE = 300  # seconds until a start counts as failed
 SAMPLE = ROOT / "space" / "sample"
-# The app's variables, beside PORT and MAX_*: what the caller's shell sets of them is nothing to a measurement.
+# The app's variables, beside PORT and MAX_*: what the caller's shell sets of them is nothing to a
+# measurement.
 OWN = {
     "BASE_MODEL",
     "BASE_REVISION",
@@ -42,7 +45,9 @@ OWN = {
 
 @dataclass(frozen=True)
 class Started:
-    """A running app: its address, the seconds until its page and its /info answered, its models and its process."""
+    """A running app: its address, the seconds until its page and its /info answered, its models and
+    its process.
+    """
 
     url: str
     page: float
@@ -103,9 +108,11 @@ def start_often(environment: Mapping[str, str], times: int) -> Outcome:
 
 
 def forget() -> None:
-    """Takes every installed package, the interpreter and our own files out of the system's page cache, and our bytecode away.
+    """Takes every installed package, the interpreter and our own files out of the system's page
+    cache, and our bytecode away.
 
-    Bytecode of packages stays: pip writes it as it installs. A file that another running process has mapped stays, too.
+    Bytecode of packages stays: pip writes it as it installs. A file that another running process
+    has mapped stays, too.
     """
     for path in ROOT.glob("space/**/__pycache__"):
         shutil.rmtree(path, ignore_errors=True)
@@ -154,7 +161,9 @@ def running_app(environment: Mapping[str, str]) -> Iterator[Started]:
 
 
 def wait_for_page(url: str, process: subprocess.Popen, log) -> None:
-    """Returns once the page answers 200; raises RuntimeError with the end of the log where it never does."""
+    """Returns once the page answers 200; raises RuntimeError with the end of the log where it never
+    does.
+    """
     until = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < until:
         try:

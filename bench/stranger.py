@@ -1,9 +1,12 @@
-"""What anyone does with an adapter who has peft and transformers and nothing of ours: load it in every way, and ask.
+"""What anyone does with an adapter who has peft and transformers and nothing of ours: load it in
+every way, and ask.
 
     python -I stranger.py ask.json said.json
 
-ask.json: {"adapter": a folder or Hub id, "base": likewise, "chats": [messages], "tokens": most in an answer}. said.json gets
-{"prompts": ids by apply_chat_template, precision: {way: the greedy answers' ids}, "modules": those imported, "versions"}.
+ask.json: {"adapter": a folder or Hub id, "base": likewise, "chats": [messages], "tokens": most in
+an answer}. said.json gets
+{"prompts": ids by apply_chat_template, precision: {way: the greedy answers' ids}, "modules": those
+imported, "versions"}.
 """
 
 import importlib.metadata
@@ -40,7 +43,9 @@ def by_peft(adapter, base, tokenizer, how):
 
 
 def by_pipeline(adapter, base, tokenizer, how):
-    """pipeline() finds both; transformers adds the adapter in the base's bf16, where PEFT does it in fp32."""
+    """pipeline() finds both; transformers adds the adapter in the base's bf16, where PEFT does it
+    in fp32.
+    """
     return piped(found_by_pipeline(adapter, how), tokenizer)
 
 
@@ -72,7 +77,9 @@ TRIED = {
 
 
 def found_by_pipeline(adapter, how):
-    """Returns the pipeline of an adapter; without tokenizer= it would take the base's, which may have no chat template."""
+    """Returns the pipeline of an adapter; without tokenizer= it would take the base's, which may
+    have no chat template.
+    """
     rest = {name: value for name, value in how.items() if name != "dtype"}
     return pipeline(
         "text-generation", model=adapter, tokenizer=adapter, dtype=how["dtype"], model_kwargs=rest

@@ -1,4 +1,6 @@
-"""Summaries from sets that people wrote: base against tuned, on a base that read stories and on the sample's."""
+"""Summaries from sets that people wrote: base against tuned, on a base that read stories and on the
+sample's.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ def measure(options: Options) -> Outcome:
 
 
 def scored(base: Path, name: str, options: Options) -> dict:
-    """Returns the `summary` set's metrics, what the set's report says and how long fit took, of one run; no text of the set."""
+    """Returns the `summary` set's metrics, what the set's report says and how long fit took, of one
+    run; no text of the set.
+    """
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder, "run")
         verb(
@@ -104,7 +108,9 @@ def scored(base: Path, name: str, options: Options) -> dict:
 
 
 def told(title: str, metrics: dict, metric: str) -> list[Figure]:
-    """Returns the figures of one run: how many items, base, tuned and no model, and the difference with its interval."""
+    """Returns the figures of one run: how many items, base, tuned and no model, and the difference
+    with its interval.
+    """
     found = [Figure(f"{title}, items", metrics["n"])]
     for column, words in (
         ("base", "base"),

@@ -1,4 +1,6 @@
-"""Training tokens a second without padding: ours against TRL's SFTTrainer on the same model, data and batches."""
+"""Training tokens a second without padding: ours against TRL's SFTTrainer on the same model, data
+and batches.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ from train.pipeline import load_examples
 from train.run import Run
 
 STEPS, BATCH, ROUNDS = 14, 8, 1  # a step of the slowest takes six seconds
-# What is passed to SFTConfig beyond the batch size, the length, the learning rate and the output folder.
+# What is passed to SFTConfig beyond the batch size, the length, the learning rate and the output
+# folder.
 VARIANTS = {
     "ours": None,
     "sft": {},
@@ -100,7 +103,7 @@ def in_a_process(variant: str, folder: Path) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-# --- in the process --------------------------------------------------------------------------------------------------
+# --- in the process ---
 
 
 class Stopwatch(TrainerCallback):
@@ -150,9 +153,11 @@ def train(variant: str, folder: Path) -> dict:
 
 
 def build(variant: str, folder: Path) -> Trainer:
-    """Returns the trainer of a variant: the same 4-bit base, LoRA, rows, batch size and learning rate for all.
+    """Returns the trainer of a variant: the same 4-bit base, LoRA, rows, batch size and learning
+    rate for all.
 
-    All take the base with bitsandbytes' CPU packing off: it has no backward pass, and the no-grad forward of gradient
+    All take the base with bitsandbytes' CPU packing off: it has no backward pass, and the no-grad
+    forward of gradient
     checkpointing would set it going.
     """
     config, rows = fit_config(folder / "base"), load_from_disk(folder / "rows")

@@ -1,4 +1,6 @@
-"""Many visitors at once: every answer comes, each is its asker's own, nobody is kept waiting in silence, and memory stays."""
+"""Many visitors at once: every answer comes, each is its asker's own, nobody is kept waiting in
+silence, and memory stays.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ SMALL = 3  # places in the queue, where it is to be too small
 
 
 def measure(options: Options) -> Outcome:
-    """Asks as many visitors do, with room in the queue for all, and then without; the embedded sample answers."""
+    """Asks as many visitors do, with room in the queue for all, and then without; the embedded
+    sample answers.
+    """
     if not options.tiny:
         need_sample()
         titles = Catalogue.open(SAMPLE / "catalogue").titles(VISITORS * QUESTIONS)
@@ -39,7 +43,9 @@ def measure(options: Options) -> Outcome:
 
 
 def crowd(environment: dict[str, str], titles: list[str], visitors: int) -> Outcome:
-    """Returns what `visitors` found who asked their titles at the same time, and what those found who were too many."""
+    """Returns what `visitors` found who asked their titles at the same time, and what those found
+    who were too many.
+    """
     questions = [f"What is {title}?" for title in titles]
     shares = [questions[place::visitors] for place in range(visitors)]
     with running_app({**environment, "QUEUE_SIZE": str(len(questions))}) as app:
@@ -47,7 +53,8 @@ def crowd(environment: dict[str, str], titles: list[str], visitors: int) -> Outc
         expected = {question: ask(alone, question)[0] for question in questions}
         alone_used = resident(app.pid)
         found, seconds = at_once(app.url, shares)
-        # Threads and their arenas come with the first crowd; what a second one adds would be added by every one.
+        # Threads and their arenas come with the first crowd; what a second one adds would be added
+        # by every one.
         before = resident(app.pid)
         at_once(app.url, shares)
         after = resident(app.pid)
@@ -95,7 +102,9 @@ def crowd(environment: dict[str, str], titles: list[str], visitors: int) -> Outc
 
 
 def at_once(url: str, shares: list[list[str]]) -> tuple[list[tuple], float]:
-    """Returns what a crowd found, see visit(), one visitor for each share of the questions; and the seconds it took."""
+    """Returns what a crowd found, see visit(), one visitor for each share of the questions; and the
+    seconds it took.
+    """
     begun = time.perf_counter()
     with ThreadPoolExecutor(len(shares)) as pool:
         found = [
@@ -113,7 +122,9 @@ def visit(url: str, questions: list[str]) -> list[tuple[str, tuple | None, float
 
 
 def ask(client: Client, question: str) -> tuple[tuple | None, float]:
-    """Returns (base, tuned and the uids of the sources; None where it was refused) and the seconds that it took."""
+    """Returns (base, tuned and the uids of the sources; None where it was refused) and the seconds
+    that it took.
+    """
     begun = time.perf_counter()
     try:
         base, tuned, sources = client.predict(question, max_new_tokens=TOKENS, api_name="/answer")
@@ -124,7 +135,9 @@ def ask(client: Client, question: str) -> tuple[tuple | None, float]:
 
 
 def too_many(environment: dict[str, str], questions: list[str]) -> tuple[int, int, int]:
-    """Returns (refused, answered, refused in words that say that the queue is full) of questions that come at once."""
+    """Returns (refused, answered, refused in words that say that the queue is full) of questions
+    that come at once.
+    """
     said, start = [], threading.Barrier(len(questions))
 
     def one(pair: tuple[Client, str]) -> bool:

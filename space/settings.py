@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-VERSION = "0.1.0"
+VERSION = "1.0.0"
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "space" / "sample"
 PRECISIONS = ("auto", "nf4", "bf16")

@@ -1,4 +1,6 @@
-"""A closed world for every test: no network but loopback, no user's home, and a tiny real Llama to work with."""
+"""A closed world for every test: no network but loopback, no user's home, and a tiny real Llama to
+work with.
+"""
 
 import os
 import socket
@@ -57,7 +59,9 @@ def closed_world(monkeypatch):
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Real material beside the checkout, for measuring only; a test that needs it is skipped where it is not."""
+    """Real material beside the checkout, for measuring only; a test that needs it is skipped where
+    it is not.
+    """
     if not SHARED.is_dir():
         pytest.skip("no ../shared beside this checkout")
     return SHARED
@@ -72,7 +76,9 @@ def tokenizer():
 
 
 def tiny_model(folder: Path, tokenizer, kind: str = "llama", seed: int = 0, **changes) -> Path:
-    """Writes a real model with random weights in the smallest shape that the 4-bit CPU kernel takes."""
+    """Writes a real model with random weights in the smallest shape that the 4-bit CPU kernel
+    takes.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
@@ -148,7 +154,9 @@ def pair(tiny_base, adapter):
 
 @pytest.fixture
 def hub(monkeypatch):
-    """A Hub of its own on loopback, and this process is ana's on it; Hub.environ() is for another process."""
+    """A Hub of its own on loopback, and this process is ana's on it; Hub.environ() is for another
+    process.
+    """
     from huggingface_hub import constants
 
     from tests.hub.hub import Hub
@@ -170,7 +178,9 @@ def hub(monkeypatch):
 
 @pytest.fixture(scope="session")
 def tuned_run(tmp_path_factory, tiny_base) -> Path:
-    """A run of the tiny Llama through every verb, on some lines of the invented catalogue; to be read, never changed."""
+    """A run of the tiny Llama through every verb, on some lines of the invented catalogue; to be
+    read, never changed.
+    """
     from train.__main__ import main
     from train.sample import write_catalogue
 

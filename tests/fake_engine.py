@@ -63,7 +63,7 @@ INFO = {
     "adapter_revision": "c41d07aa3b9e55f0",
     "precision": "nf4",
     "device": "cpu",
-    "version": "0.1.0",
+    "version": "1.0.0",
 }
 
 

@@ -10,7 +10,9 @@ from pypdf.generic import DictionaryObject, NameObject, StreamObject
 
 
 def pdf(*pages: Sequence[str], password: str | None = None, owner: str | None = None) -> bytes:
-    """Returns a PDF with these lines on its pages; a page without any is as a scanned one: it has no text."""
+    """Returns a PDF with these lines on its pages; a page without any is as a scanned one: it has
+    no text.
+    """
     writer = PdfWriter()
     font = DictionaryObject(
         {

@@ -1,4 +1,6 @@
-"""A run as evaluate leaves it, without a model: real files by the project's own hands, for tests of what reads them."""
+"""A run as evaluate leaves it, without a model: real files by the project's own hands, for tests of
+what reads them.
+"""
 
 import json
 from pathlib import Path

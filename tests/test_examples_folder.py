@@ -1,4 +1,6 @@
-"""examples/: each program, copied alone into an empty folder, against the real app with the committed sample."""
+"""examples/: each program, copied alone into an empty folder, against the real app with the
+committed sample.
+"""
 
 import ast
 import http.client
@@ -48,7 +50,9 @@ def question():
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs a copy of an example in an empty folder, as its reader would; `missing` is a package that is not installed."""
+    """Runs a copy of an example in an empty folder, as its reader would; `missing` is a package
+    that is not installed.
+    """
 
     def run(name, *arguments, missing=None, **environ):
         shutil.copy(EXAMPLES / name, tmp_path)
@@ -78,7 +82,7 @@ def expected(address, question):
     return Client(address, verbose=False).predict(question, api_name="/answer")
 
 
-# --- each stands alone ----------------------------------------------------------------------------------------------
+# --- each stands alone ---
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
@@ -102,7 +106,7 @@ def test_the_readme_lists_every_example():
             assert f"]({path.name})" in table
 
 
-# --- calling the Space ----------------------------------------------------------------------------------------------
+# --- calling the Space ---
 
 
 def test_the_client_asks_watches_and_stops(run, address, question, expected):
@@ -183,7 +187,7 @@ def test_the_mcp_tools_are_found_by_the_names_that_they_have_on_a_space(run, mon
     )
 
 
-# --- stopping, refusals, a full queue -------------------------------------------------------------------------------
+# --- stopping, refusals, a full queue ---
 
 
 def seconds(work):
@@ -318,11 +322,13 @@ def test_a_full_queue_is_told(run, address, question, name, words):
     assert done.returncode == 1 and done.stderr.endswith(f"{words}\n"), done.stderr
 
 
-# --- a private Space ------------------------------------------------------------------------------------------------
+# --- a private Space ---
 
 
 class Door(BaseHTTPRequestHandler):
-    """What a private Space looks like from outside: the Hub's word on where it is, and the app, both for its token only."""
+    """What a private Space looks like from outside: the Hub's word on where it is, and the app,
+    both for its token only.
+    """
 
     app = ""
 
@@ -389,7 +395,7 @@ def test_a_private_space_answers_who_has_its_token(run, private, question, expec
     assert done.returncode == 1 and "401" in done.stderr and not done.stdout
 
 
-# --- the adapter ----------------------------------------------------------------------------------------------------
+# --- the adapter ---
 
 
 def test_the_adapter_says_what_the_page_says(run, address, question):
@@ -408,7 +414,9 @@ def test_the_adapter_says_what_the_page_says(run, address, question):
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory):
-    """A run's folder with the committed adapter, and metrics.json and samples.jsonl of a few items as evaluate writes them."""
+    """A run's folder with the committed adapter, and metrics.json and samples.jsonl of a few items
+    as evaluate writes them.
+    """
     from space.model.pair import load_pair
     from train.config import EvaluateConfig, FitConfig
     from train.evaluate import score as evaluate

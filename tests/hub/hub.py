@@ -1,4 +1,5 @@
-"""A small Hub on loopback for the real client: repositories with history, large files, tokens, Spaces, and faults on command.
+"""A small Hub on loopback for the real client: repositories with history, large files, tokens,
+Spaces, and faults on command.
 
     with Hub() as hub:
         api = HfApi(endpoint=hub.endpoint, token=hub.token)          # in this process
@@ -6,7 +7,8 @@
         hub.fail("POST", "/commit/", 503, times=2)
         assert hub.repo("ana/lamps").files["README.md"]
 
-`hub.token` is ana's, who may write below ana/; `hub.tokens` holds everybody's. What it got stays in memory.
+`hub.token` is ana's, who may write below ana/; `hub.tokens` holds everybody's. What it got stays in
+memory.
 """
 
 import base64
@@ -80,7 +82,8 @@ class Repo:
         files = dict(self.commits[-1].files) if self.commits else {}
         for path, content in changes.items():
             files.pop(path, None) if content is None else files.update({path: content})
-        # Of the content too: clients keep what they downloaded, by its commit, from one Hub to the next.
+        # Of the content too: clients keep what they downloaded, by its commit, from one Hub to the
+        # next.
         content = [(path, hashlib.sha1(files[path]).hexdigest()) for path in sorted(files)]
         oid = hashlib.sha1(
             f"{self.kind}/{self.name}/{len(self.commits)}/{title}/{content}".encode()
@@ -159,7 +162,9 @@ class Hub:
         self.server.server_close()
 
     def environ(self, home: Path, token: str | None = None) -> dict[str, str]:
-        """Returns the environment of a process that takes this for the Hub; an empty token is an anonymous visitor."""
+        """Returns the environment of a process that takes this for the Hub; an empty token is an
+        anonymous visitor.
+        """
         token = self.token if token is None else token
         return {
             "HF_ENDPOINT": self.endpoint,
@@ -187,10 +192,13 @@ class Hub:
         times: int = 1,
         headers: dict[str, str] | None = None,
     ) -> None:
-        """The next `times` requests of a method whose path `pattern` (a regular expression) finds go wrong.
+        """The next `times` requests of a method whose path `pattern` (a regular expression) finds
+        go wrong.
 
-        `action` is a status to answer with, "cut" (closed in the middle of the body), "hang" (no answer while the Hub is
-        up), "deaf" (done, and closed without an answer), or a function that is called before the request is done.
+        `action` is a status to answer with, "cut" (closed in the middle of the body), "hang" (no
+        answer while the Hub is
+        up), "deaf" (done, and closed without an answer), or a function that is called before the
+        request is done.
         """
         self.faults.append(Fault(method, pattern, action, times, headers or {}))
 
@@ -280,7 +288,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *words) -> None:
         """Says nothing."""
 
-    # --- routes -----------------------------------------------------------------------------------------------------
+    # --- routes ---
 
     def answer(self, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         """Returns (status, headers, content) of a request."""
@@ -562,7 +570,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             )
         return 200, headers, content
 
-    # --- rights and forms -------------------------------------------------------------------------------------------
+    # --- rights and forms ---
 
     def whoever(self) -> str | None:
         """Returns whose token it is; an unknown one is refused, none is a visitor's."""
