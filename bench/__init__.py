@@ -1,1 +1,1 @@
-"""Measurements that anyone can run again: python -m bench [decode training startup sample search]."""
+"""Measurements that anyone can run again: python -m bench [NAME ...]."""

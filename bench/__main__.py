@@ -1,4 +1,4 @@
-"""The command line: python -m bench [NAME ...] [--full] [--tiny]; without a name, all measurements."""
+"""The command line: python -m bench [NAME ...] [--full] [--tiny]; all, if no name is given."""
 
 from __future__ import annotations
 

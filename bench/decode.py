@@ -1,4 +1,4 @@
-"""Two answers in one batch: against PEFT's own mixed batch, against one answer alone, and in bytes."""
+"""Two answers in one batch, against PEFT's mixed batch, one answer alone, and in bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One measured number with its target, what it was measured under, and how both are written down."""
+"""A measured number with its target, its conditions, and how both are written down."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Outcome:
 
 
 def conditions() -> dict:
-    """Returns the machine, the versions, the commit and the load under which figures are measured."""
+    """Describe the machine, versions, commit and load under which figures are measured."""
     versions = {}
     for name in LIBRARIES:
         try:
@@ -107,7 +107,7 @@ def commit() -> str:
 
 
 def processor() -> str:
-    """Returns the processor's name, with family and model, which tell apart what the name does not."""
+    """Name the processor, with family and model, since the name alone is ambiguous."""
     path = Path("/proc/cpuinfo")
     if not path.is_file():
         return platform.processor()

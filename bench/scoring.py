@@ -1,4 +1,4 @@
-"""The scoring of a run in batches, beside the usual way: one item at a time, by two separate models."""
+"""Scoring a run in batches, beside one item at a time by two separate models."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _jobs(pair, examples, chosen) -> list[evaluate.Job]:
 
 @torch.inference_mode()
 def _one_at_a_time(config: FitConfig, pair, examples, sets: dict[str, list]) -> dict[str, float]:
-    """Returns the seconds that two separate models take for each set's items: generate(), and the loss of the reference."""
+    """Time two separate models on each set's items: generate(), and the reference's loss."""
     plain = load_base(config.base, precision=config.precision)[0]
     tuned = PeftModel.from_pretrained(
         load_base(config.base, precision=config.precision)[0], SAMPLE / "adapter"

@@ -41,7 +41,7 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 
 
 def measure(options: Options) -> Outcome:
-    """Builds a made catalogue in a process of its own, opens it and asks for titles in five ways."""
+    """Build a made catalogue in a process of its own and ask for titles in five ways."""
     with tempfile.TemporaryDirectory() as folder:
         rows, catalogue = Path(folder, "rows.tsv"), Path(folder, "catalogue")
         catalogue.mkdir()

@@ -43,7 +43,7 @@ RECIPE = (
 
 
 def measure(options: Options) -> Outcome:
-    """Learns each set on each base with a small catalogue beside it, and scores what was held out."""
+    """Learn each set on each base with a small catalogue, and score what was held out."""
     need_sample()
     missing = [
         path

@@ -120,7 +120,8 @@ def change(page: Page) -> None:
         # neighbour's.
         page.mouse.move(
             *tokens.nth(place).evaluate(
-                "token => { const line = token.getClientRects()[0]; return [line.x + line.width / 2, line.y + line.height / 2]; }"
+                "token => { const line = token.getClientRects()[0]; "
+                "return [line.x + line.width / 2, line.y + line.height / 2]; }"
             )
         )
         page.wait_for_timeout(450)
@@ -200,8 +201,10 @@ def main() -> int:
         browser.close()
     size = film.save(FILM)
     print(
-        f"demo: {FILM.relative_to(ROOT)}, {len(film.frames)} frames, {film.frames[-1][0] - film.frames[0][0]:.0f} s, "
-        f"{size / 1e6:.2f} MB; beside it page.png, changed.png, blind.png, evidence.png and phone.png"
+        f"demo: {FILM.relative_to(ROOT)}, {len(film.frames)} frames, "
+        f"{film.frames[-1][0] - film.frames[0][0]:.0f} s, "
+        f"{size / 1e6:.2f} MB; beside it page.png, changed.png, blind.png, evidence.png "
+        "and phone.png"
     )
     return int(size >= LARGEST)
 

@@ -392,7 +392,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         raise Refusal(404, words=f"no such route: {what}")
 
     def of_space(self, repo: Repo, what: str, asked: dict) -> tuple[int, dict[str, str], bytes]:
-        """Answers what only a Space has: variables, secrets and hardware; a secret is never shown."""
+        """Answer for a Space: variables, secrets and hardware; no secret is ever shown."""
         if self.command != "GET" or what == "variables":
             self.needs(repo.may_write(self.user), 403, words="you may not change this Space")
         if what == "variables":
@@ -425,7 +425,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.needs(
             name.startswith(f"{self.user}/"),
             403,
-            words=f'You don\'t have the rights to create a {kind[:-1]} under the namespace "{name.split("/")[0]}"',
+            words="You don't have the rights to create a "
+            f'{kind[:-1]} under the namespace "{name.split("/")[0]}"',
         )
         url = f"{self.hub.endpoint}/{KINDS[kind]}{name}"
         if (kind, name) in self.hub.repos:

@@ -183,8 +183,10 @@ def test_transformers_load_from_it(hub, tiny_base, tmp_path):
     )
     program = (
         "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
-        f"model = AutoModelForCausalLM.from_pretrained('ana/tiny', revision={hub.repo('ana/tiny').head!r})\n"
-        "print(model.config.hidden_size, len(AutoTokenizer.from_pretrained('ana/tiny')('a lamp').input_ids) > 0)"
+        "model = AutoModelForCausalLM.from_pretrained('ana/tiny', "
+        f"revision={hub.repo('ana/tiny').head!r})\n"
+        "tokenizer = AutoTokenizer.from_pretrained('ana/tiny')\n"
+        "print(model.config.hidden_size, len(tokenizer('a lamp').input_ids) > 0)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
