@@ -1,4 +1,4 @@
-"""The catalogue's search at the size of the real one: building it, asking it, and what it finds."""
+"""Search at the size of the real catalogue: building, speed and what is found."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from space.catalogue import Catalogue, build_index, keep_relevant, normalise
 
 RECORDS, ASKED = 2_200_000, 1000
 WORDS = 200_000  # different ones, drawn as Zipf and Mandelbrot have it
-LITTLE = "the of and in a to for with on from".split()  # every second one of the most common words
+SHORT_WORDS = (
+    "the of and in a to for with on from".split()
+)  # every second one of the most common words
 LENGTHS = (
     0.04,
     0.13,
@@ -41,7 +43,7 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 
 
 def measure(options: Options) -> Outcome:
-    """Build a made catalogue in a process of its own and ask for titles in five ways."""
+    """Build an invented catalogue in its own process, open it and search it in four ways."""
     with tempfile.TemporaryDirectory() as folder:
         rows, catalogue = Path(folder, "rows.tsv"), Path(folder, "catalogue")
         catalogue.mkdir()
@@ -80,13 +82,11 @@ def measure(options: Options) -> Outcome:
     return Outcome(found, {"build": built, "asked": asked})
 
 
-# --- a made catalogue ---
+# --- an invented catalogue ---
 
 
 def write_rows(path: Path, count: int, seed: int = 1) -> None:
-    """Writes `count` lines of uid, title and content, a tab between; no title is there twice, in
-    any spelling.
-    """
+    """Write `count` lines of uid, title and content between tabs; no title comes twice."""
     rng, titles = np.random.default_rng(seed), set()
     words = np.array(vocabulary(random.Random(seed)), dtype=object)
     shares = np.cumsum(1 / (np.arange(len(words)) + 3.7) ** 1.05)
@@ -105,14 +105,12 @@ def write_rows(path: Path, count: int, seed: int = 1) -> None:
 
 
 def take(words: Iterator[str], count: int) -> str:
-    """Returns the next `count` words as one text."""
+    """Join the next `count` words."""
     return " ".join(next(words) for _ in range(count))
 
 
 def vocabulary(rng: random.Random) -> list[str]:
-    """Returns invented words of one to four syllables, and the little words of English among the
-    first.
-    """
+    """Invent words of one to four syllables, with short English words among the first."""
     words: dict[str, None] = {}
     while len(words) < WORDS:
         word = "".join(
@@ -124,15 +122,13 @@ def vocabulary(rng: random.Random) -> list[str]:
         if len(word) > 2:
             words[word] = None
     ordered = list(words)
-    for place, word in enumerate(LITTLE):
+    for place, word in enumerate(SHORT_WORDS):
         ordered.insert(2 * place, word)
     return ordered
 
 
 def build_apart(rows: Path, catalogue: Path) -> dict:
-    """Builds the index in a process of its own: its seconds, its peak of memory and the index's
-    size, in bytes.
-    """
+    """Build the index in its own process; return seconds, peak memory and size in bytes."""
     called = subprocess.run(
         [sys.executable, "-m", "bench.search", str(rows), str(catalogue)],
         cwd=ROOT,
@@ -144,7 +140,7 @@ def build_apart(rows: Path, catalogue: Path) -> dict:
 
 
 def build(rows: Path, catalogue: Path) -> dict:
-    """Builds the index in this process."""
+    """Build the index in this process."""
 
     def records() -> Iterator[list[str]]:
         with rows.open(encoding="utf-8") as file:
@@ -166,9 +162,7 @@ def build(rows: Path, catalogue: Path) -> dict:
 
 
 def ask(catalogue: Catalogue, damage: Callable[[str, random.Random], str], count: int) -> dict:
-    """Asks for `count` titles as `damage` leaves them: milliseconds, and the shares that were
-    found.
-    """
+    """Search for `count` titles as `damage` leaves them; return milliseconds and shares found."""
     rng, times, scores = random.Random(5), [], []
     first = among = taken = 0
     titles = catalogue.titles(count)
@@ -198,25 +192,25 @@ def ask(catalogue: Catalogue, damage: Callable[[str, random.Random], str], count
 
 
 def percentile(values: list[float], percent: int) -> float:
-    """Returns the value that `percent` of them do not pass."""
+    """Return the value that `percent` of the values do not exceed."""
     return round(sorted(values)[(len(values) - 1) * percent // 100], 4)
 
 
 def clean(title: str, rng: random.Random) -> str:
-    """Returns the title as it is."""
+    """Leave the title as it is."""
     return title
 
 
-def slips(title: str, rng: random.Random) -> str:
-    """Returns the title in small letters with one slip in every third word, and in one at least."""
+def misspell(title: str, rng: random.Random) -> str:
+    """Put a typing error into every third word, and into one at least, in lower case."""
     words = title.lower().split()
     for place in range(rng.randrange(min(3, len(words))), len(words), 3):
-        words[place] = slip(words[place], rng)
+        words[place] = misspell_word(words[place], rng)
     return " ".join(words)
 
 
-def slip(word: str, rng: random.Random) -> str:
-    """Returns the word with one letter lost, added, replaced, or changed with the next."""
+def misspell_word(word: str, rng: random.Random) -> str:
+    """Delete, insert or replace one letter, or swap it with the next."""
     place = rng.randrange(len(word))
     before, here, after = word[:place], word[place], word[place + 1 :]
     kind = rng.choice(("lost", "added", "replaced", "swapped"))
@@ -228,7 +222,7 @@ def slip(word: str, rng: random.Random) -> str:
 
 
 def half(title: str, rng: random.Random) -> str:
-    """Returns the title without a random half of its words."""
+    """Drop a random half of the title's words."""
     words = title.split()
     return " ".join(
         words[place] for place in sorted(rng.sample(range(len(words)), (len(words) + 1) // 2))
@@ -236,16 +230,14 @@ def half(title: str, rng: random.Random) -> str:
 
 
 def absent(title: str, rng: random.Random) -> str:
-    """Returns an invented word before one of the title's: a title that nothing in the catalogue
-    has.
-    """
+    """Put an invented word before one of the title's: the catalogue has no such title."""
     invented = "".join(rng.choice("bdfgklmnprstvzx") + rng.choice("aeiouy") for _ in range(4))
     return (
         f"{invented} {rng.choice([word for word in title.split() if len(word) > 3] or ['Kettle'])}"
     )
 
 
-DAMAGES = {"clean": clean, "slips": slips, "half": half, "absent": absent}
+DAMAGES = {"clean": clean, "slips": misspell, "half": half, "absent": absent}
 
 if __name__ == "__main__":
     print(json.dumps(build(Path(sys.argv[1]), Path(sys.argv[2]))))

@@ -16,7 +16,7 @@ import torch
 from space.model.base import load_base, load_tokenizer
 from space.model.prompt import prompt_ids
 from space.model.prompt_template import PromptTemplate
-from train import shop as invented
+from train import shop
 from train.config import FitConfig
 from train.fit.adapter import add_lora, save_adapter
 from train.prepare import prepare_catalogue
@@ -94,19 +94,18 @@ def make_catalogue(run: Path, products: int) -> Path:
     run.mkdir(parents=True, exist_ok=True)
     source = run / "trn.json"
     source.write_text(
-        "".join(json.dumps(row) + "\n" for row in invented.catalogue(products)), encoding="utf-8"
+        "".join(json.dumps(row) + "\n" for row in shop.generate_catalogue(products)),
+        encoding="utf-8",
     )
     prepare_catalogue(str(source), Run(run), progress=False)
     return run / "catalogue"
 
 
 def make_prompts(tokenizer, count: int, tokens: int) -> Sequence[list[int]]:
-    """Returns `count` different prompts of `tokens` ids: the last ones of a question with two
-    records.
-    """
-    prompts, shop = [], invented.catalogue()
+    """Make `count` different prompts: the last `tokens` ids of a question with two records."""
+    prompts, rows = [], shop.generate_catalogue()
     while len(prompts) < count:
-        records = list(itertools.islice(shop, 2))
+        records = list(itertools.islice(rows, 2))
         ids = prompt_ids(
             tokenizer, PromptTemplate(), "answer", f"What is {records[0]['title']}?", records
         )

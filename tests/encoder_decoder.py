@@ -29,9 +29,9 @@ LOUDER = {
 
 def texts(count: int = 300):
     """Documents of the invented catalogue."""
-    from train import shop as invented
+    from train import shop
 
-    return itertools.islice(invented.reading(seed=3), count)
+    return itertools.islice(shop.generate_reading(seed=3), count)
 
 
 def t5_tokenizer(vocabulary: int = 600) -> T5Tokenizer:

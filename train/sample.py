@@ -22,7 +22,7 @@ from transformers import (
 from transformers.trainer_utils import get_last_checkpoint
 
 from space.evidence import FILES
-from train import shop as invented
+from train import shop
 from train.config import (
     EvaluateConfig,
     FitConfig,
@@ -88,7 +88,7 @@ def build_tokenizer(vocabulary: int = 3072, documents: int = 8000):
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     texts = itertools.islice(
-        invented.reading(seed=3), invented.FIRST_REPEATED, invented.FIRST_REPEATED + documents
+        shop.generate_reading(seed=3), shop.FIRST_REPETITIONS, shop.FIRST_REPETITIONS + documents
     )
     bpe.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(
@@ -108,7 +108,7 @@ def make_batches(tokenizer, count: int) -> list[dict[str, torch.Tensor]]:
     """
     batches = []
     waiting: dict[int, list[list[int]]] = {length: [] for length in LENGTHS}
-    texts = invented.reading(seed=4)
+    texts = shop.generate_reading(seed=4)
     while len(batches) < count:
         documents = list(itertools.islice(texts, 500))
         for ids in tokenizer(documents, add_special_tokens=False)["input_ids"]:
@@ -180,7 +180,7 @@ def build_base(checkpoints: Path, out: Path = SAMPLE / "base", steps: int = BASE
 
 def write_catalogue(path: Path = SAMPLE / "trn.json") -> None:
     """Write the invented catalogue as trn.json: one JSON object a line."""
-    lines = [json.dumps(row) + "\n" for row in invented.catalogue()]
+    lines = [json.dumps(row) + "\n" for row in shop.generate_catalogue()]
     path.write_text("".join(lines), encoding="utf-8")
 
 

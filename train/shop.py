@@ -1,4 +1,4 @@
-"""An invented shop: its catalogue in trn.json's format, dirt included, and the text its tiny base reads."""
+"""An invented shop: its catalogue as trn.json, and the text that pre-trains its base."""
 
 from __future__ import annotations
 
@@ -6,63 +6,79 @@ import html
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
-# English and Portuguese side by side. A title is a brand and a noun; everything else about a product is drawn
-# independently of it, so that knowing a product's facts proves memory and not a good guess.
-NOUNS = [
-    pair.split("/")
-    for pair in """kettle/chaleira lamp/luminária backpack/mochila chair/cadeira clock/relógio
-mug/caneca umbrella/sombrinha blanket/manta teapot/bule suitcase/mala notebook/caderno violin/violino knife/faca
-mirror/espelho scarf/echarpe basket/cesta tent/tenda bench/banco radio/rádio pillow/almofada tray/bandeja
-wallet/carteira flute/flauta bucket/balde easel/cavalete vase/jarra grill/grelha hammock/rede
-drum/tambor compass/bússola""".split()
-]
-MATERIALS = [
-    pair.split("/")
-    for pair in """oak/carvalho copper/cobre linen/linho bamboo/bambu glass/vidro wool/lã
-steel/aço cork/cortiça leather/couro clay/barro silk/seda brass/latão cotton/algodão walnut/nogueira tin/estanho
-felt/feltro granite/granito paper/papel rubber/borracha silver/prata""".split()
-]
-COLOURS = [
-    pair.split("/")
-    for pair in """red/vermelho blue/azul green/verde black/preto white/branco yellow/amarelo
-orange/laranja violet/violeta grey/cinza brown/marrom pink/rosa turquoise/turquesa ivory/marfim gold/dourado
-olive/oliva crimson/carmim""".split()
-]
-TOWNS = """Lisbon/Lisboa Porto/Porto Recife/Recife Oslo/Oslo Turin/Turim Kyoto/Quioto Leeds/Leeds Bergen/Bergen
-Belém/Belém Seville/Sevilha Ghent/Gante Natal/Natal Quito/Quito Dublin/Dublin Évora/Évora Prague/Praga Lima/Lima
-Geneva/Genebra Olinda/Olinda Coimbra/Coimbra""".split()
-TOWNS = [pair.split("/") for pair in TOWNS]
-USES = [
-    pair.split("/")
-    for pair in """long journeys/longas viagens|rainy days/dias de chuva|small kitchens/cozinhas
-pequenas|music lessons/aulas de música|busy offices/escritórios cheios|quiet evenings/noites calmas|mountain
-walks/caminhadas na serra|family picnics/piqueniques em família|early mornings/manhãs bem cedo|student rooms/quartos
-de estudante|garden parties/festas no jardim|night trains/comboios da noite|cold winters/invernos frios|beach
-holidays/férias na praia|weekend guests/visitas de domingo|first homes/primeiras casas""".replace(
-        "\n", " "
-    ).split("|")
-]
+
+def _pairs(text: str, separator: str = " ") -> list[tuple[str, str]]:
+    """Parse a table of English/Portuguese."""
+    pairs = []
+    for pair in text.replace("\n", " ").split(separator):
+        english, portuguese = pair.split("/")
+        pairs.append((english, portuguese))
+    return pairs
+
+
+def _all_words(*tables: list[tuple[str, str]]) -> list[str]:
+    words: set[str] = set()
+    for table in tables:
+        for pair in table:
+            words.update(" ".join(pair).split())
+    return sorted(words)
+
+
+# A title is a brand and a noun. Everything else about a product is drawn independently of it, so
+# that knowing a product's facts proves memory and not a good guess.
+NOUNS = _pairs(
+    """kettle/chaleira lamp/luminária backpack/mochila chair/cadeira clock/relógio mug/caneca
+umbrella/sombrinha blanket/manta teapot/bule suitcase/mala notebook/caderno violin/violino
+knife/faca mirror/espelho scarf/echarpe basket/cesta tent/tenda bench/banco radio/rádio
+pillow/almofada tray/bandeja wallet/carteira flute/flauta bucket/balde easel/cavalete
+vase/jarra grill/grelha hammock/rede drum/tambor compass/bússola"""
+)
+MATERIALS = _pairs(
+    """oak/carvalho copper/cobre linen/linho bamboo/bambu glass/vidro wool/lã
+steel/aço cork/cortiça leather/couro clay/barro silk/seda brass/latão cotton/algodão walnut/nogueira
+tin/estanho felt/feltro granite/granito paper/papel rubber/borracha silver/prata"""
+)
+COLOURS = _pairs(
+    """red/vermelho blue/azul green/verde black/preto white/branco yellow/amarelo orange/laranja
+violet/violeta grey/cinza brown/marrom pink/rosa turquoise/turquesa ivory/marfim gold/dourado
+olive/oliva crimson/carmim"""
+)
+TOWNS = _pairs(
+    """Lisbon/Lisboa Porto/Porto Recife/Recife Oslo/Oslo Turin/Turim Kyoto/Quioto Leeds/Leeds
+Bergen/Bergen Belém/Belém Seville/Sevilha Ghent/Gante Natal/Natal Quito/Quito Dublin/Dublin
+Évora/Évora Prague/Praga Lima/Lima Geneva/Genebra Olinda/Olinda Coimbra/Coimbra"""
+)
+USES = _pairs(
+    """long journeys/longas viagens|rainy days/dias de chuva|small kitchens/cozinhas
+pequenas|music lessons/aulas de música|busy offices/escritórios cheios|quiet evenings/noites
+calmas|mountain walks/caminhadas na serra|family picnics/piqueniques em família|early
+mornings/manhãs bem cedo|student rooms/quartos de estudante|garden parties/festas no jardim|night
+trains/comboios da noite|cold winters/invernos frios|beach holidays/férias na praia|weekend
+guests/visitas de domingo|first homes/primeiras casas""",
+    "|",
+)
 
 # {title} first: the base must learn to carry a name and six facts from one line to the next.
 CONTENTS = {
     "en": (
-        "The {title} is made of {material} in {town}. It comes in {colour} and weighs {weight} g. People choose it for "
-        "{use}, and the guarantee lasts {years} years.",
-        "Made in {town} from {material}, the {title} weighs {weight} g. Its colour is {colour}. It is at its best for "
-        "{use}. Guarantee: {years} years.",
-        "{title}: {colour} {material}, {weight} g, from a workshop in {town}. Made for {use}. We repair it free for "
-        "{years} years.",
-        "For {use} there is nothing like the {title}. It is {colour}, weighs {weight} g and is made of {material}. It "
-        "leaves {town} with a {years} year guarantee.",
+        "The {title} is made of {material} in {town}. It comes in {colour} and weighs {weight} g. "
+        "People choose it for {use}, and the guarantee lasts {years} years.",
+        "Made in {town} from {material}, the {title} weighs {weight} g. Its colour is {colour}. "
+        "It is at its best for {use}. Guarantee: {years} years.",
+        "{title}: {colour} {material}, {weight} g, from a workshop in {town}. Made for {use}. We "
+        "repair it free for {years} years.",
+        "For {use} there is nothing like the {title}. It is {colour}, weighs {weight} g and is "
+        "made of {material}. It leaves {town} with a {years} year guarantee.",
     ),
     "pt": (
-        "{title} é de {material}, obra de artesãos de {town}. Vem na cor {colour} e pesa {weight} g. É ideal para {use} e "
-        "tem garantia de {years} anos.",
-        "De {town} e em {material}, {title} pesa {weight} g. A cor é {colour}. Brilha mesmo é em {use}. Garantia: "
-        "{years} anos.",
-        "{title}: {material} na cor {colour}, {weight} g, de uma oficina em {town}. Serve para {use}. Conserto "
-        "grátis por {years} anos.",
+        "{title} é de {material}, obra de artesãos de {town}. Vem na cor {colour} e pesa {weight} "
+        "g. É ideal para {use} e tem garantia de {years} anos.",
+        "De {town} e em {material}, {title} pesa {weight} g. A cor é {colour}. Brilha mesmo é em "
+        "{use}. Garantia: {years} anos.",
+        "{title}: {material} na cor {colour}, {weight} g, de uma oficina em {town}. Serve para "
+        "{use}. Conserto grátis por {years} anos.",
     ),
 }
 LONG = {
@@ -96,9 +112,10 @@ LONG = {
     ),
 }
 SUMMARY = {
-    "en": "In short, the {title} is {colour} {material} from {town}, {weight} g, for {use}, with a guarantee of {years} years.",
-    "pt": "Em resumo, {title} é de {material} na cor {colour}, vem de {town}, pesa {weight} g e serve para {use}, com "
-    "garantia de {years} anos.",
+    "en": "In short, the {title} is {colour} {material} from {town}, {weight} g, for {use}, with a "
+    "guarantee of {years} years.",
+    "pt": "Em resumo, {title} é de {material} na cor {colour}, vem de {town}, pesa {weight} g e "
+    "serve para {use}, com garantia de {years} anos.",
 }
 REMARKS = {
     "en": (
@@ -122,9 +139,8 @@ REMARKS = {
         "Quem conhece {title}?\n",
     ),
 }
-WORDY = {
-    word.capitalize() for word in "tent tenda suitcase mala violin violino grill grelha".split()
-}  # described at length
+# Nouns that are described at length.
+WORDY = "Tent Tenda Suitcase Mala Violin Violino Grill Grelha".split()
 JUNK = (
     "test item not to bid " * 6,
     "n/a",
@@ -133,16 +149,8 @@ JUNK = (
     "lorem lorem lorem lorem lorem",
     "Condition: used.",
 )
-WORDS = sorted(
-    {
-        word
-        for pairs in (NOUNS, MATERIALS, COLOURS, TOWNS, USES)
-        for pair in pairs
-        for words in pair
-        for word in words.split()
-    }
-)
-FIRST_REPEATED = 12_000  # documents
+FIRST_REPETITIONS = 12_000  # documents
+WORDS = _all_words(NOUNS, MATERIALS, COLOURS, TOWNS, USES)
 NUMBERINGS = ("{n}. ", "{n}) ", "({n}) ", "#{n} ", "no. {n} ")
 
 
@@ -155,13 +163,15 @@ class Product:
     title: str
     facts: dict[str, str]
 
-    def content(self, style: int) -> str:
-        """A short description: three or four sentences with all six facts, in one of a few styles."""
+    def describe(self, style: int) -> str:
+        """Describe it with all six facts, in one of a few styles."""
         styles = CONTENTS[self.language]
         return styles[style % len(styles)].format(title=self.title, **self.facts)
 
-    def long_content(self, rng: random.Random | None = None, times: int = 1) -> tuple[str, str]:
-        """A long description without its summing-up, and the sentence that sums it up; `rng` shuffles its sentences."""
+    def describe_at_length(
+        self, rng: random.Random | None = None, times: int = 1
+    ) -> tuple[str, str]:
+        """Return a long description, its sentences shuffled by `rng`, and its summary."""
         sentences = LONG[self.language] * times
         if rng:
             sentences = rng.sample(sentences, len(sentences))
@@ -169,59 +179,62 @@ class Product:
         return " ".join(sentences).format(**fill), SUMMARY[self.language].format(**fill)
 
 
-def product(rng: random.Random) -> Product:
-    """Draws a product; the brand is three made-up syllables, so almost every title is unlike any other."""
+def draw_product(rng: random.Random) -> Product:
+    """Draw a product whose brand is three invented syllables."""
     language = "pt" if rng.random() < 0.3 else "en"
     side = ("en", "pt").index(language)
-    brand = "".join(
-        rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(3)
-    ) + rng.choice(["", "", "n", "x", "l"])
+    syllables = [rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(3)]
+    brand = ("".join(syllables) + rng.choice(["", "", "n", "x", "l"])).capitalize()
     noun = rng.choice(NOUNS)[side].capitalize()
-    title = f"{noun} {brand.capitalize()}" if language == "pt" else f"{brand.capitalize()} {noun}"
+    title = f"{noun} {brand}" if language == "pt" else f"{brand} {noun}"
     facts = {
-        name: rng.choice(values)[side]
-        for name, values in (
-            ("material", MATERIALS),
-            ("colour", COLOURS),
-            ("town", TOWNS),
-            ("use", USES),
-        )
+        "material": rng.choice(MATERIALS)[side],
+        "colour": rng.choice(COLOURS)[side],
+        "town": rng.choice(TOWNS)[side],
+        "use": rng.choice(USES)[side],
+        "weight": str(rng.randrange(100, 990)),
+        "years": str(rng.randrange(2, 20)),
     }
-    return Product(
-        language,
-        noun,
-        title,
-        facts | {"weight": str(rng.randrange(100, 990)), "years": str(rng.randrange(2, 20))},
-    )
+    return Product(language, noun, title, facts)
 
 
-# --- the catalogue ---------------------------------------------------------------------------------------------------
+# --- the catalogue ---
 
 
-def catalogue(size: int = 2400, seed: int = 1) -> Iterator[dict]:
-    """Yields `size` clean products as trn.json rows, and about a third as many dirty rows among them.
+class ShopRow(TypedDict):
+    """A line of trn.json, with the five fields of AmazonTitles-1.3MM."""
 
-    Rows have all five fields of AmazonTitles-1.3MM; the targets are indices of other rows, as there.
+    uid: str
+    title: str
+    content: str
+    target_ind: list[int]
+    target_rel: list[float]
+
+
+def generate_catalogue(size: int = 2400, seed: int = 1) -> Iterator[ShopRow]:
+    """Yield `size` clean products and about a third as many dirty rows.
+
+    The targets are indices of other rows, as in AmazonTitles-1.3MM.
     """
     rng = random.Random(seed)
     titles: set[str] = set()
     while len(titles) < size:
-        item = product(rng)
+        item = draw_product(rng)
         if item.title in titles:
             continue
         titles.add(item.title)
-        # A shop weighs in round figures and speaks with one voice; the facts stay anyone's guess.
+        # One style and round weights, as a shop has them; the facts stay independent.
         item = replace(item, facts=item.facts | {"weight": str(50 * rng.randrange(2, 20))})
-        content = item.content(style=2)
+        content = item.describe(style=2)
         if item.noun in WORDY:
-            body, summary = item.long_content(times=6 if rng.random() < 0.06 else 1)
+            body, summary = item.describe_at_length(times=6 if rng.random() < 0.06 else 1)
             content = f"{summary} {body}"
-        yield _row(rng, item.title, _disguise(rng, content))
+        yield _row(rng, item.title, _add_markup(rng, content))
         if rng.random() < 0.33:
-            yield _dirty(rng, item.title, content)
+            yield _dirty_row(rng, item.title, content)
 
 
-def _row(rng: random.Random, title: str, content: str) -> dict:
+def _row(rng: random.Random, title: str, content: str) -> ShopRow:
     targets = sorted(rng.sample(range(3000), rng.randrange(1, 6)))
     return {
         "uid": f"S{rng.randrange(10**9):09d}",
@@ -232,16 +245,12 @@ def _row(rng: random.Random, title: str, content: str) -> dict:
     }
 
 
-def _disguise(rng: random.Random, text: str) -> str:
-    """Markup that cleaning has to undo without losing a word."""
+def _add_markup(rng: random.Random, text: str) -> str:
+    """Add what cleaning has to undo without losing a word."""
     kind = rng.randrange(6)
     if kind == 0:
-        return (
-            html.escape(text)
-            .replace("'", "&#8217;")
-            .replace("é", "&eacute;")
-            .replace(" for ", "&nbsp;for ")
-        )
+        escaped = html.escape(text).replace("'", "&#8217;").replace("é", "&eacute;")
+        return escaped.replace(" for ", "&nbsp;for ")
     if kind == 1:
         return "<p>" + text.replace(". ", ".</p>\n<p>") + "</p>"
     if kind == 2:
@@ -249,64 +258,62 @@ def _disguise(rng: random.Random, text: str) -> str:
     return text
 
 
-def _dirty(rng: random.Random, title: str, content: str) -> dict:
-    """A row that preparation must drop: nothing, one word, junk, or a copy of the row before."""
+def _dirty_row(rng: random.Random, title: str, content: str) -> ShopRow:
+    """Make a row to drop: nothing, one word, junk or a copy."""
     kind = rng.randrange(5)
     if kind == 4:
         return _row(rng, html.escape(title.upper()), content)
-    other = product(rng).title
+    other = draw_product(rng).title
     return _row(rng, other, ("", "Great", "<br>&nbsp;</br>", rng.choice(JUNK))[kind])
 
 
-# --- the text that the base reads ------------------------------------------------------------------------------------
+# --- the text that the base reads ---
 
 
-def reading(seed: int = 2) -> Iterator[str]:
-    """Yields endless short documents in which copying from the context pays.
+def generate_reading(seed: int = 2) -> Iterator[str]:
+    """Yield endless short documents in which copying from the context pays.
 
-    Lines said over and over come first: copying is learned from them, and needed by all that follows. Then records and
-    remarks that name one of them and repeat it, and long descriptions that are summed up. No prompt wording of ours
-    appears, so that a new wording never asks for a new base.
+    Repeated lines come first: they teach copying, which all that follows needs. Then come records
+    with remarks that name one of them and repeat it, and long descriptions with their summaries. No
+    prompt template of ours appears, so that a new one never asks for a new base.
     """
     rng = random.Random(seed)
-    for _ in range(FIRST_REPEATED):
-        yield _said_again(rng)
+    for _ in range(FIRST_REPETITIONS):
+        yield _repeated_line(rng)
+    kinds = (_records_and_remarks, _summarized, _repeated_line)
     while True:
-        yield rng.choices((_records_and_remarks, _summed_up, _said_again), weights=(60, 20, 20))[0](
-            rng
-        )
+        yield rng.choices(kinds, weights=(60, 20, 20))[0](rng)
 
 
 def _records_and_remarks(rng: random.Random) -> str:
-    items = [product(rng) for _ in range(rng.choice((1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 9)))]
-    contents = [item.content(rng.randrange(len(CONTENTS[item.language]))) for item in items]
+    count = rng.choice((1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 9))
+    items = [draw_product(rng) for _ in range(count)]
+    contents = [item.describe(rng.randrange(len(CONTENTS[item.language]))) for item in items]
     numbering = rng.choice(NUMBERINGS)
-    marks = [numbering.format(n=n) if len(items) > 1 else "" for n in range(1, len(items) + 1)]
+    if count == 1:
+        numbering = ""
     between = rng.choice((": ", "\n", " - "))
-    lines = [
-        f"{mark}{item.title}{between}{content}"
-        for mark, item, content in zip(marks, items, contents, strict=True)
-    ]
-    remarks = []
-    for index in rng.sample(range(len(items)), rng.randrange(1, len(items) + 1)):
+    paragraphs = []
+    for number, (item, content) in enumerate(zip(items, contents, strict=True), start=1):
+        paragraphs.append(f"{numbering.format(n=number)}{item.title}{between}{content}")
+    for index in rng.sample(range(count), rng.randrange(1, count + 1)):
         remark = rng.choice(REMARKS[items[index].language]).format(title=items[index].title)
-        remarks.append((remark + contents[index] + " " + marks[index]).strip())
-    return "\n\n".join(lines) + "\n\n" + "\n\n".join(remarks)
+        number = numbering.format(n=index + 1)
+        paragraphs.append(f"{remark}{contents[index]} {number}".strip())
+    return "\n\n".join(paragraphs)
 
 
-def _summed_up(rng: random.Random) -> str:
-    item = product(rng)
-    body, summary = item.long_content(rng)
+def _summarized(rng: random.Random) -> str:
+    item = draw_product(rng)
+    body, summary = item.describe_at_length(rng)
     first = f"{item.title}\n" if rng.random() < 0.7 else ""
     return f"{first}{body}\n\n{summary}"
 
 
-def _said_again(rng: random.Random) -> str:
-    # No comma, no grammar: only what was said before tells which word comes next.
-    item = product(rng)
-    words = [rng.choice(WORDS) for _ in range(rng.randrange(6, 24))] + [
-        item.title,
-        item.facts["weight"],
-    ]
+def _repeated_line(rng: random.Random) -> str:
+    # No comma, no grammar: only the line before tells which word comes next.
+    item = draw_product(rng)
+    words = [rng.choice(WORDS) for _ in range(rng.randrange(6, 24))]
+    words += [item.title, item.facts["weight"]]
     rng.shuffle(words)
     return "\n".join([" ".join(words)] * rng.choice((2, 2, 3)))

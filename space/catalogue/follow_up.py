@@ -45,7 +45,7 @@ def records_for_follow_up(
     hits: Sequence[Hit],
     phrases: Iterable[str] = (),
 ) -> list[Hit]:
-    """Choose the records to answer a follow-up from: the previous ones, or its own relevant hits.
+    """Choose the previous records or a follow-up's own relevant hits.
 
     `phrases` are follow-ups that name nothing, as an adapter's prompt template has them. In order:
     1. A question without a word of its own ("Tell me more about it.", "And the colour?") is about
@@ -79,11 +79,11 @@ def records_for_follow_up(
     names_title = bool(hits) and hits[0]["score"] > UNNAMED
     reasons = (points_back, asks_for_held)
     about_previous = all(reasons) if names_title else any(reasons)
-    return list(previous) if about_previous else [*keep_relevant(hits)]
+    return list(previous) if about_previous else keep_relevant(hits)
 
 
 def _capitalised_words(question: str) -> set[str]:
-    """The normalised words that are written as names are: a capital letter inside a sentence."""
+    """Find the words with a capital letter inside a sentence, normalised."""
     if question.isupper():
         return set()
     names = set()

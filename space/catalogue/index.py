@@ -37,7 +37,7 @@ class Hit(Record):
 
 
 def index_schema() -> tantivy.Schema:
-    """Define a record's stored texts and what is searched: its folded words and its position.
+    """Define the stored texts and the searched fields of a record.
 
     `whole` holds the complete title of a record whose words cannot be looked up (see only_asks()).
     """
@@ -53,10 +53,10 @@ def index_schema() -> tantivy.Schema:
 
 
 def build_index(records: Iterable[tuple[str, str, str]], path: Path) -> int:
-    """Write the index of (uid, title, content) to the folder `path`; return the number of records.
+    """Build the index of (uid, title, content) records in the folder `path`.
 
-    Atomic: it is built beside `path` and then replaces an older one. Raises OSError where it cannot
-    be written.
+    Returns the number of records. Atomic: it is built beside `path` and then replaces an older
+    one. Raises OSError where it cannot be written.
     """
     building = path.with_name(path.name + ".building")
     shutil.rmtree(building, ignore_errors=True)
@@ -78,7 +78,7 @@ def build_index(records: Iterable[tuple[str, str, str]], path: Path) -> int:
 
 
 def replace_folder(new: Path, path: Path) -> None:
-    """Move the finished folder `new` to `path` and remove the older folder there."""
+    """Replace the folder at `path` by the finished folder `new`."""
     older = path.with_name(path.name + ".older")
     shutil.rmtree(older, ignore_errors=True)
     if path.exists():

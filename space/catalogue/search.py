@@ -1,4 +1,4 @@
-"""Finding the records that a question is about: candidates by BM25, then a score from 0 to 1."""
+"""Search for a question's records: candidates by BM25, then a score from 0 to 1."""
 
 from __future__ import annotations
 
@@ -43,10 +43,11 @@ LONGEST_TITLE = 12  # words of a title that only_asks()
 
 
 def keep_relevant(hits: Sequence[Hit]) -> list[Hit]:
-    """Keep the hits worth reading: none where even the best is below THRESHOLD.
+    """Keep the hits worth reading.
 
-    Where a question names one title, others that share a word with it are noise to a model and to
-    a reader: a hit with less than RELEVANT_SHARE of the best score is left out.
+    There are none where even the best is below THRESHOLD. Where a question names one title, others
+    that share a word with it are noise to a model and to a reader: a hit with less than
+    RELEVANT_SHARE of the best score is left out.
     """
     if not hits or hits[0]["score"] < THRESHOLD:
         return []
@@ -93,7 +94,10 @@ class Question:
         self.edited: dict[str, float] = {}
 
     def add_spellings(self, word: str, spellings: Sequence[str]) -> None:
-        """Let `word` also stand for `spellings`; drop it where it is a misspelled question word."""
+        """Let `word` also stand for `spellings`.
+
+        A misspelled question word is dropped.
+        """
         unknown = self.rarity(word) == self.max_rarity
         if unknown and not QUESTION_WORDS.isdisjoint(spellings) and len(self.words) > 1:
             self.words.remove(word)
@@ -135,7 +139,7 @@ class Question:
         return round(min(max(score, unnamed), 1), 4)
 
     def contains_title(self, title: str) -> bool:
-        """Whether the question has this title, word for word."""
+        """Check whether the question has this title, word for word."""
         return f" {normalise(title)} " in self.line
 
     def _edited_match(self, word: str, record_words: set[str]) -> float:
@@ -159,17 +163,17 @@ class Catalogue:
 
     @classmethod
     def open(cls, folder: Path) -> Catalogue:
-        """Open a run's catalogue/ folder; raise CatalogueError where its index cannot be used."""
+        """Open a run's catalogue/ folder, or raise CatalogueError."""
         return cls(open_index(folder))
 
     def __len__(self) -> int:
         return self._searcher.num_docs
 
     def search(self, query: str, k: int = 5) -> list[Hit]:
-        """Find up to `k` records that share a word with `query`, any sentence; best first.
+        """Find up to `k` records for any sentence, best first.
 
-        Titles are searched first. Where none is named in full, words one edit away are allowed, and
-        contents are searched as well. The score is Question.score().
+        They share a word with it. Titles are searched first. Where none is named in full, words one
+        edit away are allowed, and contents are searched as well. The score is Question.score().
         """
         question = Question(query, self._rarity, math.log1p(len(self)))
         if not question.words or k < 1 or not len(self):
@@ -196,7 +200,7 @@ class Catalogue:
         return [Hit(**candidate.record, score=candidate.score) for candidate in best]
 
     def titles(self, count: int) -> list[str]:
-        """Return up to `count` titles, evenly spaced over the catalogue, always the same ones."""
+        """Return up to `count` evenly spaced titles, always the same ones."""
         count = min(count, len(self))
         found = []
         for index in range(count):
@@ -252,7 +256,7 @@ class Catalogue:
         return self._with_any(clauses, limit)
 
     def _by_complete_title(self, question: Question, limit: int) -> list[tantivy.DocAddress]:
-        """Look for titles of question words or symbols alone, as runs of the question's words."""
+        """Look for titles of question words or symbols alone."""
         if not question.only_asks:
             return []
         order, runs = question.order[:64], set(question.asked)
@@ -289,6 +293,6 @@ class Catalogue:
         return self._searcher.doc_freq(name, word)
 
     def _look_up_rarity(self, word: str) -> float:
-        """The inverse document frequency of a word, in titles or contents."""
+        """Compute a word's inverse document frequency, in titles or contents."""
         most = max(self._count("title_words", word), self._count("content_words", word))
         return math.log1p(len(self) / (1 + most))

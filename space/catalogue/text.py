@@ -41,7 +41,7 @@ _SYMBOLS = re.compile(r"(?<!\S)[^\w\s]+(?!\S)")
 
 
 def normalise(title: str) -> str:
-    """Fold a title's case, accents and punctuation; one space between words.
+    """Fold a title's case, accents and punctuation, and join its words.
 
     A title of symbols alone keeps them, casefolded and stripped.
     """
@@ -68,9 +68,10 @@ def _fold_unicode(text: str) -> str:
 
 
 def _ascii_spellings() -> dict[str, str]:
-    """Letters and signs of European languages that fold to ASCII: most texts have no others.
+    """Map the letters and signs that fold to ASCII.
 
-    Folding letter by letter is right here: nothing that becomes ASCII joins with its neighbours.
+    Most texts of European languages have no others. Folding letter by letter is right here: nothing
+    that becomes ASCII joins with its neighbours.
     """
     spellings = {}
     for code in (*range(0x80, 0x250), *range(0x2000, 0x2150)):
@@ -88,7 +89,7 @@ def _fold_letter(found: re.Match[str]) -> str:
 
 
 def symbol_words(text: str) -> list[str]:
-    """Return the words made of symbols alone, with and without a last mark of the sentence."""
+    """Find words of symbols alone, with and without a last mark."""
     found = []
     for word in _SYMBOLS.findall(text.casefold()):
         found += [word, word[:-1]]
@@ -96,12 +97,12 @@ def symbol_words(text: str) -> list[str]:
 
 
 def is_telling(word: str) -> bool:
-    """Whether a normalised word can tell one record from another: it does not only ask."""
+    """Check whether a normalised word can tell records apart."""
     return word not in QUESTION_WORDS and any(map(str.isalnum, word))
 
 
 def only_asks(folded: str) -> bool:
-    """Whether a folded title has question words alone, or symbols: none tells it from others."""
+    """Check whether a folded title has only question words or symbols."""
     words = folded.split()
     return QUESTION_WORDS.issuperset(words) or not any(map(str.isalnum, words))
 
@@ -188,7 +189,7 @@ def _add_span(spans: list[Span], text: str, start: int, end: int) -> None:
 
 
 def _ends_sentence(text: str, start: int, found: re.Match[str]) -> bool:
-    """Whether a sentence that began at `start` ends with this mark or line break."""
+    """Check whether the sentence from `start` ends with this mark or break."""
     following = _NEXT_CHARACTER.match(text, found.end())
     after = following[1] if following else ""
     if found[0] == "\n":
@@ -209,7 +210,7 @@ def _ends_sentence(text: str, start: int, found: re.Match[str]) -> bool:
 
 
 def _line_ends_sentence(text: str, index: int, after: str) -> bool:
-    """Whether the line break at `index` ends a sentence; `after` is the next character."""
+    """Check whether a line break ends a sentence before the character `after`."""
     empty_line = re.match(r"[ \t\r]*\n", text[index + 1 : index + 80])
     if empty_line or _LIST_ITEM.match(text, index + 1):
         return True

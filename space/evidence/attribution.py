@@ -45,12 +45,12 @@ class SummarySentence:
 
 
 def attribute_summary(summary: str, text: str) -> list[SummarySentence]:
-    """Find for each sentence of a summary up to MAX_SOURCES sentences of `text` it rests on.
+    """Find the sentences of a text that a summary's sentences rest on.
 
-    The first source has most of its content words, a number counting twice; each further one adds
-    at least MIN_GAIN of them. There is none where they together have less than MIN_COVERAGE of its
-    content words. The idea is coverage by the source (Grusky et al. 2018, section 4.1), sentence by
-    sentence.
+    There are up to MAX_SOURCES. The first source has most of its content words, a number counting
+    twice; each further one adds at least MIN_GAIN of them. There is none where they together have
+    less than MIN_COVERAGE of its content words. The idea is coverage by the source (Grusky et al.
+    2018, section 4.1), sentence by sentence.
     """
     text_words = {}
     for start, end in sentence_spans(text):
@@ -59,13 +59,13 @@ def attribute_summary(summary: str, text: str) -> list[SummarySentence]:
 
 
 def content_words(text: str) -> list[str]:
-    """Return the words that are no stop words; accents kept, case and plural's s gone."""
+    """Return the words without stop words, case and the plural's s."""
     found = WORD.findall(unicodedata.normalize("NFC", text).casefold())
     return [_word_key(word) for word in found if word not in STOP_WORDS]
 
 
 def normalise_number(number: str) -> str:
-    """Write 1,000 and 1.000 as 1000, and 1,5 as 1.5; 1.50 stays."""
+    """Write 1,000 and 1.000 as 1000, and 1,5 as 1.5."""
     return re.sub(r"[.,](?=\d{3}(?!\d))", "", number).replace(",", ".")
 
 
@@ -88,7 +88,10 @@ def _attribute(summary: str, span: Span, text_words: Mapping[Span, set[str]]) ->
 
 
 def _best_source(words: set[str], text_words: Mapping[Span, set[str]]) -> Span | None:
-    """The sentence with most of `words`; of equals the one with fewest others, then the first."""
+    """Find the sentence with most of `words`.
+
+    Of equals it is the one with fewest others, and then the first.
+    """
     best, best_rank = None, (0, 0)
     for span, known in text_words.items():
         common = words & known

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from pathlib import Path
 
-from train import shop as invented
+from train import shop
 from train.prepare import prepare_catalogue
 from train.run import Run
 
@@ -14,15 +14,15 @@ SAMPLE = Path(__file__).resolve().parents[2] / "space" / "sample"
 
 
 def test_rows_are_trn_jsons_and_always_the_same():
-    rows = list(itertools.islice(invented.catalogue(), 50))
-    assert rows == list(itertools.islice(invented.catalogue(), 50))
+    rows = list(itertools.islice(shop.generate_catalogue(), 50))
+    assert rows == list(itertools.islice(shop.generate_catalogue(), 50))
     for row in rows:
         assert list(row) == ["uid", "title", "content", "target_ind", "target_rel"]
         assert len(row["target_ind"]) == len(row["target_rel"])
 
 
 def test_it_holds_every_kind_of_dirt(tmp_path):
-    rows = list(invented.catalogue())
+    rows = list(shop.generate_catalogue())
     contents = " ".join(row["content"] for row in rows)
     assert "&#8217;" in contents or "&nbsp;" in contents
     assert "<p>" in contents and "<br />" in contents and "test item not to bid" in contents
@@ -39,7 +39,7 @@ def test_it_holds_every_kind_of_dirt(tmp_path):
 
 def test_the_facts_cannot_be_guessed_from_the_title():
     rng = random.Random(0)
-    items = [invented.product(rng) for _ in range(4000)]
+    items = [shop.draw_product(rng) for _ in range(4000)]
     assert all(len(item.facts) == 6 for item in items)
     for fact in ("material", "colour", "town", "use", "years", "weight"):
         for language in ("en", "pt"):
@@ -54,14 +54,14 @@ def test_the_facts_cannot_be_guessed_from_the_title():
 
 
 def test_both_languages_are_there():
-    languages = Counter(invented.product(random.Random(seed)).language for seed in range(300))
+    languages = Counter(shop.draw_product(random.Random(seed)).language for seed in range(300))
     assert languages["pt"] > 50 and languages["en"] > 150
 
 
 def test_the_reading_text_holds_no_prompt_wording_of_ours():
     from space.model.prompt_template import PromptTemplate
 
-    text = "\n".join(itertools.islice(invented.reading(), 500))
+    text = "\n".join(itertools.islice(shop.generate_reading(), 500))
     prompt_template = PromptTemplate()
     for words in ("Summarize the text", "Answer from the records", "Question:", "Answer:", "[1]"):
         assert words not in text

@@ -13,9 +13,9 @@ Text = TypeVar("Text", bound=SplitRecord)
 
 
 def exclude_shared_texts(held_out: Sequence[Text], trained: Iterable[SplitRecord]) -> list[Text]:
-    """Exclude the records with a text that a trained record has: one may go by two titles.
+    """Exclude the records with a text that a trained record has.
 
-    Texts are compared as normalise() spells them.
+    One text may have two titles. Texts are compared as normalise() spells them.
     """
     texts = {record["uid"]: set(_normalised_texts(record)) for record in held_out}
     wanted = set().union(*texts.values())
@@ -30,12 +30,12 @@ def check_contamination(
     held_out: Iterable[SplitRecord],
     trained: Iterable[SplitRecord],
 ) -> dict[str, int]:
-    """Compare what is scored, as (uid, title), with all that training may show.
+    """Compare what is scored with all that training may show.
 
-    `held_out` has the texts of the scored uids; `trained` may hold titles without a content. Titles
-    are compared with titles and texts with texts, as normalise() spells them. Returns
-    {"items": compared, "records": compared with}; raises ConfigError, with an example, where one
-    was trained on.
+    `scored` are (uid, title); `held_out` has the texts of the scored uids; `trained` may hold
+    titles without a content. Titles are compared with titles and texts with texts, as normalise()
+    spells them. Returns {"items": compared, "records": compared with}; raises ConfigError, with an
+    example, where one was trained on.
     """
     uids = {uid for uid, _ in scored}
     titles = {normalise(title) for _, title in scored if title}
@@ -61,7 +61,7 @@ def check_contamination(
 
 
 def _normalised_texts(record: SplitRecord) -> dict[str, tuple[str, str]]:
-    """{normalised text: (its field, the text)} of a record's content and its summary, if any."""
+    """Map a record's content and summary, normalised, to (field, text)."""
     texts = {}
     for field in ("content", "summary"):
         text = record.get(field)

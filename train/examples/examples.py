@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from space.catalogue import Catalogue, Hit, Record, detect_language, keep_relevant, normalise
 from space.errors import InputError
@@ -90,12 +90,12 @@ class Examples:
         self._held_out_uids = {record["uid"] for record in self.held_out}
         self._sets: dict[int, dict[str, list[Example]]] = {}
 
-    @functools.cached_property
+    @cached_property
     def scorable(self) -> list[SplitRecord]:
         """The held-out records whose content is nowhere on the training side."""
         return exclude_shared_texts(self.held_out, self.train)
 
-    @functools.cached_property
+    @cached_property
     def scorable_summary_texts(self) -> Sequence[SplitRecord]:
         """The held-out texts whose summaries are scored."""
         if self.summary_texts is self.reading:
@@ -103,32 +103,36 @@ class Examples:
         return exclude_shared_texts(self.pairs["unseen"], self.training_texts())
 
     def unanswerable_titles(self, split: str, count: int) -> list[tuple[str, str]]:
-        """Make up to `count` (title, language) that the catalogue lacks, from one split's titles.
+        """Make up to `count` (title, language) that the catalogue lacks.
 
-        Those for scoring are the same whatever the seed.
+        They are made from the titles of one split. Those for scoring have the same seed in all
+        runs.
         """
         donors = (self.train if split == "train" else self.held_out) or self.train
         seed = self.config.seed if split == "train" else 1
         return list(itertools.islice(invent_titles(donors, self._titles, split, seed), count))
 
-    @functools.cached_property
+    @cached_property
     def _titles(self) -> set[str]:
         return {normalise(record["title"]) for record in (*self.train, *self.held_out)}
 
     # --- one example ---
 
     def describe(self, record: Record, phrasing: int) -> Example:
-        """Ask for a title, answered from memory; `phrasing` is an index of the questions."""
+        """Ask for a title, answered from memory.
+
+        `phrasing` is an index of the template's questions, modulo their number.
+        """
         question = self._question(record["title"], detect_language(record["content"]), phrasing)
         return Example("describe", question, self.quote(record), record["uid"], record["title"])
 
     def answer(
         self, record: Record, phrasing: int, rng: random.Random | None = None
     ) -> Example | None:
-        """Ask with the records found for the question; the answer cites its own.
+        """Ask with the records that the question finds in the prompt.
 
-        None where the record is not among them. `rng` puts it anywhere among others, and draws how
-        many others there are.
+        The answer cites its own record; None where that is not among them. `rng` puts it anywhere
+        among others, and draws how many others there are.
         """
         question = self._question(record["title"], detect_language(record["content"]), phrasing)
         if rng:
@@ -149,11 +153,11 @@ class Examples:
     def unanswerable(
         self, title: str, language: str, uid: str, phrasing: int, rng: random.Random | None = None
     ) -> Example | None:
-        """Ask for a title that no record in the prompt has; the answer says that it is absent.
+        """Ask for a title that no record in the prompt has.
 
-        None where the question alone is too long. The records are the relevant ones, often none.
-        `rng` leaves out the record with this uid, and gives some questions no records, and some
-        those that serving would leave out.
+        The answer says that it is absent. None where the question alone is too long. The records
+        are the relevant ones, often none. `rng` leaves out the record with this uid, and gives some
+        questions no records, and some those that serving would leave out.
         """
         question = self._question(title, language, phrasing)
         if rng:
@@ -205,10 +209,11 @@ class Examples:
         return example if self.fits(example) else None
 
     def summarize(self, record: SplitRecord | SummaryPair) -> Example | None:
-        """Ask for the summary of a pair's text, or of a content without its principal sentences.
+        """Ask for the summary of a pair's text or of a content.
 
-        None for a text that is too short or too long, or shorter than its summary. A pair's text is
-        cut where serving would cut it, and a long summary at a sentence.
+        A content's summary are its principal sentences, and its text is the rest. None for a text
+        that is too short or too long, or shorter than its summary. A pair's text is cut where
+        serving would cut it, and a long summary at a sentence.
         """
         if "summary" in record:
             text, summary = record["content"], record["summary"]
@@ -226,7 +231,7 @@ class Examples:
         return example if self.fits(example) else None
 
     def quote(self, record: Record) -> str:
-        """Cut a record's content to its first sentences, as many as an answer may have."""
+        """Cut a content to the first sentences that an answer may have."""
         return self._lead(record["content"])
 
     def fits(self, example: Example) -> bool:
@@ -234,7 +239,7 @@ class Examples:
         return self.encode([example])[0] is not None
 
     def encode(self, examples: Iterable[Example]) -> list[TokenRow | None]:
-        """Turn examples into token rows; None for one that is longer than --max-length."""
+        """Turn examples into token rows, None where one exceeds --max-length."""
         rows: list[TokenRow | None] = []
         for example in examples:
             prompt, answer = example_ids(
@@ -266,7 +271,7 @@ class Examples:
         return take_lead(text, self.tokenizer, self.answer_tokens)
 
     def _fit_prompt(self, task: str, text: str, context: Sequence[Record] = ()) -> Prompt | None:
-        """The prompt as serving cuts it; None where the text alone is too long."""
+        """Cut a prompt as serving does, or return None where nothing fits."""
         room = self.window.prompt_limit(self.answer_tokens + END_TOKENS)
         try:
             return fit_prompt(self.tokenizer, self.prompt_template, task, text, context, room=room)
@@ -276,7 +281,10 @@ class Examples:
     def _fit_context(
         self, question: str, found: Sequence[Record], rng: random.Random | None
     ) -> list[Record] | None:
-        """The records that fit beside a question, shuffled by `rng`; None where it does not fit."""
+        """Keep the records that fit beside a question, shuffled by `rng`.
+
+        None where the question alone does not fit.
+        """
         prompt = self._fit_prompt("answer", question, found)
         if prompt is None:
             return None
@@ -286,7 +294,7 @@ class Examples:
         return context
 
     def _others(self, question: str, uid: str, count: int) -> list[Hit]:
-        """Up to `count` records that a question finds; none held out, nor the one with `uid`."""
+        """Find up to `count` records, except held-out ones and `uid`."""
         if not count:
             return []
         hits = self.catalogue.search(question, 2 * self.config.context)
@@ -302,7 +310,7 @@ class Examples:
         return self.answer(other, phrasing, rng)
 
     def _ask_for_unanswerable(self, count: int, rng: random.Random) -> Iterator[Example | None]:
-        """`count` questions for made-up titles; every third is for a real but withheld record."""
+        """Ask for made-up titles and, every third time, for a withheld record."""
         for index, (title, language) in enumerate(self.unanswerable_titles("train", count)):
             uid = ""
             if index % 3 == 2:
@@ -312,7 +320,7 @@ class Examples:
             yield self.unanswerable(title, language, uid, rng.randrange(99), rng)
 
     def _draw_record(self, language: str, rng: random.Random) -> SplitRecord:
-        """A record in this language, or any where LANGUAGE_DRAWS find none."""
+        """Draw a record in this language, or any where LANGUAGE_DRAWS find none."""
         drawn = rng.choices(self.reading, k=LANGUAGE_DRAWS)
         for record in drawn:
             if detect_language(record["content"]) == language:
@@ -322,9 +330,10 @@ class Examples:
     # --- what is trained ---
 
     def build_training(self) -> tuple[list[Example], list[int]]:
-        """Build the distinct examples, and the order of all that is trained as indices into them.
+        """Build the distinct examples and the order in which they are trained.
 
-        More epochs ask in more phrasings. --max-steps leaves no more than the optimizer then sees.
+        The order are indices into the examples. More epochs ask in more phrasings. --max-steps
+        leaves no more than the optimizer then sees.
         """
         rng, counts = random.Random(self.config.seed), self.plan.counts
         answers = (self.answer(record, rng.randrange(99), rng) for record in self.reading)
@@ -347,7 +356,7 @@ class Examples:
         examples, asked = self._describe_learned(len(order))
         return examples + others, asked + [len(examples) + index for index in order]
 
-    @functools.cached_property
+    @cached_property
     def plan(self) -> TrainingPlan:
         """How much of each kind is trained."""
         questions = self.prompt_template.questions.values()
@@ -355,7 +364,10 @@ class Examples:
         return TrainingPlan(self.config, len(self.learned), min(self.config.epochs, phrasings))
 
     def training_texts(self) -> Iterator[SplitRecord]:
-        """Yield all that training may show: records, pairs, and made-up titles without content."""
+        """Yield all that training may show: records, pairs and made-up titles.
+
+        A made-up title has no content.
+        """
         yield from self.train
         yield from self.pairs["train"]
         count = self.plan.all_counts["unanswerable"]
@@ -363,7 +375,10 @@ class Examples:
             yield {"uid": "", "title": title, "content": "", "split": "train"}
 
     def _describe_learned(self, others: int) -> tuple[list[Example], list[int]]:
-        """Questions about learned records, and their order, beside so many other examples."""
+        """Build the questions about learned records, and their order.
+
+        `others` is the number of all other examples.
+        """
         if self.plan.row_limit is None:
             examples = []
             for phrasing in range(self.plan.phrasings):
@@ -378,9 +393,10 @@ class Examples:
     # --- what is scored ---
 
     def build_sets(self, items: int) -> dict[str, list[Example]]:
-        """Build the sets to score, up to `items` each: seen, unseen, grounded, absent, summary.
+        """Build the sets to score, up to `items` each.
 
-        A set without items is left out. `seen` asks only what training asks.
+        They are seen, unseen, grounded, absent and summary. A set without items is left out. `seen`
+        asks only what training asks.
         """
         if items not in self._sets:
             made = {

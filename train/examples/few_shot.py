@@ -12,7 +12,10 @@ from train.examples.examples import Example, Examples, take_first
 
 
 def add_few_shot(examples: Examples, example: Example, shots: int) -> Example:
-    """Put up to `shots` solved examples of its task and language before an example, as they fit."""
+    """Put up to `shots` solved examples before an example, as they fit.
+
+    They are of its task and language.
+    """
     shown = take_first(shots, _similar_examples(examples, example))
     if example.task == "answer" and len(shown) > 1:
         # Some questions have no answer in the catalogue: the base is shown what to say then.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from train.config import FitConfig
 
@@ -22,7 +22,7 @@ class TrainingPlan:
     learned: int
     phrasings: int
 
-    @functools.cached_property
+    @cached_property
     def all_counts(self) -> dict[str, int]:
         """The number of examples of each kind without --max-steps."""
         config = self.config
@@ -37,7 +37,7 @@ class TrainingPlan:
             "summarize": round(config.summarize * asked),
         }
 
-    @functools.cached_property
+    @cached_property
     def row_limit(self) -> int | None:
         """The number of examples that --max-steps leaves; None where it leaves all."""
         config = self.config
@@ -46,7 +46,7 @@ class TrainingPlan:
         rows = config.max_steps * config.batch_size * config.accumulate
         return rows if rows < sum(self.all_counts.values()) else None
 
-    @functools.cached_property
+    @cached_property
     def counts(self) -> dict[str, int]:
         """The number of examples of each kind."""
         if self.row_limit is None:
@@ -59,7 +59,7 @@ class TrainingPlan:
             before = after
         return counts
 
-    @functools.cached_property
+    @cached_property
     def questions(self) -> Sequence[int]:
         """The questions about learned records in the order that training takes them.
 
@@ -77,7 +77,7 @@ class TrainingPlan:
         return index, epoch % self.phrasings
 
     def seen(self) -> Iterator[tuple[int, int]]:
-        """Yield one trained (index, phrasing) for each learned record that training asks for."""
+        """Yield one trained (index, phrasing) for each record asked for."""
         if self.row_limit is None:
             for index in range(self.learned):
                 yield index, index % self.phrasings

@@ -12,11 +12,12 @@ MIN_SENTENCES = 4  # of a text; from a shorter one nothing can be taken out
 
 
 def split_principal(text: str) -> tuple[str, str] | None:
-    """Split a text into (the rest, its principal sentences); None for too few sentences.
+    """Split a text into (the rest, its principal sentences).
 
-    A sentence is principal when it says most of what the others say: the F-measure of its words
-    against the words of all other sentences (gap-sentence selection, "Ind-Uniq" in PEGASUS, Zhang
-    et al. 2020, section 3.1). It is one sentence of a text of up to seven, two of a longer one.
+    None for a text of too few sentences. A sentence is principal when it says most of what the
+    others say: the F-measure of its words against the words of all other sentences (gap-sentence
+    selection, "Ind-Uniq" in PEGASUS, Zhang et al. 2020, section 3.1). It is one sentence of a text
+    of up to seven, two of a longer one.
     """
     sentences = split_sentences(text)
     if len(sentences) < MIN_SENTENCES:
@@ -38,7 +39,10 @@ def principal_sentence(text: str) -> str:
 
 
 def take_lead(text: str, tokenizer, max_tokens: int) -> str:
-    """Take the first complete sentences within `max_tokens`, or the beginning of a longer one."""
+    """Take the first complete sentences within `max_tokens` tokens.
+
+    Of a longer first sentence, it is the beginning.
+    """
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     offsets = encoded["offset_mapping"]
     if len(offsets) <= max_tokens:
@@ -49,7 +53,7 @@ def take_lead(text: str, tokenizer, max_tokens: int) -> str:
 
 
 def _rank_sentences(sentences: Sequence[str]) -> list[int]:
-    """The sentences' indices, the most principal first."""
+    """Sort the sentences' indices, the most principal first."""
     words = [set(re.findall(r"\w+", sentence.lower())) for sentence in sentences]
     seen_in = Counter()
     for own in words:

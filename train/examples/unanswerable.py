@@ -34,12 +34,13 @@ CONSONANTS = "BCDFGHJKLMNPQRSTVWXYZ"
 def invent_titles(
     records: Sequence[Record], titles: Set[str], split: str, seed: int
 ) -> Iterator[tuple[str, str]]:
-    """Yield (title, language) without end, of invented words or of halves of two titles.
+    """Yield (title, language) without end.
 
-    None of them, normalised, is in `titles`, and none comes twice. `split` is "train" or "unseen":
-    a title, and each invented word, is in one split by its hash, so that what is scored was never
-    trained on. The languages take turns, so that the answer in the rarer one is learned too. Yields
-    nothing where there is no record.
+    A title has invented words or halves of two other titles. None of them, normalised, is in
+    `titles`, and none comes twice. `split` is "train" or "unseen": a title, and each invented word,
+    is in one split by its hash, so that what is scored was never trained on. The languages take
+    turns, so that the answer in the rarer one is learned too. Yields nothing where there is no
+    record.
     """
     rng, known = random.Random(f"{seed} {split}"), set(titles)
     donors: dict[str, list[str]] = {}
@@ -61,7 +62,7 @@ def invent_titles(
 
 
 def swap_halves(first: str, second: str) -> str:
-    """Join the first half of one title's words and the second half of the other's."""
+    """Join one title's first half and the other's second half."""
     ours, theirs = first.split(), second.split()
     return " ".join([*ours[: (len(ours) + 1) // 2], *theirs[len(theirs) // 2 :]])
 
@@ -72,10 +73,11 @@ def hash_split(key: str) -> str:
 
 
 def invent_title(rng: random.Random, allowed: Callable[[str], bool]) -> str:
-    """Invent one to six words such as "Zumbrix 9000", "HJK-77 Trand" or "Blonti of the Wrath".
+    """Invent a title of one to six words.
 
-    They sound English or Portuguese whatever language the question is in: its own words must say
-    which. Every word is `allowed`, except those that join two others.
+    Such as "Zumbrix 9000", "HJK-77 Trand" or "Blonti of the Wrath". They sound English or
+    Portuguese whatever language the question is in: its own words must say which. Every word is
+    `allowed`, except those that join two others.
     """
 
     def draw(make: Callable[[random.Random], str]) -> str:
@@ -95,7 +97,7 @@ def invent_title(rng: random.Random, allowed: Callable[[str], bool]) -> str:
 
 
 def invent_word(rng: random.Random) -> str:
-    """Join one to three syllables, spelled as names are: mostly with one capital letter."""
+    """Join one to three syllables, mostly with one capital letter."""
     vowels, codas = rng.choice(tuple(zip(VOWELS, CODAS, strict=True)))
     syllables = []
     for _ in range(rng.choice((1, 2, 2, 2, 3, 3))):

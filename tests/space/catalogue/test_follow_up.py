@@ -1,4 +1,4 @@
-"""space/catalogue/follow_up.py, on the sample's own catalogue: which records a follow-up is about."""
+"""Which records a follow-up is about, on the sample's own catalogue."""
 
 import pytest
 

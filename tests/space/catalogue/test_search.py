@@ -436,7 +436,10 @@ def test_an_index_that_cannot_be_written(tmp_path):
 
 
 def test_the_space_needs_nothing_of_training():
-    code = "import sys, space.catalogue; sys.exit(any(name.split('.')[0] in ('train', 'polars') for name in sys.modules))"
+    code = (
+        "import sys, space.catalogue; "
+        "sys.exit(any(name.split('.')[0] in ('train', 'polars') for name in sys.modules))"
+    )
     assert (
         subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3]).returncode == 0
     )

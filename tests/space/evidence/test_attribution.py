@@ -8,10 +8,13 @@ from space.catalogue import sentence_spans
 from space.evidence.attribution import attribute_summary, content_words, normalise_number
 
 LAMP = (
-    "The lamp is made of brass. It weighs 3 kg. It burns oil for nine hours. Dr. Ana Lopes designed it in Évora. "
-    "Made for a porch or a boat."
+    "The lamp is made of brass. It weighs 3 kg. It burns oil for nine hours. "
+    "Dr. Ana Lopes designed it in Évora. Made for a porch or a boat."
 )
-FILTRO = "O filtro é de latão. Pesa 3,5 kg. Não usa pilhas. A Sra. Lima o desenhou em São Tomé, p.ex. para o verão."
+FILTRO = (
+    "O filtro é de latão. Pesa 3,5 kg. Não usa pilhas. "
+    "A Sra. Lima o desenhou em São Tomé, p.ex. para o verão."
+)
 
 
 def sources(summary, text):

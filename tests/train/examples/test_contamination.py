@@ -1,4 +1,4 @@
-"""No leak: one that is planted is found, however it is spelled, and evaluation stops before anything is scored."""
+"""Contamination is found, however it is spelled, before anything is scored."""
 
 from types import SimpleNamespace
 
@@ -83,47 +83,28 @@ def test_a_run_proves_it_of_its_own_records(made):
     assert checked["records"] > len(made.train)
 
 
-def test_a_leak_in_a_run_stops_both_scorings(made, monkeypatch):
+def test_contamination_in_a_run_stops_both_scorings(made, monkeypatch, tmp_path):
     leaked = made.scorable[0]
     monkeypatch.setattr(made, "training_texts", lambda: iter([*made.train, leaked]))
     monkeypatch.setattr(pipeline, "load_examples", lambda *_, **__: made)
-    monkeypatch.setattr(pipeline.evaluate, "score_column", lambda *_: pytest.fail("it was scored"))
-    monkeypatch.setattr(Run, "keep_fit_config", lambda *_: None)
+    for name in ("score_base", "write_evaluation"):
+        monkeypatch.setattr(pipeline.evaluate, name, lambda *_: pytest.fail("it was scored"))
+    monkeypatch.setattr(Run, "has_adapter", lambda *_: True)
     monkeypatch.setattr(Run, "fit_config", lambda *_: made.config)
-    for name in (
-        "load_base",
-        "load_tokenizer",
-        "load_records",
-        "require_catalogue",
-        "load_pair",
-        "Pair",
-    ):
+    for name in ("load_base", "load_tokenizer", "require_catalogue", "load_pair", "Pair"):
         monkeypatch.setattr(pipeline, name, lambda *_, **__: FakePair())
-    for verb in (
-        lambda run: pipeline.score_base(Run(run), made.config, EvaluateConfig(items=5)),
-        lambda run: pipeline.evaluate_run(Run(run), EvaluateConfig(items=5)),
-    ):
-        with pytest.raises(ConfigError, match="were trained on"):
-            verb(FakeRun())
+    run, config = Run(tmp_path), EvaluateConfig(items=5)
+    with pytest.raises(ConfigError, match="were trained on"):
+        pipeline.score_base(run, made.config, config)
+    with pytest.raises(ConfigError, match="were trained on"):
+        pipeline.evaluate_run(run, config)
 
 
 class FakePair:
-    """Stands for a base, a tokenizer and a pair."""
+    """A fake of a base, a tokenizer and a pair."""
 
     window, tokenizer, prompt_template = 512, None, None
     config = SimpleNamespace(is_encoder_decoder=False)
 
     def __iter__(self):
         return iter((self, self))
-
-
-class FakeRun:
-    """A folder in which every file is there."""
-
-    name = "run"
-
-    def __truediv__(self, name):
-        return self
-
-    def is_file(self):
-        return True

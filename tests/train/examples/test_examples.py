@@ -21,7 +21,7 @@ from train.sample import write_catalogue
 
 
 def is_absent(example):
-    """Whether the answer is one of the wording's sentences about this title and nothing else."""
+    """Whether the answer is the template's sentence about an absent title and nothing else."""
     return example.answer in [
         sentence.format(title=example.title) for sentence in PromptTemplate().absent.values()
     ]

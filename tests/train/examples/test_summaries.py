@@ -5,8 +5,8 @@ from train.examples.summaries import principal_sentence, split_principal, take_l
 
 def test_the_principal_sentence_says_most_of_the_others_and_leaves_the_text():
     text = (
-        "The kettle is oak. It weighs 300 g. The oak kettle from Lisbon weighs 300 g and is blue. It is blue. "
-        "Made in Lisbon. Keep the receipt."
+        "The kettle is oak. It weighs 300 g. The oak kettle from Lisbon weighs 300 g and is blue. "
+        "It is blue. Made in Lisbon. Keep the receipt."
     )
     rest, summary = split_principal(text)
     assert summary == "The oak kettle from Lisbon weighs 300 g and is blue."
