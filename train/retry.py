@@ -42,26 +42,28 @@ def retry(
     tries: int,
     pause: float,
     transient: Callable[[Exception], Transient | None] = only_transient,
-    has_progressed: Callable[[], bool] = lambda: False,
+    progress: Callable[[], int] = lambda: 0,
+    enough: int = 1,
     notify: Callable[[str], object] = lambda message: None,
 ) -> Result:
     """Call `attempt` until it succeeds.
 
     Raise GaveUp after `tries` failures in a row. `pause` is in seconds and doubles after each
-    failure; a server's own wait goes before it. `transient` returns None for an error that will not
-    pass, and that error is raised as it is. `has_progressed` is asked after each failure and starts
-    the count anew. `notify` is told why and how long there is a pause.
+    failure; a server's own wait goes before it. `transient` returns None for an error that will
+    not pass, and that error is raised as it is. A try that raises `progress`, such as the bytes
+    received, by `enough` starts the count anew. `notify` is told why and how long there is a
+    pause.
     """
     failures = made = 0
     while True:
-        made += 1
+        made, before = made + 1, progress()
         try:
             return attempt()
         except Exception as error:
             failure = transient(error)
             if failure is None:
                 raise
-        failures = 0 if has_progressed() else failures + 1
+        failures = 0 if progress() >= before + enough else failures + 1
         backoff = pause * 2 ** (failures - 1) if failures else 0.0
         seconds = backoff if failure.wait is None else failure.wait
         # Raised outside of the handler: the error itself may hold an address with a token.

@@ -70,14 +70,17 @@ def test_a_library_s_error_may_be_one_that_passes(pauses):
 
 
 def test_progress_starts_the_count_anew(pauses):
-    busy, progress = Transient("cut"), iter([False, True, False, False])
-    attempt = failing(busy, busy, busy)
-    told = []
-    retried = retry(
-        attempt, tries=2, pause=1.0, has_progressed=lambda: next(progress), notify=told.append
-    )
-    assert retried == "done" and pauses == [1.0, 0.0, 1.0]
-    assert told == ["cut; trying again in 1 s"] * 2
+    busy, received, told = Transient("cut"), [0], []
+    finish = failing(busy, busy, busy)
+    sizes = iter([9, 19, 20, 30])
+
+    def attempt():
+        received[0] = next(sizes)
+        return finish()
+
+    options = {"progress": lambda: received[0], "enough": 10, "notify": told.append}
+    assert retry(attempt, tries=2, pause=1.0, **options) == "done"
+    assert pauses == [1.0, 0.0, 1.0] and told == ["cut; trying again in 1 s"] * 2
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -254,29 +254,22 @@ def clean_parts(
 def _clean_in_order(
     blocks: Iterator[Block], folder: Path, columns: Columns, parallel: bool
 ) -> Iterator[tuple[Part, Path, Tally]]:
-    if not parallel:
-        for number, block in enumerate(blocks):
-            file = _block_file(folder, number)
-            yield block.part, file, _clean_once(block, columns, file)
-        return
     pending: list[tuple[Part, Path, Future[Tally]]] = []
-    # Spawned, since a fork would copy the locks of threads that it does not have. One thread of
-    # polars in each: more wait for one another half of the time.
-    with ProcessPoolExecutor(
-        WORKERS, multiprocessing.get_context("spawn"), os.putenv, ("POLARS_MAX_THREADS", "1")
-    ) as pool:
+    pool: Executor = ThreadPoolExecutor(1)
+    if parallel:
+        # Spawned, since a fork would copy the locks of threads that it does not have. One thread
+        # of polars in each: more wait for one another half of the time.
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(WORKERS, context, os.putenv, ("POLARS_MAX_THREADS", "1"))
+    with pool:
         for number, block in enumerate(blocks):
-            file = _block_file(folder, number)
+            file = folder / f"{number:06}.arrow"
             pending.append((block.part, file, pool.submit(_clean_once, block, columns, file)))
             if len(pending) > 2 * WORKERS:
                 part, file, done = pending.pop(0)
                 yield part, file, done.result()
         for part, file, done in pending:
             yield part, file, done.result()
-
-
-def _block_file(folder: Path, number: int) -> Path:
-    return folder / f"{number:06}.arrow"
 
 
 def _clean_once(block: Block, columns: Columns, file: Path) -> Tally:

@@ -134,12 +134,6 @@ def _download(url: str, folder: Path, progress: bool) -> Path:
     if done:
         return done
     folder.mkdir(parents=True, exist_ok=True)
-    before = _count_received(folder)
-
-    def attempt() -> Path:
-        nonlocal before
-        before = _count_received(folder)
-        return _download_rest(url, folder, progress)
 
     def transient(error: Exception) -> Transient | None:
         # An address that nobody can ask, a ValueError, stays so.
@@ -153,11 +147,12 @@ def _download(url: str, folder: Path, progress: bool) -> Path:
 
     try:
         return retry(
-            attempt,
+            lambda: _download_rest(url, folder, progress),
             tries=TRIES,
             pause=PAUSE,
             transient=transient,
-            has_progressed=lambda: _count_received(folder) >= before + PROGRESS,
+            progress=lambda: _count_received(folder),
+            enough=PROGRESS,
             notify=notify,
         )
     except GaveUp as error:
@@ -195,7 +190,17 @@ def _download_rest(url: str, folder: Path, progress: bool) -> Path:
             received, state = 0, _new_state(url, response)
             (folder / STATE).write_text(json.dumps(state), encoding="utf-8")
         part = folder / f"{state['name']}.part"
-        _append(response, part, received, state, progress)
+        bar = {"total": state["bytes"], "initial": received, "desc": state["name"]}
+        with (
+            part.open("ab" if received else "wb") as file,
+            tqdm(**bar, unit="B", unit_scale=True, disable=not progress) as shown,
+        ):
+            try:
+                for piece in response.raw.stream(PIECE, decode_content=False):
+                    file.write(piece)
+                    shown.update(len(piece))
+            except urllib3.exceptions.HTTPError as error:
+                raise _broken_connection(error) from None
     size, expected = part.stat().st_size, state["bytes"]
     if expected is not None and size != expected:
         if size > expected:
@@ -276,30 +281,6 @@ def _new_state(url: str, response: requests.Response) -> DownloadState:
         "md5": headers.get("Content-MD5"),
         "sha256": headers.get("x-amz-checksum-sha256"),
     }
-
-
-def _append(
-    response: requests.Response, part: Path, received: int, state: DownloadState, progress: bool
-) -> None:
-    """Append the answer's bytes, or raise Transient where they break off."""
-    bar = tqdm(
-        total=state["bytes"],
-        initial=received,
-        unit="B",
-        unit_scale=True,
-        desc=state["name"],
-        disable=not progress,
-    )
-    with part.open("ab" if received else "wb") as file, bar:
-        while True:
-            try:
-                piece = response.raw.read(PIECE, decode_content=False)
-            except (urllib3.exceptions.HTTPError, OSError) as error:
-                raise _broken_connection(error) from None
-            if not piece:
-                return
-            file.write(piece)
-            bar.update(len(piece))
 
 
 def _check_digest(part: Path, state: DownloadState) -> None:

@@ -53,6 +53,8 @@ DAMAGE = (EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError)
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ZIP_ENCRYPTED = 0x1  # the flag of a member
 
+NO_BAR = tqdm(disable=True)
+
 csv.field_size_limit(ROW_BYTES * 32)  # the csv module's own limit, 128 KB, would break rows
 
 
@@ -192,9 +194,7 @@ def identify_source(source: str, parts: list[Part]) -> SourceIdentity:
 # --- lines -----------------------------------------------------------------------------------
 
 
-def read_blocks(
-    parts: Iterable[Part], bar: tqdm | None = None, size: int = BLOCK
-) -> Iterator[Block]:
+def read_blocks(parts: Iterable[Part], bar: tqdm = NO_BAR, size: int = BLOCK) -> Iterator[Block]:
     """Yield every line of the parts once, in blocks.
 
     A block has about `size` bytes. `bar` moves by the packed bytes. A table's row becomes a line of
@@ -228,7 +228,7 @@ def _group_rows(part: Part, rows: Iterator[tuple[int, bytes]], size: int) -> Ite
 
 
 def read_lines(
-    part: Part, bar: tqdm | None = None, size: int = BLOCK
+    part: Part, bar: tqdm = NO_BAR, size: int = BLOCK
 ) -> Iterator[tuple[int, list[bytes]]]:
     """Yield lines, with the number of the first.
 
@@ -313,13 +313,13 @@ def _parse_with_json(line: bytes) -> dict | str:
 # --- unpacking -------------------------------------------------------------------------------
 
 
-def unpack(part: Part, bar: tqdm | None = None) -> Iterator[bytes]:
+def unpack(part: Part, bar: tqdm = NO_BAR) -> Iterator[bytes]:
     """Yield a part's unpacked bytes, up to PIECE at a time.
 
     `bar` moves by the packed bytes. Raise one of DAMAGE where it is damaged and SourceError where
     it is a bomb.
     """
-    moved = 0
+    before = bar.n
     with contextlib.ExitStack() as stack:
         raw = stream = stack.enter_context(part.path.open("rb"))
         if part.member is not None:
@@ -330,13 +330,10 @@ def unpack(part: Part, bar: tqdm | None = None) -> Iterator[bytes]:
         if gzipped:
             pieces = gunzip(_refuse_bomb(pieces, part))
         for piece in _refuse_bomb(pieces, part):
-            if bar is not None:
-                now = min(raw.tell() - start, part.bytes)
-                bar.update(max(0, now - moved))
-                moved = max(moved, now)
+            packed = min(raw.tell() - start, part.bytes)
+            bar.update(max(0, before + packed - bar.n))
             yield piece
-    if bar is not None:
-        bar.update(part.bytes - moved)
+    bar.update(before + part.bytes - bar.n)
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -441,7 +438,7 @@ class RowReader:
         return number, fields, lines
 
 
-def read_csv(part: Part, bar: tqdm | None, size: int) -> Iterator[tuple[int, bytes]]:
+def read_csv(part: Part, bar: tqdm, size: int) -> Iterator[tuple[int, bytes]]:
     """Yield a table's rows as JSON, with their first line's number.
 
     A row without the header's number of fields is marked, and so is a torn one. Raise SourceError
@@ -487,12 +484,12 @@ def _check_header(fields: list[str] | None, part: Part) -> list[str]:
     return names
 
 
-def read_parquet(part: Part, bar: tqdm | None) -> Iterator[tuple[int, bytes]]:
+def read_parquet(part: Part, bar: tqdm) -> Iterator[tuple[int, bytes]]:
     """Yield a Parquet file's rows as JSON, numbered from 1."""
     import pyarrow as pa  # slow to load
     import pyarrow.parquet as pq
 
-    number = moved = 0
+    number, before = 0, bar.n
     damage = (pa.ArrowException, OSError, ValueError, *DAMAGE)  # ValueError: a damaged name
     try:
         with _open_seekable(part) as file:
@@ -501,17 +498,13 @@ def read_parquet(part: Part, bar: tqdm | None) -> Iterator[tuple[int, bytes]]:
                 for index in range(batch.num_rows):
                     number += 1
                     yield number, _row_as_json(batch.slice(index, 1))
-                if bar is not None:
-                    now = part.bytes * number // table.metadata.num_rows
-                    bar.update(now - moved)
-                    moved = now
+                bar.update(before + part.bytes * number // table.metadata.num_rows - bar.n)
     except damage as error:
         raise SourceError(
             f"{part.name} is no Parquet file or is damaged after {number:,} rows: copy or download "
             "it again"
         ) from error
-    if bar is not None:
-        bar.update(part.bytes - moved)
+    bar.update(before + part.bytes - bar.n)
 
 
 @contextlib.contextmanager

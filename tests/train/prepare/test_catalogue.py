@@ -693,8 +693,8 @@ def test_a_file_without_a_usable_record(tmp_path):
     source = write(tmp_path / "trn.json", "", "{", item(1, content=""), item(2, content=None))
     assert refused(source, tmp_path / "run") == (
         "'trn.json' has no usable record: 2 of its 4 lines are dropped as no_content, such as line "
-        '3 (\'{"uid": "u1", "title": "Kettle 1", "content": ""}\'); give a JSON object with a title '
-        "and a content on each line, or name the columns with --title-column and "
+        '3 (\'{"uid": "u1", "title": "Kettle 1", "content": ""}\'); give a JSON object with a '
+        "title and a content on each line, or name the columns with --title-column and "
         "--content-column"
     )
 
