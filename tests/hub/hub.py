@@ -1,5 +1,6 @@
-"""A small Hub on loopback for the real client: repositories with history, large files, tokens,
-Spaces, and faults on command.
+"""A small Hub on loopback for the real client.
+
+It has repositories with history, large files, tokens, Spaces and jobs, and fails on command.
 
     with Hub() as hub:
         api = HfApi(endpoint=hub.endpoint, token=hub.token)          # in this process
@@ -7,8 +8,8 @@ Spaces, and faults on command.
         hub.fail("POST", "/commit/", 503, times=2)
         assert hub.repo("ana/lamps").files["README.md"]
 
-`hub.token` is ana's, who may write below ana/; `hub.tokens` holds everybody's. What it got stays in
-memory.
+`hub.token` is ana's, who may write below ana/; `hub.tokens` holds everybody's. What was uploaded
+stays in memory.
 """
 
 import base64
@@ -78,12 +79,11 @@ class Repo:
     def commit(
         self, changes: dict[str, bytes | None], title: str = "a change", author: str = "ana"
     ) -> str:
-        """Adds a commit that writes files, or removes those that are None, and returns its id."""
+        """Add a commit that writes files, or removes those that are None."""
         files = dict(self.commits[-1].files) if self.commits else {}
         for path, content in changes.items():
             files.pop(path, None) if content is None else files.update({path: content})
-        # Of the content too: clients keep what they downloaded, by its commit, from one Hub to the
-        # next.
+        # Of the content too: clients cache downloads by commit, from one Hub to the next.
         content = [(path, hashlib.sha1(files[path]).hexdigest()) for path in sorted(files)]
         oid = hashlib.sha1(
             f"{self.kind}/{self.name}/{len(self.commits)}/{title}/{content}".encode()
@@ -92,7 +92,7 @@ class Repo:
         return oid
 
     def at(self, revision: str) -> Commit | None:
-        """Returns a branch's or an id's commit."""
+        """Find a branch's or an id's commit."""
         if revision in ("main", "HEAD"):
             return self.commits[-1]
         return next((commit for commit in self.commits if commit.oid == revision), None)
@@ -162,9 +162,7 @@ class Hub:
         self.server.server_close()
 
     def environ(self, home: Path, token: str | None = None) -> dict[str, str]:
-        """Returns the environment of a process that takes this for the Hub; an empty token is an
-        anonymous visitor.
-        """
+        """Return the environment of a process on this Hub; an empty token is anonymous."""
         token = self.token if token is None else token
         return {
             "HF_ENDPOINT": self.endpoint,
@@ -175,13 +173,13 @@ class Hub:
         }
 
     def create(self, name: str, kind: str = "models", **more) -> Repo:
-        """Makes a repository with what the Hub puts into a new one."""
+        """Make a repository with what the Hub puts into a new one."""
         repo = self.repos[kind, name] = Repo(kind, name, **more)
         repo.commit({".gitattributes": GIT_ATTRIBUTES}, "initial commit")
         return repo
 
     def repo(self, name: str, kind: str = "models") -> Repo:
-        """Returns a repository; KeyError where there is none."""
+        """Return a repository; raise KeyError where there is none."""
         return self.repos[kind, name]
 
     def fail(
@@ -192,18 +190,16 @@ class Hub:
         times: int = 1,
         headers: dict[str, str] | None = None,
     ) -> None:
-        """The next `times` requests of a method whose path `pattern` (a regular expression) finds
-        go wrong.
+        """Let the next `times` requests fail whose method and path match.
 
-        `action` is a status to answer with, "cut" (closed in the middle of the body), "hang" (no
-        answer while the Hub is
-        up), "deaf" (done, and closed without an answer), or a function that is called before the
-        request is done.
+        `pattern` is a regular expression. `action` is a status to answer with, "cut" (closed in
+        the middle of the body), "hang" (no answer while the Hub is up), "deaf" (done, and closed
+        without an answer), or a function that is called before the request is done.
         """
         self.faults.append(Fault(method, pattern, action, times, headers or {}))
 
     def fault(self, method: str, path: str) -> Fault | None:
-        """Returns what goes wrong with a request and counts it."""
+        """Find what goes wrong with a request, and count it."""
         with self.lock:
             for fault in self.faults:
                 if fault.times and fault.method == method and re.search(fault.pattern, path):
@@ -220,7 +216,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        """Does a request of any method."""
+        """Answer a request of any method."""
         path = unquote(urlsplit(self.path).path)
         self.query = parse_qs(urlsplit(self.path).query)
         self.cutting = False
@@ -244,7 +240,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_GET
 
     def goes_on(self, fault: Fault) -> bool:
-        """Does what a fault says, and returns whether the request is done all the same."""
+        """Do what a fault says, and return whether the request goes on."""
         if isinstance(fault.action, int):
             raise Refusal(fault.action, words="told to fail", headers=fault.headers)
         if callable(fault.action):
@@ -260,7 +256,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return True
 
     def read_body(self) -> bytes:
-        """Returns the request's body, once."""
+        """Read the request's body, once."""
         if "Content-Length" in self.headers:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             del self.headers["Content-Length"]
@@ -275,7 +271,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return body
 
     def reply(self, status: int, headers: dict[str, str], content: bytes) -> None:
-        """Sends an answer, or the first half of it."""
+        """Send an answer, or the first half of it."""
         self.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():
             self.send_header(name, value)
@@ -286,12 +282,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, *words) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
     # --- routes ---
 
     def answer(self, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        """Returns (status, headers, content) of a request."""
+        """Return (status, headers, content) of a request."""
         self.user = self.whoever()
         with self.hub.lock:
             if path == "/api/whoami-v2":
@@ -335,7 +331,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def of_repo(
         self, repo: Repo, what: str, rest: str, body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """Answers a request below /api/KIND/USER/NAME."""
+        """Answer a request below /api/KIND/USER/NAME."""
         if (
             what in ("variables", "secrets", "hardware", "runtime", "restart")
             and repo.kind == "spaces"
@@ -392,7 +388,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         raise Refusal(404, words=f"no such route: {what}")
 
     def of_space(self, repo: Repo, what: str, asked: dict) -> tuple[int, dict[str, str], bytes]:
-        """Answer for a Space: variables, secrets and hardware; no secret is ever shown."""
+        """Answer for a Space's variables, secrets and hardware, never with a secret."""
         if self.command != "GET" or what == "variables":
             self.needs(repo.may_write(self.user), 403, words="you may not change this Space")
         if what == "variables":
@@ -418,15 +414,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         )
 
     def create(self, asked: dict) -> tuple[int, dict[str, str], bytes]:
-        """Makes a repository."""
+        """Make a repository."""
         kind = asked.get("type", "model") + "s"
         name = f"{asked.get('organization') or self.user}/{asked['name']}"
         self.needs(self.user, 401, words="Invalid credentials in Authorization header")
         self.needs(
             name.startswith(f"{self.user}/"),
             403,
-            words="You don't have the rights to create a "
-            f'{kind[:-1]} under the namespace "{name.split("/")[0]}"',
+            words=f"You may not create a {kind[:-1]} under {name.split('/')[0]}",
         )
         url = f"{self.hub.endpoint}/{KINDS[kind]}{name}"
         if (kind, name) in self.hub.repos:
@@ -447,7 +442,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.json({"url": url, "name": name, "id": name})
 
     def rent(self, namespace: str, asked: dict) -> tuple[int, dict[str, str], bytes]:
-        """Takes a job and says that it runs; nothing is run here."""
+        """Take a job and answer that it runs; nothing is run here."""
         self.needs(namespace == self.user, 403, words="you may not run jobs there")
         self.hub.jobs.append(asked)
         return self.json(
@@ -463,7 +458,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         )
 
     def preupload(self, repo: Repo, asked: dict) -> tuple[int, dict[str, str], bytes]:
-        """Says which files are large, and what each is now."""
+        """Answer which files are large, and what each is now."""
         self.needs(repo.may_write(self.user), 403, words="you may not write to this repository")
         return self.json(
             {
@@ -482,7 +477,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         )
 
     def batch(self, repo: Repo, asked: dict) -> tuple[int, dict[str, str], bytes]:
-        """Says where large files go; one that is here need not be sent."""
+        """Answer where large files go; one that is here need not be sent."""
         self.needs(repo.may_write(self.user), 403, words="you may not write to this repository")
         objects = [
             {
@@ -499,13 +494,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.json({"transfer": "basic", "objects": objects})
 
     def store(self, digest: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        """Keeps a large file, if it is what it was to be."""
+        """Keep a large file, if its digest is right."""
         self.needs(hashlib.sha256(body).hexdigest() == digest, 400, words="the sha256 is another")
         self.hub.objects[digest] = body
         return 200, {}, b""
 
     def commit(self, repo: Repo, lines: list[dict]) -> tuple[int, dict[str, str], bytes]:
-        """Adds a commit; one whose parent is not the newest is refused."""
+        """Add a commit; refuse one whose parent is not the newest."""
         self.needs(repo.may_write(self.user), 403, words="you may not write to this repository")
         header, changes = lines[0]["value"], {}
         if header.get("parentCommit", repo.head) != repo.head:
@@ -538,7 +533,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         )
 
     def file(self, repo: Repo, revision: str, path: str) -> tuple[int, dict[str, str], bytes]:
-        """Gives a file, or a range of it."""
+        """Answer with a file, or a range of it."""
         self.needs(
             repo.may_download(self.user),
             403 if self.user else 401,
@@ -574,7 +569,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     # --- rights and forms ---
 
     def whoever(self) -> str | None:
-        """Returns whose token it is; an unknown one is refused, none is a visitor's."""
+        """Return whose token it is; an unknown one is refused, none is a visitor's."""
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         self.needs(
             not token or token in self.hub.tokens,
@@ -584,7 +579,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.hub.tokens.get(token)
 
     def find(self, kind: str, name: str) -> Repo:
-        """Returns a repository that the user may know of."""
+        """Return a repository that the user may know of."""
         repo = self.hub.repos.get((kind, name))
         self.needs(
             repo and repo.may_read(self.user),
@@ -607,11 +602,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise Refusal(status, code, words, headers)
 
     def json(self, value) -> tuple[int, dict[str, str], bytes]:
-        """Returns an answer in JSON."""
+        """Return an answer in JSON."""
         return 200, {"Content-Type": "application/json"}, json.dumps(value).encode()
 
     def info(self, repo: Repo, commit: Commit) -> dict:
-        """Returns what is said of a repository."""
+        """Return what is said of a repository."""
         front = {"sdk": repo.sdk} if repo.kind == "spaces" else {"downloads": 0}
         return {
             "_id": repo.name,
@@ -631,7 +626,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         }
 
     def tree(self, commit: Commit, below: str, recursive: bool) -> list[dict]:
-        """Returns the files and folders of a commit below a folder."""
+        """Return the files and folders of a commit below a folder."""
         start = f"{below.rstrip('/')}/" if below else ""
         paths = sorted(path for path in commit.files if path.startswith(start))
         self.needs(paths or not below, 404, "EntryNotFound", "Entry not found")
@@ -660,14 +655,14 @@ def large(path: str, size: int) -> bool:
 
 
 def oid(path: str, content: bytes) -> str:
-    """Returns a file's id: a large one's sha256, another's git blob id."""
+    """Return a file's id: a large one's sha256, another's git blob id."""
     if large(path, len(content)):
         return hashlib.sha256(content).hexdigest()
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 def entry(path: str, content: bytes) -> dict:
-    """Returns a file's line in a tree."""
+    """Return a file's line in a tree."""
     shown = {"type": "file", "path": path, "size": len(content), "oid": oid(path, content)}
     return shown | (
         {"lfs": {"oid": oid(path, content), "size": len(content), "pointerSize": 130}}

@@ -183,10 +183,10 @@ def test_transformers_load_from_it(hub, tiny_base, tmp_path):
     )
     program = (
         "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
-        "model = AutoModelForCausalLM.from_pretrained('ana/tiny', "
-        f"revision={hub.repo('ana/tiny').head!r})\n"
-        "tokenizer = AutoTokenizer.from_pretrained('ana/tiny')\n"
-        "print(model.config.hidden_size, len(tokenizer('a lamp').input_ids) > 0)"
+        f"revision = {hub.repo('ana/tiny').head!r}\n"
+        "model = AutoModelForCausalLM.from_pretrained('ana/tiny', revision=revision)\n"
+        "ids = AutoTokenizer.from_pretrained('ana/tiny')('a lamp').input_ids\n"
+        "print(model.config.hidden_size, len(ids) > 0)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

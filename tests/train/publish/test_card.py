@@ -1,4 +1,4 @@
-"""The model card: nothing left unfilled, valid for the Hub's own readers, and every snippet of it runs."""
+"""The model card: complete, valid for the Hub's own readers, and every snippet runs."""
 
 import json
 import os
@@ -45,7 +45,8 @@ def blocks(text, language):
 def test_every_value_is_filled_in_as_it_is_and_a_missing_one_is_named(tmp_path):
     template, data = tmp_path / "card.md", ModelCardData(license="mit")
     template.write_text(
-        "---\n{{ card_data }}\n---\n{{ name }}{% if more %} & more{% endif %}, sha256 {{ sha256 }}\n"
+        "---\n{{ card_data }}\n---\n"
+        "{{ name }}{% if more %} & more{% endif %}, sha256 {{ sha256 }}\n"
     )
     values = {"name": "<b> & {{ sha256 }}", "sha256": "ab", "more": "yes"}
     card = "---\nlicense: mit\n---\n<b> & {{ sha256 }} & more, sha256 ab\n"
@@ -130,7 +131,7 @@ def test_a_base_and_a_data_set_of_the_hub_are_named_as_such():
 def test_every_snippet_runs_as_it_stands_and_says_what_the_page_says(
     text, tuned_run, tiny_base, tmp_path
 ):
-    """In a folder with the adapter's and the base's, by the names that the card gives them, and nothing of ours."""
+    """In a folder with adapter and base alone, under the names that the card gives them."""
     (tmp_path / "adapter").symlink_to(tuned_run / "adapter")
     name = json.loads((tuned_run / "adapter/adapter_config.json").read_text())[
         "base_model_name_or_path"
@@ -240,10 +241,8 @@ def test_the_licence_of_a_base_on_the_hub_comes_from_its_card(tmp_path):
         shutil.rmtree(folder)
     assert licence.metadata() == {"license": "llama3.1"}
     words = licence.describe(LLAMA)
-    assert (
-        "**Built with Llama.** Llama 3.1 is licensed under the Llama 3.1 Community License, Copyright ©"
-        in words
-    )
+    licensed = "Llama 3.1 is licensed under the Llama 3.1 Community License, Copyright ©"
+    assert f"**Built with Llama.** {licensed}" in words
     assert 'begins with "Llama"' in words and f"https://huggingface.co/{LLAMA.name}" in words
     assert "Built with" not in Licence("apache-2.0").describe(LLAMA)
 

@@ -1,4 +1,4 @@
-"""The Space from the deploy command to its page: what is sent, what is pinned, and that it runs from what it was sent."""
+"""The Space from the deploy command to its page: what is sent and pinned, and that it runs."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Training on a rented machine: what is sent there, what is refused before it costs, and that the job's own command works."""
+"""Training on a rented machine: what is sent and refused, and that the job's command works."""
 
 import importlib.util
 import json
@@ -13,13 +13,14 @@ from train.__main__ import main
 from train.publish.rent import code_files
 
 ROOT = Path(__file__).resolve().parents[3]
-# What the rented machine has and this one may not: uv, with the requirements of this environment already installed.
+# What the rented machine has and this one may not: uv, here with everything installed.
 UVX = """#!/bin/sh
 test "$1" = --from && test "$3" = hf && shift 3
 exec "{bin}/hf" "$@"
 """
 UV = """#!/bin/sh
-test "$*" != "${{*#run --no-project --python 3.12 --with-requirements train/requirements.txt python }}" || exit 9
+start="run --no-project --python 3.12 --with-requirements train/requirements.txt python "
+test "$*" != "${{*#$start}}" || exit 9
 test -f train/requirements.txt && test -f requirements.txt || exit 8
 shift 7
 exec "{python}" "$@"
@@ -36,7 +37,8 @@ def shop(hub, tiny_base):
         {
             "uid": f"u{number}",
             "title": f"Lamp {number:02} of oak and brass",
-            "content": f"Number {number} in the shop is a lamp of oak with a brass foot. It costs {number} crowns.",
+            "content": f"Number {number} in the shop is a lamp of oak with a brass foot. "
+            f"It costs {number} crowns.",
         }
         for number in range(40)
     ]
