@@ -17,7 +17,7 @@ import pytest
 from space.catalogue.text import detect_language
 from space.engine import load_engine
 from space.errors import CatalogueError, ModelError
-from space.page.missing import plain
+from space.page.missing import one_line
 from space.settings import Settings
 from train.prepare.catalogue import read_records
 
@@ -200,7 +200,7 @@ def test_a_wrong_setting_is_one_line():
 def test_a_setting_of_nothing_is_one_line(environ, words):
     with pytest.raises((ModelError, CatalogueError)) as caught:
         load_engine(Settings.from_environment(environ))
-    assert words in plain(caught.value) and "\n" not in plain(caught.value)
+    assert words in one_line(caught.value) and "\n" not in one_line(caught.value)
 
 
 def test_the_sample_is_small_enough_to_carry():

@@ -168,7 +168,7 @@ def test_calls_of_the_model_ask_for_a_gpu_and_answers_still_stream(start):
 def test_a_space_with_something_missing_still_has_a_function_to_start_with(start):
     address, log = start(BASE_MODEL="./nowhere", ADAPTER="space/sample/adapter")
     assert "This Space cannot answer yet" in urllib.request.urlopen(address).read().decode()
-    assert [note["wrapped"] for note in notes(log) if "wrapped" in note] == ["info"]
+    assert [note["wrapped"] for note in notes(log) if "wrapped" in note] == ["answer"]
 
 
 @pytest.mark.slow
