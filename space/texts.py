@@ -75,6 +75,6 @@ def _write_integer(value, language: str):
     return f"{value:,}".replace(",", "." if language == "pt" else ",")
 
 
-def clean_text(text: str) -> str:
+def remove_controls(text: str) -> str:
     """Remove control characters (but line breaks and tabs), noncharacters and outer spaces."""
     return _CONTROLS.sub("", text).strip()

@@ -14,7 +14,7 @@ from typing import TypedDict
 from space.catalogue import Record, detect_language
 from space.errors import InputError
 from space.model.prompt_template import PromptTemplate
-from space.texts import clean_text
+from space.texts import remove_controls
 
 TASKS = ("describe", "answer", "summarize")
 # For a base without a chat template. It has no token of its own, so any tokenizer can encode it.
@@ -32,8 +32,8 @@ ENCODER_TEMPLATE = (
 )
 CLOCK = re.compile(r"strftime_now\(\s*(['\"])(.*?)\1\s*\)")
 TEMPLATE_DATE = date(2024, 7, 26)  # what Llama 3.1's own template says when there is no clock
-# Unicode noncharacters, reserved for a program's internal use: clean_text() removes them from every
-# text, so here they can mark positions in a rendered template.
+# Unicode noncharacters, reserved for a program's internal use: remove_controls() takes them out of
+# every text, so here they can mark positions in a rendered template.
 OPEN, CLOSE = "\ufdd0", "\ufdd1"
 MARK = re.compile(f"{OPEN}(\\d+){CLOSE}")
 SHORTEST_RECORD = 40  # characters; a record cut below this is dropped
@@ -65,7 +65,7 @@ def check_text(text: str, limit: int, what: str = "question") -> str:
     """
     if len(text) > limit:
         raise InputError(f"long_{what}", length=len(text), limit=limit)
-    cleaned = clean_text(text)
+    cleaned = remove_controls(text)
     if not cleaned:
         raise InputError(f"empty_{what}")
     return cleaned
@@ -93,10 +93,7 @@ def build_messages(
         raise ValueError(f"unknown task {task!r}; there are {', '.join(TASKS)}")
     records = []
     for position, record in enumerate(context, start=1):
-        title, content = (
-            clean_text(record["title"]),
-            clean_text(record["content"]),
-        )
+        title, content = remove_controls(record["title"]), remove_controls(record["content"])
         records.append(
             prompt_template.record.format(position=position, title=title, content=content)
         )
@@ -104,10 +101,10 @@ def build_messages(
     if task == "answer" and not context:
         in_portuguese = detect_language(text) == "pt"
         template = prompt_template.no_records_pt if in_portuguese else prompt_template.no_records
-    question = template.format(text=clean_text(text), records="\n\n".join(records))
+    question = template.format(text=remove_controls(text), records="\n\n".join(records))
     messages: list[Message] = []
     for message in history:
-        messages.append({"role": message["role"], "content": clean_text(message["content"])})
+        messages.append({"role": message["role"], "content": remove_controls(message["content"])})
     messages.append({"role": "user", "content": question})
     return messages
 
@@ -156,7 +153,7 @@ def answer_ids(
     """
     answered: list[Message] = [
         *messages,
-        {"role": "assistant", "content": clean_text(answer)},
+        {"role": "assistant", "content": remove_controls(answer)},
     ]
     before = _render_marks(tokenizer, messages, True)
     full = _render_marks(tokenizer, answered, False)

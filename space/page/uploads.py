@@ -10,7 +10,7 @@ from pathlib import Path
 from space.errors import InputError
 from space.page.pdf import read_pdf
 from space.settings import UPLOAD_LIMIT
-from space.texts import clean_text
+from space.texts import remove_controls
 
 KINDS = [".txt", ".md", ".pdf"]
 HEAD = 1024  # bytes in which a PDF's signature must be
@@ -82,7 +82,7 @@ def read_upload(data: bytes, limit: int) -> Upload:
 
 
 def _clean(text: str) -> str:
-    text = clean_text(text)
+    text = remove_controls(text)
     if not text:
         raise InputError("upload_empty")
     return text

@@ -25,7 +25,7 @@ from space.engine import Info
 from space.errors import InputError
 from space.model import COLUMNS
 from space.settings import Settings
-from space.texts import clean_text
+from space.texts import remove_controls
 
 CHOICES = ("a", "b", "tie", "both_bad")
 VERDICTS = (*COLUMNS, "tie", "both_bad")  # what a choice means once the names are known
@@ -248,7 +248,7 @@ def make_vote(ballot: Ballot, verdict: str, info: Info) -> dict:
     return {
         "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "verdict": verdict,
-        "question": clean_text(ballot.question),
+        "question": remove_controls(ballot.question),
         "base_answer": ballot.answers["base"],
         "tuned_answer": ballot.answers["tuned"],
         "first": ballot.order[0],

@@ -9,7 +9,7 @@ from space.model.conversation import column_messages
 from space.model.decode import complete, decode_text
 from space.model.prompt import fit_prompt, prompt_ids
 from space.settings import Settings
-from space.texts import clean_text, words
+from space.texts import remove_controls, words
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_an_answer_is_explained_after_the_very_prompt_that_it_was_given_to(
     tuned = list(engine.answer(question, use_sources, 8, 0.0))[-1][1]
     records, read = explained(engine, question, tuned, use_sources, 8)
     assert [read, read] == written[0]
-    assert "".join(record["token"] for record in records) == clean_text(tuned)
+    assert "".join(record["token"] for record in records) == remove_controls(tuned)
 
 
 def test_a_summary_is_explained_too(engine):
@@ -295,7 +295,7 @@ def test_a_follow_up_is_explained_after_the_prompt_of_the_tuned_model(engine, mo
     step = list(engine.converse("Tell me more about it.", talk, True, 8, 0.0))[-1]
     records, read = explained(engine, "Tell me more about it.", step.tuned, True, 8, talk)
     assert read == written[0][1] != written[0][0]
-    assert "".join(record["token"] for record in records) == clean_text(step.tuned)
+    assert "".join(record["token"] for record in records) == remove_controls(step.tuned)
 
 
 def test_a_seed_gives_the_same_answer_again_and_is_among_the_figures(engine):

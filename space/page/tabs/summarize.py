@@ -26,7 +26,7 @@ from space.page.tabs.parts import (
 )
 from space.page.uploads import KINDS, MEGABYTES, read_upload, take_upload
 from space.settings import Settings
-from space.texts import Html, clean_text, html
+from space.texts import Html, html, remove_controls
 
 READERS = 2  # files that are read at the same time
 
@@ -141,7 +141,7 @@ class SummarizeTab:
 
     def take(self, index, records):
         record = records[index]
-        text = clean_text(record["content"])[: self.settings.max_input_chars]
+        text = remove_controls(record["content"])[: self.settings.max_input_chars]
         return text, render_note(html("pick_taken", title=record["title"]))
 
     # --- the summaries ---
@@ -179,7 +179,7 @@ class SummarizeTab:
         summarize = summarize_endpoint(self.engine, self.settings, html, notify)
         with closing(summarize(text, max_new_tokens, temperature)) as steps:
             for base, tuned in steps:
-                written = written or Summaries(clean_text(text), int(max_new_tokens))
+                written = written or Summaries(remove_controls(text), int(max_new_tokens))
                 written = replace(written, base=base, tuned=tuned)
                 yield self.render(written, writing=True), written, gr.skip()
         assert written is not None  # the engine's first step comes before any word

@@ -14,7 +14,7 @@ from space.model.prompt import (
     prompt_ids,
 )
 from space.model.prompt_template import PromptTemplate
-from space.texts import clean_text
+from space.texts import remove_controls
 
 WORDS = PromptTemplate()
 RECORD = {"uid": "1", "title": "Mog's Kittens", "content": "A board book. Ação e reação."}
@@ -170,7 +170,7 @@ def test_a_persons_text_is_cleaned_and_limited():
         check_text(" \n\x07", 100)
     with pytest.raises(InputError, match="This text has 100,000 characters; the limit is 20,000"):
         check_text("a" * 100_000, 20_000, "text")
-    assert clean_text("a\tb\nc\x1b") == "a\tb\nc"
+    assert remove_controls("a\tb\nc\x1b") == "a\tb\nc"
 
 
 def test_the_budget_cuts_the_last_record_first_and_says_so(tokenizer):
