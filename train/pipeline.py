@@ -114,7 +114,7 @@ def evaluate_run(run: Run, config: EvaluateConfig, track: TrackConfig = UNTRACKE
     made = evaluate.write_evaluation(
         run, unfinished, pair, examples, config, checked, describe_references(run)
     )
-    text = adapter_card(run, fit_config.base, made.metrics, made.samples, config.shots, checked)
+    text = adapter_card(run, fit_config.base, made.metrics, made.items, config.shots, checked)
     (unfinished / "README.md").write_text(text, encoding="utf-8")
     run.keep_evaluation(unfinished)
     track_evaluation(run, track)

@@ -2,7 +2,6 @@
 
 from train.evaluate.compare import compare_runs
 from train.evaluate.evaluation import adapter_digests, evaluation_problems
-from train.evaluate.metrics import token_f1
 from train.evaluate.report import (
     as_markdown,
     as_text,
@@ -11,9 +10,11 @@ from train.evaluate.report import (
     score_rows,
     summary_note,
 )
+from train.evaluate.samples import ScoredItem
 from train.evaluate.steps import score_base, write_evaluation
 
 __all__ = [
+    "ScoredItem",
     "adapter_digests",
     "as_markdown",
     "as_text",
@@ -24,6 +25,5 @@ __all__ = [
     "score_base",
     "score_rows",
     "summary_note",
-    "token_f1",
     "write_evaluation",
 ]

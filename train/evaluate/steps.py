@@ -13,7 +13,7 @@ from train.evaluate.evaluation import evaluation_record
 from train.evaluate.metrics import score_items
 from train.evaluate.page import report_page
 from train.evaluate.plots import plot_before_after, plot_loss
-from train.evaluate.samples import Answer
+from train.evaluate.samples import Answer, ScoredItem
 from train.evaluate.score import Key, collect_samples, quote_top_hits, score_column
 from train.evaluate.statistics import compute_metrics
 from train.examples import Examples
@@ -22,10 +22,10 @@ from train.run import Run, to_json, to_jsonl
 
 @dataclass(frozen=True)
 class Evaluation:
-    """metrics.json and the lines of samples.jsonl of an evaluation."""
+    """An evaluation's metrics.json and its scored items."""
 
     metrics: dict[str, Any]
-    samples: list[dict[str, Any]]
+    items: list[ScoredItem]
 
 
 def score_base(
@@ -58,9 +58,8 @@ def write_evaluation(
     if "summary" in metrics:
         metrics["summary"]["references"] = references
     record = evaluation_record(run, config, samples, checked)
-    lines = [item.to_json() for item in samples]
     texts = {
-        run.samples.name: to_jsonl(lines),
+        run.samples.name: to_jsonl(item.to_json() for item in samples),
         run.metrics.name: to_json(metrics),
         run.evaluation.name: to_json(record),
         "report.html": report_page(run, run.adapter_record(), record, metrics, samples),
@@ -71,4 +70,4 @@ def write_evaluation(
         (folder / name).write_text(text, encoding="utf-8")
     plot_loss(run.history, folder / "plots" / "loss.png")
     plot_before_after(metrics, config.shots, folder / "plots" / "before_after.png")
-    return Evaluation(metrics, lines)
+    return Evaluation(metrics, samples)

@@ -24,10 +24,10 @@ from huggingface_hub import (
 )
 from yaml import YAMLError
 
-from space.evidence import METRICS, Change
+from space.evidence import read_scores
 from space.model import Base, PromptTemplate, family_of_task
 from space.snippets import vllm_max_rank
-from train.evaluate import as_markdown, difference_words, rare_options, score_rows, token_f1
+from train.evaluate import ScoredItem, as_markdown, difference_words, rare_options, score_rows
 from train.prepare import DROPS, RULES
 from train.run import AdapterRecord, CatalogueReport, Run, read_json
 
@@ -73,8 +73,8 @@ def template_names(text: str) -> set[str]:
 def adapter_card(
     run: Run,
     source: str,
-    metrics: dict,
-    samples: Sequence[dict],
+    metrics: Mapping[str, Any],
+    items: Sequence[ScoredItem],
     shots: int,
     checked: Mapping[str, int],
 ) -> str:
@@ -97,8 +97,8 @@ def adapter_card(
         "table": as_markdown(score_rows(metrics, shots)),
         "checked_items": f"{checked['items']:,}",
         "checked_records": f"{checked['records']:,}",
-        "samples": sample_pairs(samples),
-        "question": json.dumps(samples[0]["question"], ensure_ascii=False),
+        "samples": sample_pairs(items),
+        "question": json.dumps(items[0].question, ensure_ascii=False),
         "prompt_template": _prompt_table(PromptTemplate.load(run.adapter / "prompt.json")),
         **_base_values(run, base, record["config"]["answer_tokens"]),
         **_training_values(record),
@@ -140,27 +140,24 @@ def adapter_metadata(
     base: Base,
     licence: Licence,
     report: CatalogueReport,
-    metrics: dict,
+    metrics: Mapping[str, Any],
     summaries: Mapping[str, Any],
 ) -> ModelCardData:
     """Describe the adapter to the Hub, and its base if on it."""
     dataset = report["source"].get("dataset")
     summary_dataset = summaries.get("source", {}).get("dataset")
     results = []
-    for title, scores in metrics.items():
-        for metric, value in scores["tuned"].items():
-            if metric not in METRICS or metric not in scores["difference"]:
-                continue
-            change = difference_words(Change(**scores["difference"][metric]))
+    for scores in read_scores(metrics):
+        for metric, change in scores.changes["base"].items():
             results.append(
                 EvalResult(
                     task_type="text-generation",
                     dataset_type=dataset or "catalogue",
-                    dataset_name=f"catalogue, {title}",
-                    dataset_split=title,
+                    dataset_name=f"catalogue, {scores.name}",
+                    dataset_split=scores.name,
                     metric_type=metric,
-                    metric_value=value,
-                    metric_name=f"{metric} (over the base {change})",
+                    metric_value=scores.means["tuned"][metric],
+                    metric_name=f"{metric} (over the base {difference_words(change)})",
                 )
             )
     return ModelCardData(
@@ -277,40 +274,40 @@ def _prompt_table(prompt_template: PromptTemplate) -> str:
     return as_markdown(rows)
 
 
-def sample_pairs(samples: Sequence[dict]) -> str:
+def sample_pairs(items: Sequence[ScoredItem]) -> str:
     """Show three pairs of answers, from the most to the least helped."""
-    scored = []
-    for sample in samples:
-        base = token_f1(sample["base"], sample["reference"])
-        tuned = token_f1(sample["tuned"], sample["reference"])
-        scored.append((tuned - base, base, tuned, sample))
-    scored.sort(key=lambda each: each[0], reverse=True)
-    worse = sum(change < 0 for change, *_ in scored)
+    ranked = sorted(items, key=_f1_change, reverse=True)
+    worse = sum(_f1_change(item) < 0 for item in items)
     if worse:
         last = "Worse than the base"
         text = (
             f"By token F1 the tuned answer is worse than the base's in {worse:,} of "
-            f"{len(samples):,}; the third is where it lost most."
+            f"{len(items):,}; the third is where it lost most."
         )
     else:
         last = "Helped least"
         text = (
-            f"By token F1 none of the {len(samples):,} tuned answers is worse than the base's; "
+            f"By token F1 none of the {len(items):,} tuned answers is worse than the base's; "
             "the third is where it gained least."
         )
-    shown = {
-        "Helped most": scored[0],
-        "In the middle": scored[len(scored) // 2],
-        last: scored[-1],
-    }
+    shown = {"Helped most": ranked[0], "In the middle": ranked[len(ranked) // 2], last: ranked[-1]}
     parts = [text]
-    for title, (_, base, tuned, sample) in shown.items():
-        rows = [[key, _cell(sample[key])] for key in ("question", "reference", "base", "tuned")]
-        parts.append(
-            f"**{title}** ({sample['set']}): token F1 {base:.2f} to {tuned:.2f}\n\n"
-            + as_markdown([["", ""], *rows])
-        )
+    for title, item in shown.items():
+        rows = [
+            ["", ""],
+            ["question", _cell(item.question)],
+            ["reference", _cell(item.reference)],
+            ["base", _cell(item.answers["base"].text)],
+            ["tuned", _cell(item.answers["tuned"].text)],
+        ]
+        base, tuned = item.scores["base"]["token_f1"], item.scores["tuned"]["token_f1"]
+        parts.append(f"**{title}** ({item.set}): token F1 {base:.2f} to {tuned:.2f}")
+        parts.append(as_markdown(rows))
     return "\n\n".join(parts)
+
+
+def _f1_change(item: ScoredItem) -> float:
+    return item.scores["tuned"]["token_f1"] - item.scores["base"]["token_f1"]
 
 
 def _cell(text: str) -> str:

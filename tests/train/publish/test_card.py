@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from huggingface_hub import ModelCard, ModelCardData, metadata_load
@@ -16,6 +17,8 @@ from space.model.base import Base
 from space.model.decode import complete, decode_text
 from space.model.pair import load_pair
 from space.model.prompt import prompt_ids
+from tests.scored import lines, metrics_of, scored
+from train.evaluate.samples import read_samples
 from train.prepare.fetch import hub_dataset
 from train.publish.card import (
     CardError,
@@ -113,13 +116,8 @@ def test_the_hubs_own_readers_understand_the_metadata(text, tuned_run):
 
 def test_a_base_and_a_data_set_of_the_hub_are_named_as_such():
     report = {"source": {"name": "music:train", "dataset": "shop/music"}, "languages": {"pt": 3}}
-    scores = {
-        "seen": {
-            "tuned": {"loss": 1.0},
-            "difference": {"loss": {"mean": -1.0, "low": -2.0, "high": -0.5}},
-        }
-    }
-    data = adapter_metadata("x", LLAMA, Licence("llama3.1"), report, scores, {})
+    metrics = metrics_of(lines())
+    data = adapter_metadata("x", LLAMA, Licence("llama3.1"), report, metrics, {})
     told = ModelCard(f"---\n{data.to_yaml()}\n---\n").data
     assert told.base_model == LLAMA.name and told.license == "llama3.1" and told.language == ["pt"]
     assert told.datasets == ["shop/music"] and told.eval_results[0].dataset_type == "shop/music"
@@ -181,27 +179,24 @@ def test_on_the_hub_every_snippet_loads_from_there(text, tuned_run):
 
 
 def line(base, tuned, reference="the kettle is blue"):
-    return {
-        "set": "seen",
-        "question": "What?",
-        "base": base,
-        "tuned": tuned,
-        "reference": reference,
-    }
+    made = {"set": "seen", "question": "What?", "base": base, "tuned": tuned}
+    return made | {"reference": reference}
 
 
 def test_a_pair_where_the_tuned_answer_is_worse_is_always_shown():
-    lines = [
-        line("a lamp", "the kettle is blue"),
-        line("the kettle is red", "the kettle is blue"),
-        line("the kettle is blue", "a | lamp <b>"),
-    ]
-    shown = sample_pairs(lines)
+    items = scored(
+        [
+            line("a lamp", "the kettle is blue"),
+            line("the kettle is red", "the kettle is blue"),
+            line("the kettle is blue", "a | lamp <b>"),
+        ]
+    )
+    shown = sample_pairs(items)
     assert "worse than the base's in 1 of 3" in shown
     worst = shown.split("**Worse than the base** (seen): token F1 1.00 to 0.00")[1]
     assert "a \\| lamp &lt;b>" in worst
-    assert "none of the 2 tuned answers is worse" in sample_pairs(lines[:2])
-    assert "Helped least" in sample_pairs(lines[:2])
+    assert "none of the 2 tuned answers is worse" in sample_pairs(items[:2])
+    assert "Helped least" in sample_pairs(items[:2])
 
 
 def test_the_bases_licence_is_carried_on(tmp_path):
@@ -261,10 +256,10 @@ def test_for_a_base_on_the_hub_the_snippets_pin_its_commit(tuned_run, tmp_path):
             }
         )
     )
-    samples = [json.loads(each) for each in (run / "samples.jsonl").read_text().splitlines()]
-    samples[0]["question"] = 'What is "A\\B"\'s {title}?'
+    items = read_samples(Run(run))
+    items[0] = replace(items[0], question='What is "A\\B"\'s {title}?')
     metrics = json.loads((run / "metrics.json").read_text())
-    there = adapter_card(Run(run), LLAMA.name, metrics, samples, 1, {"items": 1, "records": 2})
+    there = adapter_card(Run(run), LLAMA.name, metrics, items, 1, {"items": 1, "records": 2})
     assert f'"{LLAMA.name}", revision="{COMMIT}", quantization_config' in there
     assert f"vllm serve {LLAMA.name} --revision {COMMIT} --enable-lora --max-lora-rank 8 " in there
     for program in blocks(there, "python"):
