@@ -100,7 +100,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def add_options(parser: argparse.ArgumentParser, configs: Sequence[type[Checked]]) -> None:
-    """Add an option for each field of the configs; a field that two share is one option."""
+    """Add an option for each field of the configs.
+
+    A field that two share is one option.
+    """
     added = set()
     for config in configs:
         hints = typing.get_type_hints(config)
@@ -121,7 +124,10 @@ def add_options(parser: argparse.ArgumentParser, configs: Sequence[type[Checked]
 
 
 def read_configs(call: argparse.Namespace) -> dict[type[Checked], typing.Any]:
-    """Make the verb's configs from a parsed call; raise ConfigError for what contradicts."""
+    """Make the verb's configs from a parsed call.
+
+    Raise ConfigError for what contradicts.
+    """
     configs = {}
     for config in VERBS[call.verb].configs:
         configs[config] = config(**{item.name: getattr(call, item.name) for item in fields(config)})
@@ -140,7 +146,10 @@ def read_configs(call: argparse.Namespace) -> dict[type[Checked], typing.Any]:
 
 
 def do(call: argparse.Namespace) -> None:
-    """Do one verb; modules that need torch are imported by the verbs that need them."""
+    """Do one verb.
+
+    Modules that need torch are imported by the verbs that need them.
+    """
     configs = read_configs(call)
     made = tuple(configs.values())
     if call.verb == "prepare":
@@ -201,7 +210,10 @@ def do(call: argparse.Namespace) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb and return its exit code: 0 done, 1 the work failed, 2 the call was wrong."""
+    """Run one verb and return its exit code.
+
+    0: done. 1: the work failed. 2: the call was wrong.
+    """
     from huggingface_hub.utils import disable_progress_bars
 
     disable_progress_bars()
@@ -221,7 +233,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def in_one_line(error: Exception) -> str | None:
-    """Return an error's words for a person; None for a bug, which keeps its traceback."""
+    """Return an error's words for a person.
+
+    None for a bug, which keeps its traceback.
+    """
     if type(error).__module__.split(".")[0] in ("space", "train"):
         return str(error)
     if isinstance(error, OSError) and error.errno in ENVIRONMENT:

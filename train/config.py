@@ -13,7 +13,10 @@ class ConfigError(ValueError):
 
 
 def option(default: Any, help: str, **limits: Any) -> Any:
-    """Make a dataclass field with its help and limits: `low`, `high` (inclusive), `choices`."""
+    """Make a dataclass field with its help and limits.
+
+    Limits are `low` and `high`, both inclusive, and `choices`.
+    """
     return field(default=default, metadata={"help": help, **limits})
 
 
@@ -180,7 +183,10 @@ class EvaluateConfig(Checked):
 
 
 def repository_problems(**repositories: str) -> Iterator[str]:
-    """Yield the options whose value is no repository on the Hub; an empty one is not given."""
+    """Yield the options whose value is no repository on the Hub.
+
+    An empty one is not given.
+    """
     from huggingface_hub.utils import HFValidationError, validate_repo_id
 
     for name, value in repositories.items():

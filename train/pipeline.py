@@ -51,7 +51,7 @@ def load_examples(
     window: Window,
     prompt_template: PromptTemplate | None = None,
 ) -> Examples:
-    """Returns the run's examples, from its prepared catalogue and, where it has any, its texts with summaries."""
+    """Load a run's catalogue and summaries as examples."""
     records = load_records(run)
     return Examples(
         records,
@@ -65,7 +65,7 @@ def load_examples(
 
 
 def score_base(run: Run, fit_config: FitConfig, config: EvaluateConfig) -> None:
-    """Scores the base before anything is trained, without and with worked examples, and keeps it in the run."""
+    """Score the base, zero-shot and few-shot, before anything is trained."""
     require_catalogue(run)
     run.check_fit_config(fit_config)
     model, base = load_base(fit_config.base, fit_config.base_revision, fit_config.precision)
@@ -81,9 +81,9 @@ def score_base(run: Run, fit_config: FitConfig, config: EvaluateConfig) -> None:
 
 
 def fit_run(run: Run, config: FitConfig, push: PushConfig, track: TrackConfig) -> None:
-    """Trains the run's adapter; one that is whole already is left as it is.
+    """Train the run's adapter.
 
-    `push` is where checkpoints go meanwhile, `track` where it is followed.
+    A finished one is left alone. `push` says where checkpoints go, `track` which board follows.
     """
     check_tracking(track)
     require_catalogue(run)
@@ -100,7 +100,7 @@ def fit_run(run: Run, config: FitConfig, push: PushConfig, track: TrackConfig) -
 
 
 def evaluate_run(run: Run, config: EvaluateConfig, track: TrackConfig = UNTRACKED) -> str:
-    """Scores what is not scored yet, writes metrics, samples, report, plots and card, tracks them and returns the table."""
+    """Score the run, write all that evaluation leaves, and return the table."""
     check_tracking(track)
     if not run.has_adapter():
         raise ConfigError(f"{run.name} has no adapter yet: run fit first")
@@ -123,7 +123,10 @@ def evaluate_run(run: Run, config: EvaluateConfig, track: TrackConfig = UNTRACKE
 
 
 def run_all(source: str, run: Run, configs: Mapping[type[Checked], Any]) -> None:
-    """Run every verb in order; the base is scored before anything is trained."""
+    """Run every verb in order.
+
+    The base is scored before anything is trained.
+    """
     check_tracking(configs[TrackConfig])
     prepare_run(source, run, configs[PrepareConfig], configs[SummariesConfig])
     if configs[SummariesConfig].teacher:

@@ -105,7 +105,7 @@ class SummariesReport(PreparationReport):
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Write UTF-8 text so that a reader sees the old file or the new one, never a part."""
+    """Write UTF-8 text to a file atomically."""
     unfinished = path.with_name(path.name + ".unfinished")
     unfinished.write_text(text, encoding="utf-8")
     os.replace(unfinished, path)
@@ -124,12 +124,18 @@ def read_jsonl(path: Path) -> list[dict]:
 
 
 def to_json(value: Any) -> str:
-    """Format a JSON value as the run's files hold it; raise ValueError for NaN and infinities."""
+    """Format a JSON value as the run's files hold it.
+
+    Raise ValueError for NaN and infinities.
+    """
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def to_jsonl(values: Iterable[Any]) -> str:
-    """Format JSON values, one a line; raise ValueError for NaN and infinities."""
+    """Format JSON values, one a line.
+
+    Raise ValueError for NaN and infinities.
+    """
     return "".join(
         json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n" for value in values
     )
@@ -142,7 +148,10 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_json(value: Any) -> str:
-    """Return the hex digest of a JSON value; equal for equal values whatever the order of keys."""
+    """Return the hex digest of a JSON value.
+
+    Equal for equal values whatever the order of keys.
+    """
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
@@ -227,21 +236,30 @@ class Run:
     # --- what is done ---
 
     def has_adapter(self) -> bool:
-        """Whether training ended and the adapter is complete."""
+        """Tell whether training ended and the adapter is complete."""
         return (self.adapter / ADAPTER_RECORD).is_file()
 
     def is_evaluated(self) -> bool:
-        """Whether the adapter was scored; its card is the last file that evaluate writes."""
+        """Tell whether the adapter was scored.
+
+        Its card is the last file that evaluate writes.
+        """
         return self.card.is_file()
 
     # --- records ---
 
     def catalogue_report(self) -> CatalogueReport:
-        """Read catalogue/report.json; {} where the catalogue is not prepared."""
+        """Read catalogue/report.json.
+
+        {} where the catalogue is not prepared.
+        """
         return cast(CatalogueReport, _object(self.catalogue / "report.json"))
 
     def summaries_report(self) -> SummariesReport:
-        """Read summaries/report.json; {} where the run has no texts with summaries."""
+        """Read summaries/report.json.
+
+        {} where the run has no texts with summaries.
+        """
         return cast(SummariesReport, _object(self.summaries / "report.json"))
 
     def adapter_record(self) -> AdapterRecord:
@@ -249,9 +267,10 @@ class Run:
         return read_json(self.adapter / ADAPTER_RECORD)
 
     def fit_config(self) -> FitConfig:
-        """Read the options that the run was begun with; raise ConfigError where there are none.
+        """Read the options that the run was begun with.
 
-        They stay on this machine, since `base` may be a path.
+        Raise ConfigError where there are none. They stay on this machine, since `base` may be a
+        path.
         """
         try:
             return FitConfig(**read_json(self.folder / "config.json"))
@@ -277,7 +296,10 @@ class Run:
             )
 
     def keep_fit_config(self, config: FitConfig) -> None:
-        """Write config.json once; raise ConfigError where the run was begun with other options."""
+        """Write config.json once.
+
+        Raise ConfigError where the run was begun with other options.
+        """
         self.check_fit_config(config)
         path = self.folder / "config.json"
         if not path.is_file():
@@ -298,7 +320,7 @@ class Run:
 
     @contextmanager
     def unfinished(self, name: str) -> Iterator[Path]:
-        """Yield a new folder that replaces `name` at the end, unless an error comes."""
+        """Yield a new folder that replaces `name` unless an error comes."""
         building, folder = self.folder / f"{name}.unfinished", self.folder / name
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(parents=True)
