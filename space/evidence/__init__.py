@@ -7,7 +7,7 @@ from space.evidence.attribution import (
     attribute_summary,
     normalise_number,
 )
-from space.evidence.charts import Row, curve, dots, share
+from space.evidence.charts import Mark, dots, plot, round_ticks, scale, share, smooth, thin
 from space.evidence.files import (
     FILES,
     Evidence,
@@ -47,7 +47,7 @@ __all__ = [
     "Change",
     "Evidence",
     "Finding",
-    "Row",
+    "Mark",
     "Sample",
     "Scores",
     "SummarySentence",
@@ -55,14 +55,18 @@ __all__ = [
     "as_number",
     "as_text",
     "attribute_summary",
-    "curve",
     "dots",
     "findings",
     "less_is_better",
     "metric_key",
     "nested",
     "normalise_number",
+    "plot",
     "read_evidence",
     "read_scores",
+    "round_ticks",
+    "scale",
     "share",
+    "smooth",
+    "thin",
 ]

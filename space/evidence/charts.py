@@ -1,131 +1,161 @@
-"""Charts as HTML and inline SVG: in the page's colours, as wide as there is room, with their numbers as text beside them."""
+"""Charts as HTML with inline SVG: their names and numbers are text, their shapes as wide as the page."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from typing import NamedTuple
 
-from space.texts import Html, decimal, html
+from space.texts import Html
 
-POINTS = 240  # of a curve, at most
-TICKS = 4  # steps of an axis, about
+POINTS = 240  # of a line, at most
+STEPS = 4  # of an axis, about
 UNITS = 1000  # of a stretched picture, each way
 
+Point = tuple[float, float]
 
-class Row(NamedTuple):
-    """One value from 0 to 1 with its name; where it came from, and the ends of its interval, where there are any."""
+
+class Mark(NamedTuple):
+    """One value with its name and label; `start` is where it came from, low and high its interval.
+
+    `kind` is the CSS class that colours it.
+    """
 
     kind: str
-    name: Html
+    name: str
     value: float
+    label: str
     start: float | None = None
     low: float | None = None
     high: float | None = None
 
 
-def dots(rows: Sequence[Row]) -> Html:
-    """Returns a line for each value: its name, a dot on a scale from 0 to 1, and the number."""
-    drawn = "".join(
-        f'<div class="dot {row.kind}"><dt>{row.name}</dt><dd><svg aria-hidden="true" width="100%" height="20">'
-        f'{_gain(row)}{_whisker(row)}<circle cx="{_across(row.value)}" cy="10" r="5"/></svg>'
-        f"<b>{html('number', number=decimal(f'{row.value:.2f}'))}</b></dd></div>"
-        for row in rows
+def dots(marks: Sequence[Mark], ticks: Sequence[float]) -> Html:
+    """Draw a line for each mark: its name, a dot on a scale of `ticks`, and its label."""
+
+    def across(value: float) -> str:
+        share = (value - ticks[0]) / (ticks[-1] - ticks[0])
+        return f"{100 * min(max(share, 0.0), 1.0):.1f}%"
+
+    grid = '<line class="rule" x1="0" x2="100%" y1="10" y2="10"/>'
+    for tick in ticks:
+        kind = "grid" if tick or ticks[0] == 0 else "zero"
+        grid += f'<line class="{kind}" x1="{across(tick)}" x2="{across(tick)}" y1="0" y2="20"/>'
+    rows = "".join(
+        f'<div class="dot {mark.kind}"><dt>{_escape(mark.name)}</dt><dd>'
+        f'<svg aria-hidden="true" width="100%" height="20">{grid}{_interval(mark, across)}'
+        f'<circle cx="{across(mark.value)}" cy="10" r="5"/></svg>'
+        f"<b>{_escape(mark.label)}</b></dd></div>"
+        for mark in marks
     )
-    scale = "".join(
-        f"<span>{html('number', number=decimal(step))}</span>" for step in ("0", "0.5", "1")
+    return Html(f'<dl class="dots">{rows}</dl>')
+
+
+def _interval(mark: Mark, across: Callable[[float], str]) -> str:
+    drawn = ""
+    if mark.start is not None:
+        drawn += _line("gain", across(mark.start), across(mark.value))
+    if mark.low is not None and mark.high is not None:
+        low, high = across(mark.low), across(mark.high)
+        drawn += _line("whisker", low, high)
+        for end in (low, high):
+            drawn += f'<line class="whisker" x1="{end}" x2="{end}" y1="5" y2="15"/>'
+    return drawn
+
+
+def _line(kind: str, start: str, end: str) -> str:
+    return f'<line class="{kind}" x1="{start}" x2="{end}" y1="10" y2="10"/>'
+
+
+def _escape(text: str) -> str:
+    return text if isinstance(text, Html) else escape(text)
+
+
+def scale(ticks: Sequence[float], number: Callable[[float], str]) -> Html:
+    """Write the numbers under dots()."""
+    span = ticks[-1] - ticks[0]
+    numbers = "".join(
+        f'<span style="left: {100 * (tick - ticks[0]) / span:.1f}%">{_escape(number(tick))}</span>'
+        for tick in ticks
     )
-    return Html(f'<dl class="dots">{drawn}</dl><p class="scale" aria-hidden="true">{scale}</p>')
-
-
-def _across(value: float) -> str:
-    return f"{100 * min(max(value, 0.0), 1.0):.1f}%"
-
-
-def _gain(row: Row) -> str:
-    return "" if row.start is None else _line("gain", row.start, row.value)
-
-
-def _whisker(row: Row) -> str:
-    if row.low is None or row.high is None:
-        return ""
-    ends = "".join(
-        f'<line class="whisker" x1="{_across(end)}" x2="{_across(end)}" y1="5" y2="15"/>'
-        for end in (row.low, row.high)
-    )
-    return _line("whisker", row.low, row.high) + ends
-
-
-def _line(kind: str, start: float, end: float) -> str:
-    return f'<line class="{kind}" x1="{_across(start)}" x2="{_across(end)}" y1="10" y2="10"/>'
+    return Html(f'<p class="scale" aria-hidden="true">{numbers}</p>')
 
 
 def share(parts: Sequence[tuple[str, int]]) -> Html:
-    """Returns a bar of (kind, count), as wide each as its share; what it shows must stand beside it in words."""
+    """Draw a bar of (kind, count), each as wide as its share; words beside it must say the same."""
+    bars = "".join(
+        f'<i class="{kind}" style="flex-grow: {count}"></i>' for kind, count in parts if count
+    )
+    return Html(f'<span class="share" aria-hidden="true">{bars}</span>')
+
+
+def plot(
+    series: Mapping[str, Sequence[Point]],
+    axes: tuple[str, str],
+    number: Callable[[float], str],
+    shape: str = "line",
+) -> Html:
+    """Draw {kind: points} with both axes from zero; words beside it must say what there is to see.
+
+    `axes` are the names of x and y, `number` formats their numbers, and `shape` is "line", "dot"
+    or, for a few large dots, "spot".
+    """
+    right, top = 0.0, 0.0
+    for points in series.values():
+        right = max([right, *(x for x, _ in points)])
+        top = max([top, *(y for _, y in points)])
+    right, up = right or 1.0, round_ticks(top)
+    across = [tick for tick in round_ticks(right) if tick <= right * (1 + 1e-9)]
+    top = up[-1]
+    drawn = "".join(f'<path class="grid" d="M0 {UNITS * (1 - y / top):.0f}h{UNITS}"/>' for y in up)
+    for kind, points in series.items():
+        pairs = [f"{UNITS * x / right:.0f} {UNITS * (1 - y / top):.0f}" for x, y in points]
+        if pairs:
+            path = f"M{'L'.join(pairs)}" if shape == "line" else f"M{'h0M'.join(pairs)}h0"
+            drawn += f'<path class="{shape} {kind}" d="{path}"/>'
+    left = "".join(
+        f'<span style="bottom: {100 * y / top:.1f}%">{_escape(number(y))}</span>' for y in up
+    )
+    below = "".join(
+        f'<span style="left: {100 * x / right:.1f}%">{_escape(number(x))}</span>' for x in across
+    )
     return Html(
-        '<span class="share" aria-hidden="true">'
-        + "".join(
-            f'<i class="{kind}" style="flex-grow: {count}"></i>' for kind, count in parts if count
-        )
-        + "</span>"
+        f'<p class="axis">{_escape(axes[1])}</p><div class="plot" aria-hidden="true">'
+        f'<div class="up">{left}</div><svg viewBox="0 0 {UNITS} {UNITS}" '
+        f'preserveAspectRatio="none">{drawn}</svg><div class="across">{below}</div></div>'
+        f'<p class="axis end">{_escape(axes[0])}</p>'
     )
 
 
-def curve(points: Sequence[tuple[float, float]], names: tuple[Html, Html], said: Html) -> Html:
-    """Returns a line through (x, y), both axes from nought, as it was measured and smoothed; `names` are the axes', and `said`
-    says what there is to see."""
-    few = thinned(points)
-    right, up = max(x for x, _ in few) or 1, ticks(max(y for _, y in few))
-    across = [tick for tick in ticks(right) if tick <= right]
-    paths = "".join(
-        f'<path class="{kind}" d="{_path(line, right, up[-1])}"/>'
-        for kind, line in (("raw", few), ("smooth", smoothed(few)))
-    )
-    lines = "".join(
-        f'<path class="grid" d="M0 {UNITS * (1 - y / up[-1]):.0f}h{UNITS}"/>' for y in up
-    )
-    left = "".join(f'<span style="bottom: {100 * y / up[-1]:.1f}%">{_tick(y)}</span>' for y in up)
-    below = "".join(f'<span style="left: {100 * x / right:.1f}%">{_tick(x)}</span>' for x in across)
-    return Html(
-        f'<figure class="curve"><figcaption>{said}</figcaption><p class="axis">{names[1]}</p>'
-        f'<div class="plot" aria-hidden="true"><div class="up">{left}</div>'
-        f'<svg viewBox="0 0 {UNITS} {UNITS}" preserveAspectRatio="none">{lines}{paths}</svg>'
-        f'<div class="across">{below}</div></div><p class="axis end">{names[0]}</p></figure>'
-    )
-
-
-def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Returns at most POINTS points, each the mean of neighbours."""
+def thin(points: Sequence[Point]) -> list[Point]:
+    """Reduce points to at most POINTS, each the mean of neighbours."""
     size = math.ceil(len(points) / POINTS)
-    groups = [points[start : start + size] for start in range(0, len(points), size)]
-    return [
-        tuple(sum(values) / len(group) for values in zip(*group, strict=True)) for group in groups
-    ]
+    thinned = []
+    for start in range(0, len(points), size or 1):
+        group = points[start : start + size]
+        x, y = (sum(values) / len(group) for values in zip(*group, strict=True))
+        thinned.append((x, y))
+    return thinned
 
 
-def smoothed(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Returns the points, each at the mean height of those around it."""
+def smooth(points: Sequence[Point]) -> list[Point]:
+    """Move each point to the mean height of those around it."""
     reach = len(points) // 16
     heights = [y for _, y in points]
-    around = [heights[max(0, place - reach) : place + reach + 1] for place in range(len(points))]
-    return [(x, sum(near) / len(near)) for (x, _), near in zip(points, around, strict=True)]
+    smoothed = []
+    for index, (x, _) in enumerate(points):
+        near = heights[max(0, index - reach) : index + reach + 1]
+        smoothed.append((x, sum(near) / len(near)))
+    return smoothed
 
 
-def ticks(highest: float) -> list[float]:
-    """Returns a few round numbers from 0 to at least `highest`."""
-    if highest < 1e-12:
-        return [0.0, 1.0]
-    rough = highest / TICKS
+def round_ticks(high: float, low: float = 0.0) -> list[float]:
+    """Choose a few round numbers from at most `low` to at least `high`."""
+    if high - low < 1e-12:
+        return [low, low + 1.0]
+    rough = (high - low) / STEPS
     power = 10.0 ** math.floor(math.log10(rough))
     step = power * next(part for part in (1, 2, 2.5, 5, 10) if part * power >= rough * (1 - 1e-9))
-    return [place * step for place in range(math.ceil(highest / step - 1e-9) + 1)]
-
-
-def _tick(value: float) -> Html:
-    if value == int(value):
-        return html("number", number=int(value))
-    return html("number", number=decimal(f"{value:.3g}"))
-
-
-def _path(points: Sequence[tuple[float, float]], right: float, top: float) -> str:
-    return "M" + "L".join(f"{UNITS * x / right:.0f} {UNITS * (1 - y / top):.0f}" for x, y in points)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [index * step for index in range(first, last + 1)]

@@ -52,14 +52,14 @@ def test_it_is_read_on_every_screen(chromium, written, name, width, scheme):  # 
     )
     dark = shown.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(25, 21, 17)"
     assert dark == (scheme == "dark")
-    boxes = shown.locator("figure > svg").evaluate_all(
+    boxes = shown.locator("figure svg").evaluate_all(
         "all => all.map(svg => svg.getBoundingClientRect().width)"
     )
-    assert boxes and all(200 < box <= width for box in boxes)
-    texts = shown.locator("figure > svg text").evaluate_all(
+    assert boxes and all(150 < box <= width for box in boxes)
+    texts = shown.locator("figure :is(dt, b, .scale span, .plot span, .axis)").evaluate_all(
         "all => all.map(text => getComputedStyle(text).fontSize)"
     )
-    assert {*texts} <= {"12px", "12.5px", "13px"}, "text in a plot keeps its size on a phone"
+    assert texts and {*texts} <= {"12px", "13px"}, "text in a plot keeps its size on a phone"
     assert shown.get_by_role("heading", name="What is shown, and what is not").is_visible()
     shown.locator("summary").first.focus()
     shown.keyboard.press("Enter")

@@ -13,18 +13,19 @@ import numpy as np
 from space.evidence import METRICS, Finding, Scores, findings
 from space.model import PromptTemplate
 from train.config import CompareConfig, ConfigError, FitConfig
-from train.evaluate import charts
 from train.evaluate.evaluation import evaluation_problems
 from train.evaluate.metrics import score_items
 from train.evaluate.page import (
     SET_NAMES,
     TEMPLATES,
     Figure,
-    differences_picture,
+    differences_figure,
     extreme_pairs,
     gather,
+    loss_figure,
     means_figure,
     memory,
+    rank_figure,
     statements,
     tables,
 )
@@ -332,55 +333,28 @@ def _megabytes(run: EvaluatedRun) -> float:
 
 
 def _figures(comparison: Comparison, judged: Sequence[Finding]) -> Iterator[Figure]:
-    names = comparison.names
+    names, runs = comparison.names, dict(zip(comparison.names, comparison.runs, strict=True))
     yield means_figure("The runs", gather(comparison.items, list(names)), names)
-    picture = differences_picture(
+    yield differences_figure(
+        f"Each later run less {names[FIRST]}",
         judged,
         lambda each: (each.column, names[each.column]),
-        f"Each later run's score less that of {names[FIRST]}",
+        "the later run",
     )
-    yield Figure(
-        f"Each later run less {names[FIRST]}",
-        picture,
-        "An interval that holds zero shows no difference; to the left of it, the later run is "
-        "worse.",
-    )
-    yield _losses_figure(comparison)
-    ranks = [run.record["config"]["rank"] for run in comparison.runs]
-    if len(set(ranks)) > 1:
-        sizes = [_megabytes(run) for run in comparison.runs]
-        yield _rank_figure(comparison, ranks, sizes, "Rank against size", "adapter, MB")
-        held = [run.record.get("memory", 0) / 2**30 for run in comparison.runs]
-        if all(held):  # a run of an older version does not say its memory
-            unit = "most memory in training, GiB"
-            yield _rank_figure(comparison, ranks, held, "Rank against memory", unit)
-
-
-def _losses_figure(comparison: Comparison) -> Figure:
-    """Draw the training loss of each run by step."""
-    series = {}
-    for column, run in zip(comparison.names, comparison.runs, strict=True):
-        series[column] = [(entry["step"], float(entry["loss"])) for entry in run.run.read_history()]
-    picture = charts.lines(
-        series, "The loss of each run", ("optimizer step", "nats per answer token")
-    )
-    return Figure(
-        "Loss while training",
-        picture,
+    yield loss_figure(
+        {column: run.run.read_history() for column, run in runs.items()},
         "Each on what it was trained on: comparable where the data and the recipe are the same.",
-        comparison.names,
+        names,
     )
-
-
-def _rank_figure(
-    comparison: Comparison, ranks: Sequence[int], amounts: Sequence[float], title: str, unit: str
-) -> Figure:
-    """Draw the ranks of runs against an amount of each."""
-    names = comparison.names
-    series, parts = {}, []
-    for column, rank, amount in zip(names, ranks, amounts, strict=True):
-        series[column] = [(rank, amount)]
-        parts.append(f"{names[column]} {amount:,.2f} at rank {rank}")
-    listed = f"{unit}: {', '.join(parts)}"
-    picture = charts.points(series, listed, ("LoRA rank", unit), "spot")
-    return Figure(title, picture, f"{listed}.", names)
+    ranks = {column: run.record["config"]["rank"] for column, run in runs.items()}
+    if len(set(ranks.values())) > 1:
+        sizes = {column: [(ranks[column], _megabytes(run))] for column, run in runs.items()}
+        yield rank_figure("Rank against size", sizes, "adapter, MB", names)
+        held = {}
+        for column, run in runs.items():
+            memory_of_run = run.record.get("memory")  # an older run does not say it
+            if memory_of_run:
+                held[column] = [(ranks[column], memory_of_run / 2**30)]
+        if len(held) == len(runs):
+            unit = "most memory in training, GiB"
+            yield rank_figure("Rank against memory", held, unit, names)

@@ -17,12 +17,17 @@ from space.evidence import (
     SETS,
     Change,
     Finding,
+    Mark,
+    dots,
     findings,
     metric_key,
+    plot,
     read_scores,
+    round_ticks,
+    scale,
+    thin,
 )
 from space.texts import words
-from train.evaluate import charts
 from train.evaluate.report import (
     Names,
     cautions,
@@ -112,6 +117,7 @@ def report_page(
     told, data = reported(found), run.catalogue_report()
     arrays = gather(samples, list(names))
     best, worst = extreme_pairs(samples, "base", "tuned")
+    history = run.read_history()
     return TEMPLATES.get_template("report.html").render(
         name=run.folder.resolve().name,
         record=record,
@@ -128,8 +134,18 @@ def report_page(
         everything=_every_metric(metrics, names),
         figures=[
             means_figure("Before and after", arrays, names),
-            _differences_figure(found, names),
-            _loss_figure(run.read_history()),
+            differences_figure(
+                "What the tuned model has more",
+                [each for each in found if each.against in names],
+                lambda each: (each.against, f"less {names[each.against]}"),
+                "the tuned model",
+            ),
+            loss_figure(
+                {"tuned": history},
+                f"From {float(history[0]['loss']):.2f} to {float(history[-1]['loss']):.2f}, on what "
+                "is trained on: a low one alone is learning by heart.",
+                {},
+            ),
             _lengths_figure(samples),
         ],
         best=best,
@@ -240,73 +256,73 @@ def gather(samples: Sequence[ScoredItem], columns: Sequence[str]) -> Arrays:
 
 def means_figure(title: str, arrays: Arrays, names: Names) -> Figure:
     """Draw each column's mean of what a set is judged by, with the mean's own interval."""
-    groups: dict[str, list[charts.Mark]] = {}
+    groups: dict[str, list[Mark]] = {}
     for name, by_column in arrays.items():
-        metric = JUDGED[name][0]
-        groups[_group_title(name)] = [
-            _mark(column, names[column], _own_change(values[metric]), "{:.2f}")
-            for column, values in by_column.items()
-        ]
-    picture = charts.marks(
-        groups, "The mean score of each column on each set", "0 to 1, more is better"
+        metric, group = JUDGED[name][0], groups.setdefault(_group_title(name), [])
+        for column, values in by_column.items():
+            own = difference("mean", np.zeros_like(values[metric]), values[metric])
+            group.append(_mark(column, names[column], own, "{:.2f}"))
+    return Figure(
+        title,
+        _dots_by_group(groups, round_ticks(1.0)),
+        "The mean over a set's items, and its own 95% interval: 0 to 1, more is better.",
     )
-    return Figure(title, picture, "The mean over a set's items, and its own 95% interval.")
 
 
 def _group_title(name: str) -> str:
     return f"{name}: {words(metric_key(name, JUDGED[name][0]))}"
 
 
-def _own_change(values: np.ndarray) -> Change:
-    return difference("mean", np.zeros_like(values), values)
+def _mark(kind: str, name: str, change: Change, form: str) -> Mark:
+    label = form.format(change.mean)
+    return Mark(kind, name, change.mean, label, low=change.low, high=change.high)
 
 
-def _mark(kind: str, name: str, change: Change, form: str) -> charts.Mark:
-    return charts.Mark(kind, name, change.mean, change.low, change.high, form.format(change.mean))
+def _dots_by_group(groups: Mapping[str, Sequence[Mark]], ticks: Sequence[float]) -> Markup:
+    """Draw groups of marks under their titles, on one scale."""
+    drawn = Markup()
+    for title, marks in groups.items():
+        drawn += Markup("<h4>{}</h4>{}").format(title, Markup(dots(marks, ticks)))
+    return drawn + Markup(scale(ticks, _number))
 
 
-def differences_picture(
-    found: Iterable[Finding], name_of: Callable[[Finding], tuple[str, str]], label: str
-) -> Markup:
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) else f"{value:.3g}"
+
+
+def differences_figure(
+    title: str, found: Iterable[Finding], name_of: Callable[[Finding], tuple[str, str]], worse: str
+) -> Figure:
     """Draw the principal differences by set, each with its paired interval.
 
-    `name_of` gives a finding's (kind, name).
+    `name_of` gives a finding's (kind, name), `worse` says what lies to the left of zero.
     """
-    groups: dict[str, list[charts.Mark]] = {}
+    groups: dict[str, list[Mark]] = {}
+    ends = [0.0]
     for each in found:
         if each.principal:
             kind, name = name_of(each)
             group = groups.setdefault(_group_title(each.set), [])
             group.append(_mark(kind, name, each.change, "{:+.2f}"))
-    return charts.marks(groups, label, "difference, paired by item", zero=True)
-
-
-def _differences_figure(found: Iterable[Finding], names: Names) -> Figure:
-    picture = differences_picture(
-        [each for each in found if each.against in names],
-        lambda each: (each.against, f"less {names[each.against]}"),
-        "The tuned model's score less that of each other column",
-    )
+            change = each.change
+            ends += [end for end in (change.mean, change.low, change.high) if end is not None]
     return Figure(
-        "What the tuned model has more",
-        picture,
-        "An interval that holds zero shows no difference; to the left of it, the tuned model is "
-        "worse.",
+        title,
+        _dots_by_group(groups, round_ticks(max(ends), min(ends))),
+        "The difference, paired by item. An interval that holds zero shows no difference; to the "
+        f"left of it, {worse} is worse.",
     )
 
 
-def _loss_figure(history: Sequence[Mapping[str, Any]]) -> Figure:
-    steps = [(entry["step"], float(entry["loss"])) for entry in history]
-    picture = charts.lines(
-        {"tuned": steps},
-        f"The loss, from {steps[0][1]:.2f} to {steps[-1][1]:.2f}",
-        ("optimizer step", "nats per answer token"),
-    )
-    return Figure(
-        "Loss while training",
-        picture,
-        "On what is trained on: a low one alone is learning by heart.",
-    )
+def loss_figure(
+    histories: Mapping[str, Sequence[Mapping[str, Any]]], caption: str, legend: Names
+) -> Figure:
+    """Draw the training loss by step, a line for each history."""
+    series = {}
+    for kind, history in histories.items():
+        series[kind] = thin([(entry["step"], float(entry["loss"])) for entry in history])
+    picture = plot(series, ("optimizer step", "nats per answer token"), _number)
+    return Figure("Loss while training", Markup(picture), caption, legend)
 
 
 def _lengths_figure(samples: Sequence[ScoredItem]) -> Figure:
@@ -317,18 +333,25 @@ def _lengths_figure(samples: Sequence[ScoredItem]) -> Figure:
             scores = item.scores[column]
             if "length_ratio" in scores:
                 points.append((scores["length_ratio"], closeness(scores)))
-    picture = charts.points(
-        series,
-        f"The length of {2 * len(samples)} answers against their score",
-        ("words of the answer, over the reference's", "ROUGE-L"),
-    )
+    axes = "words of the answer, over the reference's", "ROUGE-L"
     return Figure(
         "Length against score",
-        picture,
-        "Each dot is an answer. Were long answers to score by their length alone, the dots would "
-        "rise to the right.",
+        Markup(plot(series, axes, _number, "dot")),
+        f"Each dot is one of {2 * len(samples):,} answers. Were long answers to score by their "
+        "length alone, the dots would rise to the right.",
         {"base": "base", "tuned": "tuned"},
     )
+
+
+def rank_figure(
+    title: str, series: Mapping[str, Sequence[tuple[float, float]]], unit: str, legend: Names
+) -> Figure:
+    """Draw an amount by rank, a dot for each run."""
+    parts = []
+    for kind, points in series.items():
+        parts += [f"{legend[kind]} {amount:,.2f} at rank {rank:g}" for rank, amount in points]
+    picture = plot(series, ("LoRA rank", unit), _number, "spot")
+    return Figure(title, Markup(picture), f"{unit}: {', '.join(parts)}.", legend)
 
 
 # --- pairs of answers ---

@@ -12,15 +12,19 @@ from space.evidence import (
     Change,
     Evidence,
     Finding,
-    Row,
-    curve,
+    Mark,
     dots,
     findings,
     metric_key,
+    plot,
+    scale,
     share,
+    smooth,
+    thin,
 )
 from space.texts import LANGUAGES, Html, decimal, html, words
 
+TICKS = (0.0, 0.5, 1.0)  # of a chart: every principal metric is a share
 MEANINGS = {
     "mean_rouge": "mean_rouge_is",
     "mean_interval": "mean_interval_is",
@@ -102,7 +106,7 @@ def _card(found: Sequence[Finding]) -> str:
         f"<small>{html('items', count=principal.items)}</small></header>"
         f'<p class="hint">{html(about)}</p>'
         f'<p class="finding"><strong>{html(OUTCOMES[principal.outcome])}.</strong> '
-        f"{_sentence(principal)}</p>{dots(_rows(principal))}{_tally(principal.change)}"
+        f"{_sentence(principal)}</p>{dots(_marks(principal), TICKS)}{scale(TICKS, _tick)}{_tally(principal.change)}"
         f"{_beside(found)}{_figures(found)}</article>"
     )
 
@@ -121,18 +125,18 @@ def _sentence(finding: Finding) -> Html:
     return html(key, **values, **ends)
 
 
-def _rows(finding: Finding) -> list[Row]:
-    """Return a row for each column, the tuned one with what it gained and its interval."""
-    rows = []
+def _marks(finding: Finding) -> list[Mark]:
+    """Mark each column's mean, the tuned one with what it gained and its interval."""
+    marks = []
     base, change = finding.values["base"], finding.change
     for column, value in finding.values.items():
-        row = Row(column, html(COLUMNS[column]), value)
+        mark = Mark(column, html(COLUMNS[column]), value, html("number", number=figure(value)))
         if column == "tuned":
-            row = row._replace(start=base)
+            mark = mark._replace(start=base)
             if change.low is not None and change.high is not None:
-                row = row._replace(low=base + change.low, high=base + change.high)
-        rows.append(row)
-    return rows
+                mark = mark._replace(low=base + change.low, high=base + change.high)
+        marks.append(mark)
+    return marks
 
 
 def _tally(change: Change) -> str:
@@ -220,7 +224,10 @@ def loss(evidence: Evidence) -> Html:
         first=figure(first),
         last=figure(last),
     )
-    picture = curve(points, (html("axis_steps"), html("axis_loss")), caption)
+    few = thin(points)
+    picture = plot(
+        {"raw": few, "smooth": smooth(few)}, (html("axis_steps"), html("axis_loss")), _tick
+    )
     shown = sorted({round(part * (len(points) - 1) / 8) for part in range(9)})
     rows = "".join(
         f"<tr><td>{html('number', number=points[index][0])}</td>"
@@ -232,9 +239,16 @@ def loss(evidence: Evidence) -> Html:
         f'<th scope="col">{html("axis_loss")}</th></tr></thead><tbody>{rows}</tbody></table>'
     )
     return Html(
-        f"{picture}<details><summary>{html('loss_about')}</summary>"
+        f'<figure class="curve"><figcaption>{caption}</figcaption>{picture}</figure>'
+        f"<details><summary>{html('loss_about')}</summary>"
         f"<p>{html('loss_is')}</p>{table}</details>"
     )
+
+
+def _tick(value: float) -> Html:
+    if value == int(value):
+        return html("number", number=int(value))
+    return html("number", number=decimal(f"{value:.3g}"))
 
 
 def _mean_loss(points: Sequence[tuple[int, float]]) -> float:

@@ -294,7 +294,7 @@ def test_what_is_too_much_is_cut(tmp_path):
     assert len(found.samples) == SAMPLES and found.more and found.broken == ("run.json",)
     assert len(found.samples[0].tuned) < 4_100 and found.samples[0].tuned.endswith("…")
     assert "the first 5,000 are read here" in said(samples.show_page(found, found.samples, 0))
-    assert len(charts.thinned(found.history)) <= charts.POINTS and len(loss(found)) < 20_000
+    assert len(charts.thin(found.history)) <= charts.POINTS and len(loss(found)) < 20_000
 
 
 # --- in words --------------------------------------------------------------------------------------------------------
@@ -377,12 +377,6 @@ def test_how_the_sample_was_made(sample):
     assert "without content" not in said(made(other, INFO)), (
         "another catalogue's report says nothing of this one"
     )
-
-
-def test_a_scale_has_round_numbers_and_a_curve_may_be_flat():
-    assert charts.ticks(640) == [0, 200, 400, 600, 800] and charts.ticks(0) == [0, 1]
-    assert charts.ticks(0.9)[-1] >= 0.9
-    assert "NaN" not in loss(Evidence(history=((0, 0.0), (1, 0.0))))
 
 
 # --- code to copy ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.scored import HOSTILE, line, lines, metrics_of, scored, write_run
-from train.evaluate import charts, page, report
+from train.evaluate import page, report
 from train.evaluate.samples import read_samples
 from train.run import Run
 
@@ -185,42 +185,3 @@ def test_a_run_that_does_not_say_its_memory_has_its_page(tmp_path):
     del record["memory"]
     (run / "adapter/run.json").write_text(json.dumps(record))
     assert "CPU, 3 seconds<" in shown(run)
-
-
-# --- plots -----------------------------------------------------------------------------------------------------------
-
-
-def test_marks_lie_where_their_numbers_are():
-    marks = {
-        "a": [
-            charts.Mark("base", "base", 0.0, None, None, "0"),
-            charts.Mark("tuned", "tuned", 1.0, 0.5, 1.0, "1"),
-        ]
-    }
-    drawn = charts.marks(marks, "label", "axis")
-    places = [float(x) for x in re.findall(r'circle cx="([\d.]+)%', drawn)]
-    assert places == [charts.LEFT, charts.RIGHT]
-    assert (
-        drawn.count('class="whisker"') == 1
-        and f'x1="{(charts.LEFT + charts.RIGHT) / 2:.2f}%"' in drawn
-    )
-    assert 'class="zero"' not in drawn and 'class="zero"' in charts.marks(
-        marks, "label", "axis", zero=True
-    )
-
-
-def test_a_line_and_dots_lie_where_their_numbers_are():
-    assert 'd="M0 1000L1000 0"' in charts.lines({"tuned": [(0, 0), (10, 1)]}, "label", ("x", "y"))
-    assert 'd="M500 500h0"' in charts.points(
-        {"tuned": [(5, 0.5)], "base": [(10, 1.0)]}, "label", ("x", "y")
-    )
-    assert Parsed(charts.points({"tuned": [], "base": []}, "nothing", ("x", "y"))).tags
-
-
-def test_ticks_are_round_and_hold_all():
-    assert charts.ticks(0, 0.93)[-1] == 1.0 and charts.ticks(-0.31, 0.6)[0] <= -0.31
-    assert charts.ticks(0, 0) and [charts.number(step) for step in (1200.0, 12.5, 0.2)] == [
-        "1,200",
-        "12.5",
-        "0.2",
-    ]
