@@ -1,6 +1,4 @@
-"""The page in a real browser: how soon it can be used, how soon words come, how still it stands,
-how fast it stops.
-"""
+"""Measure the page in a real browser: usable, first words, layout shifts, Stop."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from gradio_client import Client
 
 from bench.figures import Figure, Options, Outcome, Skipped
 from bench.startup import SAMPLE, Started, need_sample, running_app, served
-from space.catalogue.search import Catalogue
+from space.catalogue import Catalogue
 from space.texts import words
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -26,8 +24,7 @@ ARGS = [
     "--disable-component-update",
 ]
 ROUNDS = 7
-# Watches the page: layout shifts that no input caused, slow key presses, and what each change of
-# the answers showed.
+# Records layout shifts that no input caused, slow key presses, and each change of the answers.
 WATCH = """
 window.seen = {shift: 0, keys: [], steps: [], first: 0, begun: 0};
 new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
@@ -51,9 +48,7 @@ new MutationObserver(() => {
 
 
 def measure(options: Options) -> Outcome:
-    """Opens the page of the embedded sample over and over, asks, types while it answers, and stops
-    it.
-    """
+    """Open the sample's page several times, ask, type while it answers, and stop it."""
     if not CHROMIUM.exists():
         raise Skipped(f"there is no {CHROMIUM}")
     if not options.tiny:
@@ -70,19 +65,19 @@ def measure(options: Options) -> Outcome:
 
 
 def visit(app: Started, titles: list[str], rounds: int) -> Outcome:
-    """Returns what `rounds` visits saw; the first, to a page that nobody has seen yet, is not
-    counted.
-    """
+    """Measure `rounds` visits after a first one that is not counted."""
     from playwright.sync_api import sync_playwright
 
     seen: dict[str, list[float]] = {}
     visitors = [Client(app.url, verbose=False) for _ in range(2)]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
-        for place in range(rounds + 1):
+        for number in range(rounds + 1):
             page = browser.new_page(viewport={"width": 1280, "height": 900})
-            found = once(page, visitors, app.url, titles[place % len(titles)])
-            for name, value in found.items() if place else ():
+            found = once(page, visitors, app.url, titles[number % len(titles)])
+            if number == 0:  # the first visit warms the caches up
+                continue
+            for name, value in found.items():
                 seen.setdefault(name, []).append(value)
         browser.close()
     middle = {name: median(values) for name, values in seen.items()}
@@ -109,8 +104,9 @@ def visit(app: Started, titles: list[str], rounds: int) -> Outcome:
 
 
 def once(page, visitors: list[Client], url: str, title: str) -> dict[str, float]:
-    """Returns the seconds, shifts and milliseconds of one visit; two more visitors then hand each
-    other the model.
+    """Measure one visit in seconds, shifts and milliseconds.
+
+    Two more visitors then hand each other the model.
     """
     page.add_init_script(WATCH)
     page.goto(url, wait_until="commit")
@@ -130,7 +126,7 @@ def once(page, visitors: list[Client], url: str, title: str) -> dict[str, float]
     page.keyboard.type("and what else is there to know", delay=15)
     page.wait_for_function("!document.querySelector('.card[aria-busy=\"true\"]')")
     steps = page.evaluate("seen.steps")
-    # Until the first of the two has come to its end.
+    # Until the first of the two answers is complete.
     together = itertools.takewhile(
         lambda pair: pair[1][0] > pair[0][0] and pair[1][1] > pair[0][1], itertools.pairwise(steps)
     )
@@ -161,9 +157,7 @@ def once(page, visitors: list[Client], url: str, title: str) -> dict[str, float]
 
 
 def freed(visitors: list[Client], title: str) -> float:
-    """Returns the seconds from one visitor's stop to the moment that the next in line has the
-    model, before any word of it.
-    """
+    """Measure the seconds from one visitor's Stop until the next in the queue has the model."""
     first, second = (
         visitor.submit(f"What is {title}?", api_name="/answer") for visitor in visitors
     )

@@ -1,6 +1,4 @@
-"""Many visitors at once: every answer comes, each is its asker's own, nobody is kept waiting in
-silence, and memory stays.
-"""
+"""Measure many visitors at once: all are answered, each with its own, and memory stays."""
 
 from __future__ import annotations
 
@@ -16,16 +14,14 @@ from gradio_client.exceptions import AppError
 
 from bench.figures import Figure, Options, Outcome
 from bench.startup import SAMPLE, need_sample, running_app, served
-from space.catalogue.search import Catalogue
+from space.catalogue import Catalogue
 
 VISITORS, QUESTIONS, TOKENS = 20, 5, 32
 SMALL = 3  # places in the queue, where it is to be too small
 
 
 def measure(options: Options) -> Outcome:
-    """Asks as many visitors do, with room in the queue for all, and then without; the embedded
-    sample answers.
-    """
+    """Let many visitors ask the sample, with room in the queue for all, then without."""
     if not options.tiny:
         need_sample()
         titles = Catalogue.open(SAMPLE / "catalogue").titles(VISITORS * QUESTIONS)
@@ -43,18 +39,15 @@ def measure(options: Options) -> Outcome:
 
 
 def crowd(environment: dict[str, str], titles: list[str], visitors: int) -> Outcome:
-    """Returns what `visitors` found who asked their titles at the same time, and what those found
-    who were too many.
-    """
+    """Measure visitors who ask at the same time, and a queue that is too small for them."""
     questions = [f"What is {title}?" for title in titles]
-    shares = [questions[place::visitors] for place in range(visitors)]
+    shares = [questions[number::visitors] for number in range(visitors)]
     with running_app({**environment, "QUEUE_SIZE": str(len(questions))}) as app:
         alone = Client(app.url, verbose=False)
         expected = {question: ask(alone, question)[0] for question in questions}
         alone_used = resident(app.pid)
         found, seconds = at_once(app.url, shares)
-        # Threads and their arenas come with the first crowd; what a second one adds would be added
-        # by every one.
+        # The first crowd brings threads and their arenas. What a second one adds, every one would.
         before = resident(app.pid)
         at_once(app.url, shares)
         after = resident(app.pid)
@@ -102,29 +95,23 @@ def crowd(environment: dict[str, str], titles: list[str], visitors: int) -> Outc
 
 
 def at_once(url: str, shares: list[list[str]]) -> tuple[list[tuple], float]:
-    """Returns what a crowd found, see visit(), one visitor for each share of the questions; and the
-    seconds it took.
-    """
+    """Let one visitor ask each share; return what visit() found for all, and the seconds."""
     begun = time.perf_counter()
     with ThreadPoolExecutor(len(shares)) as pool:
-        found = [
-            answer
-            for share in pool.map(lambda share: visit(url, share), shares)
-            for answer in share
-        ]
+        found = []
+        for answers in pool.map(lambda share: visit(url, share), shares):
+            found += answers
     return found, time.perf_counter() - begun
 
 
 def visit(url: str, questions: list[str]) -> list[tuple[str, tuple | None, float]]:
-    """Returns (question, answer, seconds) of one visitor, who asks one after another."""
+    """Ask one question after another; return (question, answer, seconds) of each."""
     client = Client(url, verbose=False)
     return [(question, *ask(client, question)) for question in questions]
 
 
 def ask(client: Client, question: str) -> tuple[tuple | None, float]:
-    """Returns (base, tuned and the uids of the sources; None where it was refused) and the seconds
-    that it took.
-    """
+    """Ask and return ((base, tuned, uids of the sources) or None if refused, seconds)."""
     begun = time.perf_counter()
     try:
         base, tuned, sources = client.predict(question, max_new_tokens=TOKENS, api_name="/answer")
@@ -135,10 +122,8 @@ def ask(client: Client, question: str) -> tuple[tuple | None, float]:
 
 
 def too_many(environment: dict[str, str], questions: list[str]) -> tuple[int, int, int]:
-    """Returns (refused, answered, refused in words that say that the queue is full) of questions
-    that come at once.
-    """
-    said, start = [], threading.Barrier(len(questions))
+    """Ask all at once; count (refused, answered, refused because the queue is full)."""
+    errors, start = [], threading.Barrier(len(questions))
 
     def one(pair: tuple[Client, str]) -> bool:
         client, question = pair
@@ -146,18 +131,18 @@ def too_many(environment: dict[str, str], questions: list[str]) -> tuple[int, in
         try:
             client.predict(question, max_new_tokens=TOKENS, api_name="/answer")
             return True
-        except Exception as error:  # what exactly is raised is what is looked at
-            said.append(str(error))
+        except Exception as error:  # its message is what is measured
+            errors.append(str(error))
             return False
 
     with running_app(environment) as app:
         clients = [Client(app.url, verbose=False) for _ in questions]
         with ThreadPoolExecutor(len(questions)) as pool:
             answered = sum(pool.map(one, zip(clients, questions, strict=True)))
-    return len(said), answered, sum("queue" in words.lower() for words in said)
+    return len(errors), answered, sum("queue" in error.lower() for error in errors)
 
 
 def resident(pid: int) -> int:
-    """Returns a process's resident memory in bytes."""
+    """Read a process's resident memory in bytes."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))

@@ -1,6 +1,4 @@
-"""Records the README's film and pictures: the real app, with the embedded sample, in a real
-browser. `make demo`.
-"""
+"""Record the README's film and pictures of the real app in a real browser (`make demo`)."""
 
 from __future__ import annotations
 
@@ -14,8 +12,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from bench.startup import running_app
-from space.catalogue.search import Catalogue
-from space.catalogue.text import detect_language
+from space.catalogue import Catalogue, detect_language
 from space.texts import words
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,13 +26,11 @@ ARGS = [
 ]
 SIZE = {"width": 1120, "height": 800}
 FILM, LARGEST = ROOT / "docs" / "film.webp", 3_000_000  # bytes
-PAUSE = 1100  # milliseconds on which a reader's eye may rest
+PAUSE = 1100  # milliseconds, in which a reader looks
 
 
 class Film:
-    """What a page shows, frame by frame, as Chromium hands it out: one for each change, with its
-    time.
-    """
+    """A page's frames with their times: Chromium sends one for each change."""
 
     def __init__(self, page: Page) -> None:
         self.frames: list[tuple[float, bytes]] = []
@@ -54,20 +49,17 @@ class Film:
         self.session.send("Page.screencastFrameAck", {"sessionId": event["sessionId"]})
 
     def save(self, path: Path) -> int:
-        """Writes an animated WebP, which browsers and the Hub play by themselves, and returns its
-        size in bytes.
-        """
+        """Write an animated WebP and return its size in bytes."""
         images = [Image.open(io.BytesIO(data)).convert("RGB") for _, data in self.frames]
-        lasts = [
-            max(20, round(1000 * (later - earlier)))
-            for (earlier, _), (later, _) in pairwise(self.frames)
-        ]
+        durations = []
+        for (earlier, _), (later, _) in pairwise(self.frames):
+            durations.append(max(20, round(1000 * (later - earlier))))
         images[0].save(
             path,
             "WEBP",
             save_all=True,
             append_images=images[1:],
-            duration=[*lasts, 3000],
+            duration=[*durations, 3000],
             loop=0,
             quality=50,
             method=4,
@@ -77,32 +69,32 @@ class Film:
 
 
 def press(page: Page, key: str) -> None:
-    """Presses the button that has this text of space/texts.py, where it can be seen."""
+    """Press the visible button with this text of space/texts.json."""
     page.get_by_role("button", name=words(key), exact=True).locator("visible=true").last.click()
 
 
 def go_to(page: Page, tab: str) -> None:
-    """Opens a tab by the key of its name."""
+    """Open a tab by the key of its name."""
     page.get_by_role("tab", name=words(tab), exact=True).click()
     page.wait_for_timeout(PAUSE)
 
 
 def ask(page: Page, question: str) -> None:
-    """Types a question as a person does, and waits for both answers."""
+    """Type a question as a person does, and wait for both answers."""
     page.locator(".question textarea:visible").press_sequentially(question, delay=45)
     page.keyboard.press("Enter")
     answered(page)
 
 
 def answered(page: Page) -> None:
-    """Waits until both answers have come to their ends."""
+    """Wait until both answers are complete."""
     page.locator(".card .words:visible").first.wait_for(timeout=60_000)
     page.wait_for_function("!document.querySelector('.card[aria-busy=\"true\"]')", timeout=60_000)
     page.wait_for_timeout(PAUSE)
 
 
 def show(page: Page, selector: str) -> None:
-    """Brings a part of the page into view, gently."""
+    """Scroll a part of the page into view, smoothly."""
     page.locator(selector).locator("visible=true").last.evaluate(
         "part => part.scrollIntoView({behavior: 'smooth', block: 'center'})"
     )
@@ -110,25 +102,24 @@ def show(page: Page, selector: str) -> None:
 
 
 def change(page: Page) -> None:
-    """Asks what fine-tuning changed, and looks at some of the tokens."""
+    """Ask what fine-tuning changed, and point at some tokens."""
     press(page, "changed")
     page.locator(".changed .tokens:visible").wait_for(timeout=60_000)
     show(page, ".changed .reading")
     tokens = page.locator(".changed label.token:visible")
-    for place in range(0, min(tokens.count(), 16), 3):
-        # The middle of a token's first line: the middle of a whole one, on two lines, may be its
-        # neighbour's.
+    for index in range(0, min(tokens.count(), 16), 3):
+        # The middle of the token's first line: that of a token on two lines may be its neighbour's.
         page.mouse.move(
-            *tokens.nth(place).evaluate(
-                "token => { const line = token.getClientRects()[0]; "
-                "return [line.x + line.width / 2, line.y + line.height / 2]; }"
-            )
+            *tokens.nth(index).evaluate("""token => {
+                const line = token.getClientRects()[0];
+                return [line.x + line.width / 2, line.y + line.height / 2];
+            }""")
         )
         page.wait_for_timeout(450)
 
 
 def vote(page: Page, question: str) -> None:
-    """Asks blindly, and votes for the answer that names its source."""
+    """Ask in the blind test, and vote for the answer that cites a record."""
     go_to(page, "blind_tab")
     page.locator(".question textarea:visible").press_sequentially(question, delay=45)
     press(page, "blind_ask")
@@ -141,9 +132,7 @@ def vote(page: Page, question: str) -> None:
 
 
 def record(page: Page, url: str, titles: list[str]) -> Film:
-    """Plays the film: a question before and after, the records behind it, what changed, a
-    follow-up, a vote, the scores.
-    """
+    """Film a question, the records behind it, what changed, a vote and the scores."""
     page.goto(url)
     page.locator(".question textarea").first.wait_for()
     page.wait_for_timeout(PAUSE)
@@ -165,7 +154,7 @@ def record(page: Page, url: str, titles: list[str]) -> Film:
 
 
 def photograph(browser, url: str, title: str) -> None:
-    """Takes the picture of the page in a hand: dark, narrow and in Portuguese."""
+    """Take the picture of the page on a phone: dark and in Portuguese."""
     page = browser.new_page(
         viewport={"width": 390, "height": 844},
         color_scheme="dark",
@@ -181,30 +170,24 @@ def photograph(browser, url: str, title: str) -> None:
 
 
 def main() -> int:
-    """Records everything; returns 1 where the film is too large to be loaded with a page."""
+    """Record everything; return 1 if the film is too large for a page."""
     if not Path(CHROMIUM).exists():
         print(f"demo: there is no {CHROMIUM}; on Debian, apt-get install chromium", file=sys.stderr)
         return 1
     catalogue = Catalogue.open(ROOT / "space" / "sample" / "catalogue")
-    english, portuguese = (
-        [
-            title
-            for title in catalogue.titles(40)
-            if detect_language(catalogue.search(title, 1)[0]["content"]) == code
-        ]
-        for code in ("en", "pt")
-    )
+    titles: dict[str, list[str]] = {"en": [], "pt": []}
+    for title in catalogue.titles(40):
+        titles[detect_language(catalogue.search(title, 1)[0]["content"])].append(title)
     with running_app({}) as app, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        film = record(browser.new_page(viewport=SIZE), app.url, english)
-        photograph(browser, app.url, portuguese[0])
+        film = record(browser.new_page(viewport=SIZE), app.url, titles["en"])
+        photograph(browser, app.url, titles["pt"][0])
         browser.close()
     size = film.save(FILM)
+    seconds = film.frames[-1][0] - film.frames[0][0]
     print(
-        f"demo: {FILM.relative_to(ROOT)}, {len(film.frames)} frames, "
-        f"{film.frames[-1][0] - film.frames[0][0]:.0f} s, "
-        f"{size / 1e6:.2f} MB; beside it page.png, changed.png, blind.png, evidence.png "
-        "and phone.png"
+        f"demo: {FILM.relative_to(ROOT)}, {len(film.frames)} frames, {seconds:.0f} s, "
+        f"{size / 1e6:.2f} MB; beside it page.png, changed.png, blind.png, evidence.png, phone.png"
     )
     return int(size >= LARGEST)
 

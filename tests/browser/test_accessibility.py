@@ -2,34 +2,18 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from space.page.ui import TABS
 from space.texts import TEXTS
+from tests.browser.chromium import pytestmark, running  # noqa: F401
 from tests.fake_engine import FakeEngine
 from tests.serving import serving
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
 )
-CHROMIUM = Path("/usr/bin/chromium")
-ARGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"),
-]
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +59,7 @@ def go_to(page, name: str) -> None:
 )
 def test_no_tab_shuts_anybody_out(address, scheme, width, language):
     text = {key: both["pt" if language == "pt-BR" else "en"] for key, both in TEXTS.items()}
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
+    with running() as browser:
         page = browser.new_page(
             color_scheme=scheme, viewport={"width": width, "height": 900}, locale=language
         )
@@ -93,7 +76,6 @@ def test_no_tab_shuts_anybody_out(address, scheme, width, language):
             go_to(page, text[name])
             page.wait_for_timeout(600)
             problems[name] = violations(page)
-        browser.close()
     assert not any(problems.values()), "\n".join(
         f"{name}: {line}" for name, lines in problems.items() for line in lines
     )

@@ -8,27 +8,10 @@ from pathlib import Path
 import pytest
 
 from space.texts import TEXTS
+from tests.browser.chromium import expect, pytestmark, running  # noqa: F401
 from tests.fake_engine import INFO, FakeEngine
 from tests.serving import serving
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-expect = playwright_api.expect
-expect.set_options(timeout=30_000)
-CHROMIUM = Path("/usr/bin/chromium")
-ARGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"),
-]
 TOLD = re.compile(
     f"{INFO['adapter']}|after fine-tuning|depois do ajuste|(card|answer) (base|tuned)"
 )
@@ -52,8 +35,7 @@ def test_a_visitor_asks_reads_votes_and_is_told(served, width, height, language)
     engine, address, folder = served
     text = {key: both[language] for key, both in TEXTS.items()}
     kept = sum(len(path.read_bytes().splitlines()) for path in folder.iterdir())
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
+    with running() as browser:
         page = browser.new_page(
             viewport={"width": width, "height": height},
             locale={"en": "en-US", "pt": "pt-BR"}[language],
@@ -122,4 +104,3 @@ def test_a_visitor_asks_reads_votes_and_is_told(served, width, height, language)
             "the page scrolls sideways"
         )
         assert not errors
-        browser.close()

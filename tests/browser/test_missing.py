@@ -1,19 +1,14 @@
 """The page of a Space that has nothing to answer with, in a real browser: wide and on a phone, light and dark."""
 
-import socket
-
 import pytest
 
 from space.errors import ModelError
 from space.page.missing import build_missing
 from space.page.ui import launch_options
 from space.settings import Settings, SettingsError
-from tests.browser.test_page import ARGS, CHROMIUM, HERE, playwright_api
+from tests.browser.chromium import HERE, pytestmark, running  # noqa: F401
+from tests.serving import free_port
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"),
-]
 SECRET = "hf_" + "notforothers" * 3
 PROBLEMS = {
     "base": (
@@ -38,17 +33,15 @@ def test_it_says_in_two_languages_what_is_missing_and_how_to_mend_it(
     problem, width, height, scheme
 ):
     error, settings, words = PROBLEMS[problem]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     demo = build_missing(error, settings)
     demo.launch(
-        **(launch_options(settings) | {"server_port": port}), prevent_thread_lock=True, quiet=True
+        **(launch_options(settings) | {"server_port": free_port()}),
+        prevent_thread_lock=True,
+        quiet=True,
     )
     elsewhere, errors = [], []
     try:
-        with playwright_api.sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
+        with running() as browser:
             page = browser.new_page(
                 viewport={"width": width, "height": height}, color_scheme=scheme
             )
@@ -61,7 +54,6 @@ def test_it_says_in_two_languages_what_is_missing_and_how_to_mend_it(
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (
                 "the page scrolls sideways"
             )
-            browser.close()
     finally:
         demo.close()
     assert not elsewhere and not errors

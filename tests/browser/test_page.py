@@ -8,29 +8,11 @@ from pathlib import Path
 import pytest
 
 from space.texts import TEXTS
+from tests.browser.chromium import HERE, expect, pytestmark, running  # noqa: F401
 from tests.fake_engine import FakeEngine
 from tests.serving import serving
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-expect = playwright_api.expect
-expect.set_options(timeout=30_000)
 TEXT = {key: text["en"] for key, text in TEXTS.items()}
-CHROMIUM = Path("/usr/bin/chromium")
-ARGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"),
-]
-HERE = ("http://127.0.0.1:", "data:", "blob:", "about:")
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +24,8 @@ def served() -> Iterator[tuple[FakeEngine, str]]:
 
 @pytest.fixture(scope="module")
 def chromium():
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
+    with running() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

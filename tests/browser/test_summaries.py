@@ -1,33 +1,14 @@
 """The tab that sums a text up in a real browser: files sent, records taken, and what it all rests on, wide and on a phone."""
 
-from pathlib import Path
-
 import pytest
 
 from space.settings import UPLOAD_LIMIT
 from space.texts import TEXTS
+from tests.browser.chromium import expect, pytestmark, running  # noqa: F401
 from tests.fake_engine import RECORDS, FakeEngine
 from tests.pdfs import pdf
 from tests.serving import serving
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-expect = playwright_api.expect
-expect.set_options(timeout=30_000)
-CHROMIUM = Path("/usr/bin/chromium")
-ARGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"),
-]
 SHIFTS = """() => { window.shift = 0; new PerformanceObserver((list) => { for (const one of list.getEntries())
     if (!one.hadRecentInput) window.shift += one.value; }).observe({type: "layout-shift"}); }"""
 
@@ -53,8 +34,7 @@ def go_to(page, name: str) -> None:
 @pytest.fixture(params=[(1280, 900, "en-US"), (390, 844, "pt-BR")], ids=["wide", "phone"])
 def page(request, served):
     width, height, language = request.param
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
+    with running() as browser:
         page = browser.new_page(viewport={"width": width, "height": height}, locale=language)
         page.set_default_timeout(30_000)
         page.text = {
@@ -66,7 +46,6 @@ def page(request, served):
         assert page.evaluate("document.documentElement.scrollWidth") <= width, (
             "the page scrolls sideways"
         )
-        browser.close()
 
 
 def test_a_text_is_brought_summed_up_and_marked(page, served):
