@@ -1,4 +1,4 @@
-"""The blind test's votes: a ballot takes one vote, kept votes are files and a dataset on the Hub."""
+"""The blind test's votes: one for each ballot, kept in files and in a dataset on the Hub."""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ class AskTab:
             for step in steps:
                 turn = step.as_turn(asked.question, use_sources, int(max_new_tokens))
                 turn["figures"] = {**step.figures, "again": warmer}
-                # The records are drawn only when their marks change: those that were opened stay so.
+                # Records are drawn only when their marks change, so that opened ones stay open.
                 cited = cards.find_citations(step.tuned, len(step.sources))
                 shelf = gr.skip() if cited == drawn else conversation.render_records(turn)
                 drawn = cited

@@ -18,7 +18,7 @@ from space.evidence.files import FILES, SAMPLES, Evidence, read_evidence
 from space.evidence.findings import JUDGED, Change, Scores, findings
 from space.page.html import samples
 from space.page.html.findings import lead, loss, show_findings
-from space.page.tabs.made import made
+from space.page.tabs.made import render_made
 from space.page.ui import build_demo, launch_options
 from space.settings import SAMPLE, Settings
 from space.snippets import ModelSource
@@ -127,7 +127,7 @@ def test_an_adapter_that_brought_nothing_says_so(tmp_path):
     assert "no history" in said(loss(nothing)) and "no answers" in said(
         samples.show_page(nothing, (), 0)
     )
-    assert "without a run.json" in said(made(nothing, INFO))
+    assert "without a run.json" in said(render_made(nothing, INFO))
 
 
 def test_an_older_format_is_read_as_far_as_it_goes(tmp_path):
@@ -267,7 +267,7 @@ def test_whatever_the_files_hold_the_page_is_whole_and_nothing_in_them_is_html(
             show_findings(found),
             loss(found),
             samples.show_page(found, found.samples, 0),
-            made(found, INFO),
+            render_made(found, INFO),
         )
     )
     assert "<script" not in page and "<img" not in page and "nan" not in said(page).lower().split()
@@ -351,7 +351,7 @@ def test_samples_are_chosen_sorted_searched_and_leafed_through(sample):
 
 
 def test_how_the_sample_was_made(sample):
-    shown = said(made(sample, INFO))
+    shown = said(render_made(sample, INFO))
     for words in (
         "2,400 kept of 3,200 lines read",
         "337: without content",
@@ -364,17 +364,18 @@ def test_how_the_sample_was_made(sample):
         "To decide anything about people.",
     ):
         assert words in shown, words
-    assert "2.400 mantidos de 3.200" in said(made(sample, INFO), "pt")
+    assert "2.400 mantidos de 3.200" in said(render_made(sample, INFO), "pt")
     usual = "rank-stabilized" in shown or "EVA" in shown
     ways = Evidence(
         run=sample.run | {"config": sample.run["config"] | {"rank_stabilized": True, "init": "eva"}}
     )
     assert not usual and all(
-        words in said(made(ways, INFO)) for words in ("rank-stabilized: alpha over", "begun by EVA")
+        words in said(render_made(ways, INFO))
+        for words in ("rank-stabilized: alpha over", "begun by EVA")
     )
-    assert "iniciados por EVA" in said(made(ways, INFO), "pt")
+    assert "iniciados por EVA" in said(render_made(ways, INFO), "pt")
     other = Evidence(run=sample.run, report=sample.report | {"kept": 1})
-    assert "without content" not in said(made(other, INFO)), (
+    assert "without content" not in said(render_made(other, INFO)), (
         "another catalogue's report says nothing of this one"
     )
 

@@ -1,12 +1,12 @@
 """space/page/tabs/made.py: how the adapter was made, as its own files tell it."""
 
 from space.evidence import Evidence
-from space.page.tabs.made import made
+from space.page.tabs.made import render_made
 from tests.fake_engine import INFO
 from tests.languages import said
 
 
 def test_a_precision_is_escaped_once():
     evidence = Evidence(run={"config": {"precision": "<nf4> & more"}})
-    shown = made(evidence, {**INFO, "precision": "a&b"})
+    shown = render_made(evidence, {**INFO, "precision": "a&b"})
     assert "held in <NF4> & MORE" in said(shown) and "held in A&B" in said(shown)
