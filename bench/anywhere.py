@@ -1,6 +1,4 @@
-"""The embedded adapter in a virtual environment with peft and transformers alone: does it say what
-the page says?
-"""
+"""The sample's adapter in an environment with peft and transformers alone, against the page."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ SAME = (
 
 
 def measure(options: Options) -> Outcome:
-    """Installs the four packages in an empty folder, loads the adapter there in every way, and
-    compares the tokens.
-    """
+    """Load the adapter in every way with the four packages alone, and compare the tokens."""
     need_sample()
     pair = load_pair(str(SAMPLE / "base"), str(SAMPLE / "adapter"))
     asked = questions(1 if options.tiny else QUESTIONS)
@@ -80,14 +76,12 @@ def measure(options: Options) -> Outcome:
 
 
 def texts(pair: Pair, answers: list[list[int]]) -> list[str]:
-    """Returns the answers (token ids) as they read."""
+    """Decode answers (token ids)."""
     return [pair.tokenizer.decode(answer) for answer in answers]
 
 
 def questions(count: int) -> list[tuple]:
-    """Returns (task, text, records) for `count` titles of the sample, each asked from memory and
-    with its records.
-    """
+    """Ask for `count` titles from memory and with records, as (task, text, records)."""
     catalogue = Catalogue.open(SAMPLE / "catalogue")
     asked = []
     for title in catalogue.titles(count):
@@ -97,14 +91,15 @@ def questions(count: int) -> list[tuple]:
 
 
 def tuned(pair: Pair, prompt: list[int], tokens: int = TOKENS) -> list[int]:
-    """Returns the first tokens of the page's tuned answer, from the batch of both."""
+    """Generate the first tokens of the page's tuned answer, from the batch of both."""
     rows = [row[1] for row in stream_tokens(pair, [prompt, prompt], 1, tokens)]
     return [token for token in rows if token is not None]
 
 
 def environment(folder: Path, *packages: str) -> Path:
-    """Makes a virtual environment with these packages and returns its Python; raises Skipped where
-    pip cannot.
+    """Make a virtual environment with these packages and return its Python.
+
+    Raises Skipped where pip fails.
     """
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
@@ -121,9 +116,7 @@ def environment(folder: Path, *packages: str) -> Path:
 
 
 def elsewhere(folder: Path, python: Path, chats: list) -> dict:
-    """Returns what stranger.py writes, run in `folder` beside copies of the sample's base and
-    adapter.
-    """
+    """Run stranger.py in `folder` beside copies of the sample's base and adapter."""
     shutil.copytree(SAMPLE / "adapter", folder / "adapter")
     base = json.loads((folder / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))[
         "base_model_name_or_path"

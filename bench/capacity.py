@@ -1,6 +1,4 @@
-"""What an adapter can hold: how much of what it learned by heart it says again, by records and by
-rank.
-"""
+"""How much an adapter remembers of what it learned by heart, by records and by rank."""
 
 from __future__ import annotations
 
@@ -34,15 +32,13 @@ RUNS = (
 )  # kept: a measurement that was cut off goes on from its checkpoints
 RECORDS, ASKED, BATCH, EPOCHS = (100, 300, 1000), 200, 64, 20
 # The learning rate of each rank. LoRA's sum is scaled by alpha / rank = 2 at either, so that a
-# higher rank takes larger steps:
-# at rank 4's rate, rank 64 lost what it had learned (ROUGE-L .03 of 1,000 records after 20 epochs).
+# higher rank takes larger steps: at rank 4's rate, rank 64 lost what it had learned (ROUGE-L .03
+# of 1,000 records after 20 epochs).
 RATES = {4: 3.5e-3, 64: 1e-3}
 
 
 def measure(options: Options) -> Outcome:
-    """Trains on nothing but questions from memory, the same number of times each, and asks for up
-    to 200 records again.
-    """
+    """Train on questions from memory alone, and ask for up to 200 records again."""
     need_sample()
     counts, rates = ((4, 8), {2: 1e-3}) if options.tiny else (RECORDS, RATES)
     figures, samples = [], {}
@@ -74,9 +70,7 @@ def measure(options: Options) -> Outcome:
 
 
 def recall(run: Path, config: FitConfig) -> dict:
-    """Trains a run, or goes on with it, and returns how its answers from memory agree with what it
-    learned.
-    """
+    """Train or resume a run, and score its answers from memory."""
     prepare_catalogue(str(SAMPLE / "trn.json"), Run(run), PrepareConfig(), progress=False)
     if not is_done(Run(run)):
         model, base = load_base(config.base, precision=config.precision, training=True)
@@ -116,7 +110,7 @@ def recall(run: Path, config: FitConfig) -> dict:
 
 
 def plot(samples: dict, path: Path) -> None:
-    """Draws recall by records, a line a rank."""
+    """Draw recall by records, with a line for each rank."""
     figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
     for rank in RATES:
         axes.plot(

@@ -25,8 +25,7 @@ CHOICES = {
     "half the answers": {"answers": RECIPE.answers / 2},
     "twice the answers": {"answers": RECIPE.answers * 2},
     "half of what is absent": {"absent": RECIPE.absent / 2},
-    # rsLoRA's usual alpha, for any rank: a scale of 16 / sqrt(32) = 2.8, where the recipe's is 64 /
-    # 32 = 2.
+    # rsLoRA's usual alpha: a scale of 16 / sqrt(32) = 2.8, where the recipe's is 64 / 32 = 2.
     "rank-stabilized": {"rank_stabilized": True, "alpha": 16.0},
     "EVA initialisation": {"init": "eva"},
 }
@@ -41,9 +40,7 @@ SHOWN = (
 
 
 def measure(options: Options) -> Outcome:
-    """Trains and scores every choice with every seed; reports the mean over the seeds, and their
-    standard deviation.
-    """
+    """Train and score every choice with every seed; report mean and standard deviation."""
     need_sample()
     steps, seeds, items = (2, (1, 2), 2) if options.tiny else (STEPS, SEEDS, ITEMS)
     figures, samples = [], {}
@@ -64,7 +61,7 @@ def measure(options: Options) -> Outcome:
 
 
 def scored(choice: str, config: FitConfig, items: int, tiny: bool) -> dict:
-    """Returns the metrics of one choice with one seed, from its own run."""
+    """Train and score one choice with one seed, in its own run."""
     run = RUNS / f"{'tiny-' if tiny else ''}{choice.replace(' ', '-')}-{config.seed}"
     prepare_catalogue(str(SAMPLE / "trn.json"), Run(run), PrepareConfig(), progress=False)
     pipeline.fit_run(Run(run), config, PushConfig(), TrackConfig())

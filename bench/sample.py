@@ -1,6 +1,4 @@
-"""From nothing to a served fine-tune: the embedded sample is tuned, scored and answers in the
-browser.
-"""
+"""Seconds to fine-tune the sample, score it and answer in the browser."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ ITEMS, FULL_ITEMS = 50, 200  # of each scored set
 
 
 def measure(options: Options) -> Outcome:
-    """Times `train sample` and the app's start as `make run` puts them together, from the command
-    to the answer.
-    """
+    """Time `train sample` and the app's start, as in `make run`."""
     with tempfile.TemporaryDirectory() as name:
         run, base, extra = Path(name, "sample"), SAMPLE / "base", []
         items, full_items = (2, 3) if options.tiny else (ITEMS, FULL_ITEMS)
@@ -72,7 +68,7 @@ def measure(options: Options) -> Outcome:
 
 
 def verb(*words: str) -> str:
-    """Runs a verb of train and returns what it printed; raises RuntimeError where it fails."""
+    """Run a verb of train and return what it printed; raise RuntimeError where it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "train", *words], cwd=ROOT, capture_output=True, text=True
     )
@@ -82,14 +78,12 @@ def verb(*words: str) -> str:
 
 
 def read_metrics(run: Path) -> dict:
-    """Returns the run's metrics.json."""
+    """Read the run's metrics.json."""
     return json.loads((run / "metrics.json").read_text(encoding="utf-8"))
 
 
 def scores(metrics: dict, judged: bool) -> list[Figure]:
-    """Returns the scores that have a target; without `judged` (too few items) they are only
-    reported.
-    """
+    """List the scores that have a target; it is judged only where there are enough items."""
 
     def at_least(name: str, value: float, low: float) -> Figure:
         return Figure(name, value, low=low if judged else None)

@@ -1,6 +1,4 @@
-"""Seconds from `python app.py` until the page and /info answer: as a Space starts, cold, and again
-when all is warm.
-"""
+"""Seconds from `python app.py` until the page and /info answer, cold and warm."""
 
 from __future__ import annotations
 
@@ -27,8 +25,7 @@ from bench.figures import ROOT, Figure, Options, Outcome, Skipped
 STARTS = 3  # of each kind
 PATIENCE = 300  # seconds until a start counts as failed
 SAMPLE = ROOT / "space" / "sample"
-# The app's variables, beside PORT and MAX_*: what the caller's shell sets of them is nothing to a
-# measurement.
+# The app's variables, beside PORT and MAX_*. They are removed from the caller's environment.
 OWN = {
     "BASE_MODEL",
     "BASE_REVISION",
@@ -45,9 +42,7 @@ OWN = {
 
 @dataclass(frozen=True)
 class Started:
-    """A running app: its address, the seconds until its page and its /info answered, its models and
-    its process.
-    """
+    """A running app; `page` and `info` are the seconds until they answered."""
 
     url: str
     page: float
@@ -57,7 +52,7 @@ class Started:
 
 
 def measure(options: Options) -> Outcome:
-    """Starts the app over and over, each time from nothing."""
+    """Start the app several times, each time from nothing."""
     if not options.tiny:
         need_sample()
         return start_often({}, STARTS)
@@ -70,13 +65,13 @@ def measure(options: Options) -> Outcome:
 
 
 def need_sample() -> None:
-    """Raises Skipped where the embedded sample's base is missing."""
+    """Raise Skipped where the embedded sample's base is missing."""
     if not (SAMPLE / "base" / "config.json").is_file():
         raise Skipped("space/sample/base is missing: python -m train sample --base makes it")
 
 
 def served(base: Path, run: Path, adapter: Path | None = None) -> dict[str, str]:
-    """Returns the environment in which the app serves a run."""
+    """Make the environment in which the app serves a run."""
     return {
         "BASE_MODEL": str(base),
         "ADAPTER": str(adapter or run / "adapter"),
@@ -85,7 +80,7 @@ def served(base: Path, run: Path, adapter: Path | None = None) -> dict[str, str]
 
 
 def start_often(environment: Mapping[str, str], times: int) -> Outcome:
-    """Starts the app `times` times cold and as often warm, and returns the median seconds."""
+    """Start the app `times` times cold and as often warm, and take the median seconds."""
     starts = {"cold": [], "warm": []}
     for kind, started in starts.items():
         for _ in range(times):
@@ -108,11 +103,10 @@ def start_often(environment: Mapping[str, str], times: int) -> Outcome:
 
 
 def forget() -> None:
-    """Takes every installed package, the interpreter and our own files out of the system's page
-    cache, and our bytecode away.
+    """Drop Python, its packages and our files from the page cache, and delete our bytecode.
 
-    Bytecode of packages stays: pip writes it as it installs. A file that another running process
-    has mapped stays, too.
+    The packages' bytecode stays: pip writes it as it installs. A file that another process has
+    mapped stays, too.
     """
     for path in ROOT.glob("space/**/__pycache__"):
         shutil.rmtree(path, ignore_errors=True)
@@ -127,7 +121,7 @@ def forget() -> None:
 
 
 def surroundings() -> dict[str, str]:
-    """Returns the caller's environment without what the app reads of it."""
+    """Copy the caller's environment without the variables that the app reads."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -137,7 +131,7 @@ def surroundings() -> dict[str, str]:
 
 @contextlib.contextmanager
 def running_app(environment: Mapping[str, str]) -> Iterator[Started]:
-    """Runs app.py on a free port of loopback and yields it once it answers; stops it afterwards."""
+    """Run app.py on a free port of loopback, and yield it once it answers."""
     port = free_port()
     quiet = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "PORT": str(port)}
     with tempfile.TemporaryFile() as log:
@@ -161,9 +155,7 @@ def running_app(environment: Mapping[str, str]) -> Iterator[Started]:
 
 
 def wait_for_page(url: str, process: subprocess.Popen, log) -> None:
-    """Returns once the page answers 200; raises RuntimeError with the end of the log where it never
-    does.
-    """
+    """Wait until the page answers 200; raise RuntimeError with the log's end if it never does."""
     until = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < until:
         try:
@@ -177,7 +169,7 @@ def wait_for_page(url: str, process: subprocess.Popen, log) -> None:
 
 
 def free_port() -> int:
-    """Returns a port of loopback that nobody listens on."""
+    """Find a port of loopback that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]

@@ -1,6 +1,4 @@
-"""Summaries from sets that people wrote: base against tuned, on a base that read stories and on the
-sample's.
-"""
+"""Summaries that people wrote: base against tuned, on TinyStories and on the sample's base."""
 
 from __future__ import annotations
 
@@ -43,7 +41,7 @@ RECIPE = (
 
 
 def measure(options: Options) -> Outcome:
-    """Learn each set on each base with a small catalogue, and score what was held out."""
+    """Train each base on each set with a small catalogue, and score what was held out."""
     need_sample()
     missing = [
         path
@@ -57,14 +55,12 @@ def measure(options: Options) -> Outcome:
         for name, metric in SETS.items():
             found = scored(folder, name, options)
             samples["runs"][f"{base}, {name}"] = found
-            figures += told(f"{base}, {name}", found["metrics"], metric)
+            figures += list_figures(f"{base}, {name}", found["metrics"], metric)
     return Outcome(figures, samples)
 
 
 def scored(base: Path, name: str, options: Options) -> dict:
-    """Returns the `summary` set's metrics, what the set's report says and how long fit took, of one
-    run; no text of the set.
-    """
+    """Train and score one run; the result holds no text of the set."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder, "run")
         verb(
@@ -107,10 +103,8 @@ def scored(base: Path, name: str, options: Options) -> dict:
         }
 
 
-def told(title: str, metrics: dict, metric: str) -> list[Figure]:
-    """Returns the figures of one run: how many items, base, tuned and no model, and the difference
-    with its interval.
-    """
+def list_figures(title: str, metrics: dict, metric: str) -> list[Figure]:
+    """List the figures of one run: items, base, tuned, no model, difference and interval."""
     found = [Figure(f"{title}, items", metrics["n"])]
     for column, words in (
         ("base", "base"),

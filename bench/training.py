@@ -1,6 +1,4 @@
-"""Training tokens a second without padding: ours against TRL's SFTTrainer on the same model, data
-and batches.
-"""
+"""Training tokens a second, ours against TRL's SFTTrainer on the same model and data."""
 
 from __future__ import annotations
 
@@ -26,8 +24,7 @@ from train.pipeline import load_examples
 from train.run import Run
 
 STEPS, BATCH, ROUNDS = 14, 8, 1  # a step of the slowest takes six seconds
-# What is passed to SFTConfig beyond the batch size, the length, the learning rate and the output
-# folder.
+# What SFTConfig gets beyond batch size, length, learning rate and output folder.
 VARIANTS = {
     "ours": None,
     "sft": {},
@@ -36,7 +33,7 @@ VARIANTS = {
 
 
 def measure(options: Options) -> Outcome:
-    """Trains every variant in a fresh process, in turns, on the same rows, each of them once."""
+    """Train every variant in a fresh process, in turns, on the same rows, each of them once."""
     try:
         import trl  # noqa: F401
     except ImportError as error:
@@ -56,7 +53,7 @@ def measure(options: Options) -> Outcome:
 
 
 def figures(samples: dict[str, list[dict]]) -> list[Figure]:
-    """Returns tokens a second of each variant (median of the rounds), and ours over theirs."""
+    """List tokens a second of each variant (median of the rounds), and ours over theirs."""
     rate = {
         name: median(run["tokens"] / run["seconds"] for run in runs)
         for name, runs in samples.items()
@@ -81,7 +78,7 @@ def figures(samples: dict[str, list[dict]]) -> list[Figure]:
 
 
 def make_rows(folder: Path, count: int) -> None:
-    """Writes `count` tokenized rows of the invented catalogue, all tasks mixed, to folder/rows."""
+    """Write `count` tokenized rows of the invented catalogue, all tasks mixed, to folder/rows."""
     config = fit_config(folder / "base", learn=2 * count // 3)
     make_catalogue(folder / "run", count + 100)
     tokenizer = load_tokenizer(config.base)
@@ -91,7 +88,7 @@ def make_rows(folder: Path, count: int) -> None:
 
 
 def in_a_process(variant: str, folder: Path) -> dict:
-    """Returns what train() found in a fresh process."""
+    """Run train() in a fresh process."""
     done = subprocess.run(
         [sys.executable, "-m", "bench.training", variant, str(folder)],
         cwd=ROOT,
@@ -107,16 +104,14 @@ def in_a_process(variant: str, folder: Path) -> dict:
 
 
 class Stopwatch(TrainerCallback):
-    """The seconds from the first step's beginning to the last one's end."""
+    """Seconds from the first step's beginning to the last one's end."""
 
     begun = ended = 0.0
 
     def on_step_begin(self, args, state, control, **kwargs):
-        """Starts at the first step."""
         self.begun = self.begun or time.perf_counter()
 
     def on_step_end(self, args, state, control, **kwargs):
-        """Takes the time."""
         self.ended = time.perf_counter()
 
 
@@ -127,7 +122,6 @@ class Counting:
         self.collator, self.tokens, self.cells, self.learned = collator, 0, 0, 0
 
     def __call__(self, rows: list[dict]) -> dict:
-        """Returns the inner collator's batch."""
         batch = self.collator(rows)
         self.tokens += int(batch["attention_mask"].sum())
         self.learned += int((batch["labels"] != -100).sum())
@@ -136,7 +130,7 @@ class Counting:
 
 
 def train(variant: str, folder: Path) -> dict:
-    """Trains one variant and returns its seconds, tokens and steps."""
+    """Train one variant, and count its seconds, tokens and steps."""
     trainer = build(variant, folder)
     watch, trainer.data_collator = Stopwatch(), Counting(trainer.data_collator)
     trainer.add_callback(watch)
@@ -153,12 +147,10 @@ def train(variant: str, folder: Path) -> dict:
 
 
 def build(variant: str, folder: Path) -> Trainer:
-    """Returns the trainer of a variant: the same 4-bit base, LoRA, rows, batch size and learning
-    rate for all.
+    """Build a variant's trainer with the same 4-bit base, LoRA, rows, batches and learning rate.
 
-    All take the base with bitsandbytes' CPU packing off: it has no backward pass, and the no-grad
-    forward of gradient
-    checkpointing would set it going.
+    bitsandbytes' CPU packing is off for all: it has no backward pass, and the no-grad forward of
+    gradient checkpointing would start it.
     """
     config, rows = fit_config(folder / "base"), load_from_disk(folder / "rows")
     model, base = load_base(config.base, training=True)

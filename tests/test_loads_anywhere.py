@@ -1,4 +1,4 @@
-"""In an empty folder, without this project: every usual way to load an adapter says what the page says."""
+"""An adapter loaded in every usual way, without this project, answers as the page does."""
 
 import json
 import os
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 
 def questions():
-    """(task, text, records) as the page asks them: from memory, with records, with none found, and a text."""
+    """(task, text, records): from memory, with records, with none found, and a text."""
     catalogue = Catalogue.open(SAMPLE / "catalogue")
     title, other = catalogue.titles(2)
     found = catalogue.search(f"What is {title}?", 3)
@@ -39,7 +39,7 @@ def questions():
 
 @pytest.fixture(scope="module", params=["sample", "llama", "mistral"])
 def said(request, tmp_path_factory, tokenizer):
-    """(what the page says, what a stranger's program says in each way): prompts and answers in token ids."""
+    """(the page's, a stranger's program's in each way): prompts and answers in token ids."""
     folder = tmp_path_factory.mktemp(request.param)
     base, adapter = SAMPLE / "base", SAMPLE / "adapter"
     if request.param != "sample":
@@ -110,7 +110,7 @@ def test_in_4_bits_the_first_tokens_are_the_pages(said, way):
     ],
 )
 def test_in_other_sums_it_answers_and_a_trained_adapter_agrees(said, precision, way):
-    """Random weights, to which all tokens are about as likely, soon part; what was trained mostly does not."""
+    """Random weights, to which all tokens are about as likely, soon differ."""
     page, elsewhere = said
     agreed = agreement(page["nf4"], elsewhere[precision][way])
     print(precision, way, agreed)

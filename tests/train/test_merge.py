@@ -1,4 +1,4 @@
-"""The merged model: it stands alone, says what base and adapter say, and is written whole or not at all."""
+"""The merged model loads alone, answers as base and adapter do, and is written atomically."""
 
 import json
 import os
@@ -51,18 +51,18 @@ def test_agreement_by_hand():
         {"questions": 4, "nf4": told, "bf16": {"equal": 1.0, "common_prefix": 1.0}}
     )
     assert (
-        "Of its answers to 4 questions of the run, 50% are token for token those of base and adapter in 4 bits"
-        in words
+        "Of its answers to 4 questions of the run, 50% are token for token those of base and "
+        "adapter in 4 bits" in words
     )
     assert "on average 75% of an answer" in words
 
 
-def test_it_is_whole_and_says_how_far_it_agrees(merged, tuned_run):
+def test_it_is_complete_and_says_how_far_it_agrees(merged, tuned_run):
     assert {path.name for path in merged.iterdir()} == FILES
     assert not merged.with_name("shop.unfinished").exists()
     told = json.loads((merged / "merge.json").read_text())
     assert told["questions"] >= 8 and told["base"]["name"] == "tiny-llama"
-    # Rounding every weight to bf16 once more moves the answers of random weights, which have no favourite token.
+    # Random weights find all tokens about as likely: rounding to bf16 once more changes answers.
     assert told["bf16"]["common_prefix"] >= 0.5 and 0 <= told["nf4"]["equal"] <= 1
     card = (merged / "README.md").read_text()
     assert (
@@ -93,7 +93,7 @@ def test_its_weights_are_the_bases_and_the_adapters_sum(merged, tuned_run, tiny_
 
 
 def test_plain_transformers_loads_it_and_it_stops(merged, tmp_path):
-    """Alone in its folder, by the snippet of its own card and by AutoModel, with nothing of ours."""
+    """By the snippet of its own card and by AutoModel, without this project."""
     snippet = (merged / "README.md").read_text().split("```python\n")[1].split("```")[0]
     program = (
         snippet
@@ -101,9 +101,10 @@ def test_plain_transformers_loads_it_and_it_stops(merged, tmp_path):
 import sys
 from transformers import AutoModelForCausalLM, AutoTokenizer
 model, tokenizer = AutoModelForCausalLM.from_pretrained("."), AutoTokenizer.from_pretrained(".")
-assert model.dtype.itemsize == 2 and tokenizer.chat_template and not model.generation_config.do_sample
-assert tokenizer.eos_token_id in model.generation_config.eos_token_id and model.generation_config.max_new_tokens == 60
-assert model.generation_config.pad_token_id == tokenizer.pad_token_id
+settings = model.generation_config
+assert model.dtype.itemsize == 2 and tokenizer.chat_template and not settings.do_sample
+assert tokenizer.eos_token_id in settings.eos_token_id and settings.max_new_tokens == 60
+assert settings.pad_token_id == tokenizer.pad_token_id
 assert not {"space", "train", "peft", "bitsandbytes"} & set(sys.modules), sys.modules.keys()
 """
     )
@@ -118,7 +119,7 @@ assert not {"space", "train", "peft", "bitsandbytes"} & set(sys.modules), sys.mo
     assert done.returncode == 0 and done.stdout.strip(), done.stderr[-2000:]
 
 
-def test_what_cannot_be_merged_is_said_in_words(tuned_run, merged, tmp_path, capsys):
+def test_what_cannot_be_merged_is_refused(tuned_run, merged, tmp_path, capsys):
     assert "is there already: remove it, or name another --out" in said(
         capsys, ["merge", "--run", str(tuned_run), "--out", str(merged)], 2
     )

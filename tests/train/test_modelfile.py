@@ -1,4 +1,4 @@
-"""Modelfile: Ollama renders the prompts that apply_chat_template renders, character for character."""
+"""Ollama renders the same prompts from the Modelfile as apply_chat_template does."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from space.model.base import load_tokenizer
 from train.modelfile import build_modelfile, read_turn_template
 
 SYSTEM = {"role": "system", "content": "Be brief."}
-TALK = [
+MESSAGES = [
     {"role": "user", "content": "What is {it}?"},
     {"role": "assistant", "content": "A kettle.\nOf oak."},
     {"role": "user", "content": 'E em "português"?'},
@@ -17,60 +17,62 @@ TALK = [
 ACTION = re.compile(r"{{ (.*?) }}")
 
 
-def go_rendered(template, talk):
-    """What Go's text/template makes of the few actions that our templates have, given Ollama's .System and .Messages."""
-    pieces = ACTION.split(template)
+class Go:
+    """Render a template as Go's text/template does, given Ollama's .System and .Messages."""
 
-    def skip(place):
-        """From after an if or an else to its own `else`, `else if` or `end`."""
+    def __init__(self, template, messages):
+        self.pieces = ACTION.split(template)  # text, action, text, ...
+        self.messages = messages
+        system = [message["content"] for message in messages if message["role"] == "system"]
+        self.system = "\n\n".join(system)
+
+    def skip(self, index):
+        """Go from after an if or else to its own `else`, `else if` or `end`."""
         depth = 0
         while True:
-            action = pieces[place]
+            action = self.pieces[index]
             if depth == 0 and action.startswith(("else", "end")):
-                return place
+                return index
             depth += action.startswith(("if", "range")) - (action == "end")
-            place += 2
+            index += 2
 
-    def run(place, message):
-        """Renders from the text at `place` to the `end` or `else` that belongs to it: (text, its place)."""
-        text = pieces[place]
-        while place + 1 < len(pieces):
-            action = pieces[place + 1]
+    def run(self, index, message=None):
+        """Render from the text at `index` to its `end` or `else`: (text, index of that)."""
+        text = self.pieces[index]
+        while index + 1 < len(self.pieces):
+            action = self.pieces[index + 1]
             if action.startswith(("else", "end")):
-                return text, place + 1
+                return text, index + 1
             if action == ".System":
-                text, place = text + told, place + 2
+                text, index = text + self.system, index + 2
             elif action == ".Content":
-                text, place = text + message["content"], place + 2
+                text, index = text + message["content"], index + 2
             elif action == "range .Messages":
-                for each in talk:
-                    said, end = run(place + 2, each)
-                    text += said
-                place = end + 1
+                for each in self.messages:
+                    rendered, end = self.run(index + 2, each)
+                    text += rendered
+                index = end + 1
             else:
-                said, place = branch(place + 1, message)
-                text += said
-            text += pieces[place]
-        return text, place
+                rendered, index = self.branch(index + 1, message)
+                text += rendered
+            text += self.pieces[index]
+        return text, index
 
-    def branch(place, message):
-        """Renders an if with its elses: (text, the place of the text after its end)."""
-        said = ""
+    def branch(self, index, message):
+        """Render an if with its elses: (text, index of the text after its end)."""
+        rendered = ""
         done = False
-        while pieces[place] != "end":
-            action = pieces[place].removeprefix("else").strip()
-            holds = {"if .System": bool(told), "": True}.get(action)
+        while self.pieces[index] != "end":
+            action = self.pieces[index].removeprefix("else").strip()
+            holds = {"if .System": bool(self.system), "": True}.get(action)
             if holds is None:
                 holds = message["role"] == re.fullmatch(r'if eq \.Role "(\w+)"', action)[1]
             if holds and not done:
-                said, place = run(place + 1, message)
+                rendered, index = self.run(index + 1, message)
                 done = True
             else:
-                place = skip(place + 2)
-        return said, place + 1
-
-    told = "\n\n".join(message["content"] for message in talk if message["role"] == "system")
-    return run(0, None)[0]
+                index = self.skip(index + 2)
+        return rendered, index + 1
 
 
 def template_of(text):
@@ -78,10 +80,10 @@ def template_of(text):
     return re.search(r'^TEMPLATE """(.*?)"""$', text, re.DOTALL | re.MULTILINE)[1]
 
 
-def same(tokenizer, talk):
+def same(tokenizer, messages):
     template = template_of(build_modelfile(tokenizer, ["</s>"]))
-    wanted = tokenizer.apply_chat_template(talk, tokenize=False, add_generation_prompt=True)
-    return (tokenizer.bos_token or "") + go_rendered(template, talk) == wanted
+    wanted = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return (tokenizer.bos_token or "") + Go(template, messages).run(0)[0] == wanted
 
 
 @pytest.fixture
@@ -90,10 +92,17 @@ def ours(tiny_base):
 
 
 @pytest.mark.parametrize(
-    "talk", [TALK[:1], TALK, [*TALK, *TALK[1:]], [SYSTEM, TALK[0]], [SYSTEM, *TALK]]
+    "messages",
+    [
+        MESSAGES[:1],
+        MESSAGES,
+        [*MESSAGES, *MESSAGES[1:]],
+        [SYSTEM, MESSAGES[0]],
+        [SYSTEM, *MESSAGES],
+    ],
 )
-def test_our_own_template(ours, talk):
-    assert same(ours, talk)
+def test_our_own_template(ours, messages):
+    assert same(ours, messages)
 
 
 def test_what_a_modelfile_says(ours):
@@ -131,11 +140,11 @@ def test_the_templates_of_real_bases(shared, tmp_path, name):
         tokenizer.bos_token = "<|begin_of_text|>" if "llama" in name else "<s>"
         tokenizer.save_pretrained(tmp_path)
         tokenizer = load_tokenizer(str(tmp_path))  # its clock is stopped now
-    assert same(tokenizer, TALK[:1]) and same(tokenizer, TALK)
+    assert same(tokenizer, MESSAGES[:1]) and same(tokenizer, MESSAGES)
     if "llama" in name:
-        assert same(tokenizer, [SYSTEM, *TALK])
+        assert same(tokenizer, [SYSTEM, *MESSAGES])
     else:
-        # Mistral's puts a system message into a question: no place for it among turns, and it is said so.
+        # Mistral's template puts a system message into a question, which a turn template cannot.
         assert read_turn_template(
             tokenizer
         ).system is None and "# A system message is left out" in build_modelfile(tokenizer, [])
@@ -146,12 +155,12 @@ def test_the_templates_of_real_bases(shared, tmp_path, name):
     [
         "{% for message in messages %}{{ message['content'] }}{% endfor %}!{{ messages | length }}",
         "{% for message in messages %}{{ loop.index }}: {{ message['content'] }}\n{% endfor %}",
-        "{{ bos_token }}{% for message in messages %}{{ '\"\"\"' + message['content'] }}{% endfor %}",
-        "{% for message in messages %}[{{ message['content'] }}]{% endfor %}",  # no BOS, and Ollama puts one
+        "{{ bos_token }}{% for m in messages %}{{ '\"\"\"' + m['content'] }}{% endfor %}",
+        "{% for m in messages %}[{{ m['content'] }}]{% endfor %}",  # no BOS, but Ollama adds one
         "{{ raise_exception('no') }}",
     ],
 )
-def test_a_template_that_cannot_be_said_exactly_is_not_said(ours, template):
+def test_a_template_that_cannot_be_written_exactly_is_left_out(ours, template):
     ours.chat_template = template
     text = build_modelfile(ours, ["</s>"])
     assert (

@@ -1,4 +1,4 @@
-"""A teacher: what it writes is kept line by line, goes on after a kill, and is a label only where nothing is wrong with it."""
+"""A teacher resumes after a kill, and its summaries are learned only without a fault."""
 
 import json
 import os
@@ -35,8 +35,8 @@ COLOURS = "blue red green black white yellow brown grey".split()
 
 def content(number: int) -> str:
     return (
-        f"This is lamp {number % 10}. It is {COLOURS[number % 8]} and made of the oak. The light of it is warm. "
-        "It stands in the room. You may turn it on and off."
+        f"This is lamp {number % 10}. It is {COLOURS[number % 8]} and made of the oak. "
+        "The light of it is warm. It stands in the room. You may turn it on and off."
     )
 
 
@@ -70,7 +70,7 @@ def run(catalogue, tmp_path) -> Path:
 
 
 def tiny_seq2seq(folder: Path, tokenizer, kind: str, seed: int = 0, lessons=()) -> Path:
-    """Writes a real encoder-decoder, random or after a few steps on `lessons`, (text, summary) pairs it then knows."""
+    """Write a real encoder-decoder, trained on `lessons` (text, summary) if there are any."""
     torch.manual_seed(seed)
     ends = dict(
         vocab_size=len(tokenizer),
@@ -134,7 +134,7 @@ def tiny_seq2seq(folder: Path, tokenizer, kind: str, seed: int = 0, lessons=()) 
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory, tokenizer, catalogue) -> Path:
-    """A BART that learned good summaries of half of the texts, and what no label may be for the others."""
+    """A BART that learned good summaries of most texts, and faulty ones of the others."""
     torch.set_num_threads(1)
     records = teacher.long_records(load_records(Run(catalogue)), 99)
     bad = [
@@ -171,10 +171,13 @@ def lines_of(run: Path) -> list[dict]:
     return [json.loads(line) for line in (run / "summaries/teacher.jsonl").read_text().splitlines()]
 
 
-# --- what is a label -------------------------------------------------------------------------------------------------
+# --- faults ---
 
 
-TEXT = "The lamp is made of oak and it is blue. The light is warm and soft. You may turn it on. It stands in the room."
+TEXT = (
+    "The lamp is made of oak and it is blue. The light is warm and soft. You may turn it on. "
+    "It stands in the room."
+)
 
 
 @pytest.mark.parametrize(
@@ -193,12 +196,12 @@ TEXT = "The lamp is made of oak and it is blue. The light is warm and soft. You 
         ("A lâmpada é de carvalho e não para.", True, "other_language"),
     ],
 )
-def test_what_failed_is_no_label(summary, ended, reason):
+def test_a_faulty_summary_is_not_learned(summary, ended, reason):
     assert teacher.find_fault(TEXT, summary, ended) == reason
     assert reason is None or reason in teacher.FAULTS
 
 
-# --- a model writes --------------------------------------------------------------------------------------------------
+# --- a model summarizes ---
 
 
 def test_what_a_teacher_writes_is_learned_and_its_failures_are_counted(run, taught, tokenizer):
@@ -240,7 +243,7 @@ def test_what_a_teacher_writes_is_learned_and_its_failures_are_counted(run, taug
     assert again == report
 
 
-def test_a_teacher_that_was_killed_goes_on_and_says_nothing_twice(
+def test_a_killed_teacher_resumes_and_summarizes_nothing_twice(
     run, taught, tmp_path, monkeypatch, capsys
 ):
     whole = teacher.teach(Run(run), config(taught), progress=False)
@@ -320,7 +323,7 @@ def test_another_teacher_asks_again(run, taught, tokenizer, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["t5", "llama"])
-def test_a_teacher_that_only_babbles_gives_no_label(
+def test_a_random_teacher_gives_no_usable_summary(
     run, tokenizer, tmp_path, kind, monkeypatch, capsys
 ):
     monkeypatch.setattr(teacher, "TOKENS", 12)

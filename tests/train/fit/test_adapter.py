@@ -1,4 +1,4 @@
-"""rsLoRA and EVA: other first weights and another scale, saved as LoRA like any other; the default is what it was."""
+"""The adapter: gradients, rsLoRA and EVA, all saved as plain LoRA."""
 
 import itertools
 import json
@@ -9,6 +9,7 @@ import sys
 import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 import torch
@@ -21,14 +22,12 @@ from space.model.pair import load_pair
 from tests.encoder_decoder import tiny_base as encoder_decoder
 from train import pipeline
 from train.__main__ import main
-from train.config import ConfigError, FitConfig, PrepareConfig, PushConfig, TrackConfig
+from train.config import ConfigError, FitConfig, PushConfig, TrackConfig
 from train.fit import training
 from train.fit.adapter import add_lora, eva_batches, init_with_eva
 from train.fit.checkpoints import MARKER, latest_checkpoint
 from train.fit.trainer import AnswerTrainer
-from train.prepare import prepare_catalogue
 from train.run import Run, sha256_json
-from train.sample import write_catalogue
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = dict(
@@ -43,18 +42,6 @@ SMALL = dict(
     learning_rate=1e-2,
     answer_tokens=100,
 )
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("source")
-    write_catalogue(folder / "trn.json")
-    return folder / "trn.json"
-
-
-def begin(source, run):
-    prepare_catalogue(str(source), Run(run), PrepareConfig(limit=120), progress=False)
-    return run
 
 
 def fit(run, config):
@@ -73,6 +60,36 @@ def dies_after_a_checkpoint(monkeypatch):
     monkeypatch.setattr(AnswerTrainer, "_save_checkpoint", dying)
 
 
+def gradients(model, ids):
+    """The norm of every LoRA-A gradient; B is not zero, so none of them may be."""
+    model.zero_grad()
+    model(input_ids=ids, labels=ids).loss.backward()
+    return {
+        name: parameter.grad.norm().item()
+        for name, parameter in model.named_parameters()
+        if "lora_A" in name
+    }
+
+
+def test_gradients_survive_an_evaluation_before_training(tiny_base):
+    """On AVX512-BF16, evaluation could repack weights for a kernel without a backward."""
+    model, base = load_base(str(tiny_base), training=True)
+    model = add_lora(model, base, FitConfig(base=str(tiny_base), rank=4))
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    ids = torch.arange(5, 45)[None]
+    model.train()
+    before = gradients(model, ids)
+    model.eval()
+    with torch.no_grad():
+        model(input_ids=ids)
+        model.generate(input_ids=ids, max_new_tokens=2)
+    model.train()
+    assert gradients(model, ids) == before
+    assert len(before) == 14 and all(norm > 0 for norm in before.values())
+
+
 @pytest.mark.parametrize(
     ("options", "scaling"),
     [
@@ -81,8 +98,10 @@ def dies_after_a_checkpoint(monkeypatch):
         ({"init": "eva", "rank_stabilized": True}, 5 / math.sqrt(6)),
     ],
 )
-def test_peft_alone_says_what_the_page_says(tmp_path, source, tiny_base, options, scaling):
-    folder = fit(begin(source, tmp_path / "run"), FitConfig(base=str(tiny_base), **SMALL | options))
+def test_peft_alone_says_what_the_page_says(tmp_path, prepared, tiny_base, options, scaling):
+    folder = fit(
+        copytree(prepared, tmp_path / "run"), FitConfig(base=str(tiny_base), **SMALL | options)
+    )
     told = json.loads((folder / "adapter_config.json").read_text())
     plain = LoraConfig().to_dict()
     assert {name for name in plain if name in told and told[name] != plain[name]} <= {
@@ -114,9 +133,11 @@ def test_peft_alone_says_what_the_page_says(tmp_path, source, tiny_base, options
 
 
 @pytest.mark.slow
-def test_eva_is_the_same_in_every_process_and_comes_once(tmp_path, source, tiny_base, monkeypatch):
-    """Killed after its checkpoint and gone on with, against another process that nothing disturbed."""
-    run, other = begin(source, tmp_path / "run"), begin(source, tmp_path / "other")
+def test_eva_is_the_same_in_every_process_and_comes_once(
+    tmp_path, prepared, tiny_base, monkeypatch
+):
+    """Killed after a checkpoint and resumed, against an undisturbed run in another process."""
+    run, other = copytree(prepared, tmp_path / "run"), copytree(prepared, tmp_path / "other")
     config = FitConfig(base=str(tiny_base), **SMALL | {"init": "eva"})
     dies_after_a_checkpoint(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
@@ -142,24 +163,24 @@ def test_eva_is_the_same_in_every_process_and_comes_once(tmp_path, source, tiny_
     assert done.returncode == 0, done.stderr[-2000:]
     for name in ("adapter_model.safetensors", "adapter_config.json"):
         assert (folder / name).read_bytes() == (other / "adapter" / name).read_bytes(), name
-    default = fit(begin(source, tmp_path / "default"), replace(config, init="default"))
+    default = fit(copytree(prepared, tmp_path / "default"), replace(config, init="default"))
     ours, theirs = (load_file(path / "adapter_model.safetensors") for path in (folder, default))
     assert any(not torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def begun(source, run, base, **options):
+def begun(prepared, run, base, **options):
     config = FitConfig(base=str(base), **SMALL | options)
     tokenizer = load_tokenizer(config.base)
     dataset, _ = training.tokenize(
-        pipeline.load_examples(Run(begin(source, run)), config, tokenizer, 512)
+        pipeline.load_examples(Run(copytree(prepared, run)), config, tokenizer, 512)
     )
     model, identity = load_base(config.base, training=True)
     return add_lora(model, identity, config), dataset, tokenizer, config
 
 
-def test_eva_looks_along_what_varies_most(tmp_path, source, tiny_base):
+def test_eva_looks_along_what_varies_most(tmp_path, prepared, tiny_base):
     """The first layer's inputs, by a singular value decomposition of all of them at once."""
-    model, dataset, tokenizer, config = begun(source, tmp_path / "run", tiny_base, init="eva")
+    model, dataset, tokenizer, config = begun(prepared, tmp_path / "run", tiny_base, init="eva")
     init_with_eva(model, dataset, tokenizer, config)
     layer = model.base_model.model.model.layers[0].self_attn.q_proj
     found = layer.lora_A["default"].weight
@@ -191,17 +212,17 @@ def test_eva_looks_along_what_varies_most(tmp_path, source, tiny_base):
         (120, "finds no 120 directions .* lower --rank, or leave --init out, in another"),
     ],
 )
-def test_more_directions_than_there_are_is_a_wrong_call(tmp_path, source, tiny_base, rank, words):
+def test_more_directions_than_there_are_is_a_wrong_call(tmp_path, prepared, tiny_base, rank, words):
     few = {"learn": 4, "epochs": 1, "answers": 0.0, "follow_ups": 0.0, "summarize": 0.0}
     with pytest.raises(ConfigError, match=words):
-        init_with_eva(*begun(source, tmp_path / "run", tiny_base, init="eva", rank=rank, **few))
+        init_with_eva(*begun(prepared, tmp_path / "run", tiny_base, init="eva", rank=rank, **few))
 
 
 @pytest.mark.parametrize("verb", ["fit", "all"])
 def test_eva_on_an_encoder_decoder_is_refused_before_anything_is_scored_or_kept(
-    tmp_path, source, verb, capsys
+    tmp_path, source, prepared, verb, capsys
 ):
-    run, base = begin(source, tmp_path / "run"), encoder_decoder(tmp_path / "base", "t5")
+    run, base = copytree(prepared, tmp_path / "run"), encoder_decoder(tmp_path / "base", "t5")
     given = [str(source), "--limit", "120"] if verb == "all" else []
     assert main([verb, *given, "--run", str(run), "--base", str(base), "--init", "eva"]) == 2
     assert "--init eva is for decoder-only bases" in capsys.readouterr().err
@@ -209,9 +230,9 @@ def test_eva_on_an_encoder_decoder_is_refused_before_anything_is_scored_or_kept(
 
 
 def test_a_run_that_was_begun_before_there_were_these_options_goes_on(
-    tmp_path, source, tiny_base, monkeypatch
+    tmp_path, prepared, tiny_base, monkeypatch
 ):
-    run, config = begin(source, tmp_path / "run"), FitConfig(base=str(tiny_base), **SMALL)
+    run, config = copytree(prepared, tmp_path / "run"), FitConfig(base=str(tiny_base), **SMALL)
     dies_after_a_checkpoint(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         fit(run, config)

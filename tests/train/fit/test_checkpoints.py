@@ -1,4 +1,4 @@
-"""A training run that is killed, at any moment, ends with the adapter that it would have made undisturbed."""
+"""A run that is killed at any moment, here or on the Hub, ends with the same adapter."""
 
 import json
 import os
@@ -44,7 +44,7 @@ OPTIONS = [
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory, tokenizer):
-    """A function that gives a new run's folder, prepared, and fit's arguments for it; the base is the same for all."""
+    """Prepare a new run and return fit's arguments for it; all have the same base."""
     folder = tmp_path_factory.mktemp("killed")
     base = tiny_model(folder / "base", tokenizer)
     write_catalogue(folder / "trn.json")
@@ -60,7 +60,7 @@ def ready(tmp_path_factory, tokenizer):
 
 
 def killed_when(there: Path, call: list[str]) -> int:
-    """Runs a verb in another process, kills it as soon as a path is there, and returns its exit code."""
+    """Run a verb in another process and kill it as soon as a path exists."""
     process = subprocess.Popen(
         [sys.executable, "-m", "train", *call],
         cwd=ROOT,
@@ -87,7 +87,7 @@ def adapter(run: Path) -> dict[str, bytes]:
 @pytest.mark.slow
 def test_a_fit_killed_again_and_again_ends_with_the_undisturbed_adapter(ready):
     """In the middle of writing a checkpoint, and in the middle of writing the adapter."""
-    run, whole = ready.folder / "killed", ready.folder / "undisturbed"
+    run, undisturbed = ready.folder / "killed", ready.folder / "undisturbed"
     assert main(ready("undisturbed")) == 0
     call = ready("killed")
     for moment in ("checkpoints/checkpoint-6/optimizer.pt", "adapter.unfinished"):
@@ -99,12 +99,12 @@ def test_a_fit_killed_again_and_again_ends_with_the_undisturbed_adapter(ready):
         ).returncode
         == 0
     )
-    assert adapter(run) == adapter(whole)
+    assert adapter(run) == adapter(undisturbed)
     ours, theirs = (
-        json.loads((folder / "adapter" / "run.json").read_text()) for folder in (run, whole)
+        json.loads((folder / "adapter" / "run.json").read_text()) for folder in (run, undisturbed)
     )
-    for told in (ours, theirs):
-        del told["seconds"], told["memory"]
+    for record in (ours, theirs):
+        del record["seconds"], record["memory"]
     assert ours == theirs
     steps = [json.loads(line)["step"] for line in (run / "history.jsonl").read_text().splitlines()]
     assert steps == list(range(1, 9))
@@ -119,7 +119,7 @@ def a_checkpoint(folder: Path, step: int, of: str | None) -> Path:
     return path
 
 
-def test_the_newest_whole_checkpoint_is_taken_and_the_torn_ones_go(tmp_path):
+def test_the_newest_complete_checkpoint_is_taken_and_all_others_are_removed(tmp_path):
     folder = tmp_path / "x" / "checkpoints"
     assert resume_point(folder, "this") is None
     for step, of in ((2, "this"), (9, "this"), (10, "this"), (11, None)):
@@ -153,17 +153,13 @@ def test_an_adapter_of_another_catalogue_is_not_taken_for_this_ones(ready, capsy
 
 
 @pytest.fixture(scope="module")
-def fitting(tmp_path_factory, tokenizer):
-    """A function that trains in a new folder, with the prepared catalogue, and returns the folder."""
+def fitting(tmp_path_factory, prepared, tokenizer):
+    """Train in a new folder with the prepared catalogue, and return the folder."""
     folder = tmp_path_factory.mktemp("pushing")
     base = tiny_model(folder / "base", tokenizer)
-    write_catalogue(folder / "trn.json")
-    prepare_catalogue(
-        str(folder / "trn.json"), Run(folder / "ready"), PrepareConfig(limit=120), progress=False
-    )
 
     def fit(name: str, *options: str) -> object:
-        shutil.copytree(folder / "ready", folder / name, dirs_exist_ok=True)
+        shutil.copytree(prepared, folder / name, dirs_exist_ok=True)
         assert (
             main(
                 [
@@ -215,7 +211,7 @@ def test_checkpoints_go_to_the_hub_and_come_back_on_another_machine(
     }
     assert str(run.parent).encode() not in b"".join(repo.files.values())
     assert f"at {hub.endpoint}/{REPO}/commit/" in capsys.readouterr().out.replace("\n", "")
-    # The machine is gone, and with it all but what is on the Hub: an early checkpoint, as a run that was cut off leaves it.
+    # The machine is gone; the Hub has an early checkpoint.
     early = next(commit for commit in repo.commits if "step 4" in commit.title)
     repo.commits.append(early)
     other = fitting("second", "--to", REPO, "--push-every", "100", "--private")

@@ -1,4 +1,4 @@
-"""A full disk: what fit, evaluate and publish write is whole or not there, and the same command succeeds when there is room."""
+"""On a full disk nothing is left half-written, and the same command succeeds with room."""
 
 import contextlib
 import json
@@ -76,7 +76,7 @@ def unfit(run):
 @pytest.mark.parametrize(
     ("rank", "size"), [(8, 500), (8, 5_000), (8, 30_000), (1, 15_000)]
 )  # at last the tokenizer is larger
-def test_an_adapter_is_whole_or_not_there(tmp_path, tiny_base, rank, size):
+def test_an_adapter_is_complete_or_absent(tmp_path, tiny_base, rank, size):
     model, base = load_base(str(tiny_base), training=True)
     model = add_lora(model, base, FitConfig(base=str(tiny_base), rank=rank))
     tokenizer, record = load_tokenizer(str(tiny_base)), {"base": {"name": base.name}}
@@ -88,7 +88,7 @@ def test_an_adapter_is_whole_or_not_there(tmp_path, tiny_base, rank, size):
     assert not any("train fit" in words for words in missing_files(Run(tmp_path), catalogue=False))
 
 
-def test_a_config_is_whole_or_not_there(tmp_path):
+def test_a_config_is_complete_or_absent(tmp_path):
     with pytest.raises(OSError), room_for(100):
         Run(tmp_path).keep_fit_config(FitConfig(base="x"))
     Run(tmp_path).keep_fit_config(FitConfig(base="x"))
@@ -97,7 +97,7 @@ def test_a_config_is_whole_or_not_there(tmp_path):
 
 
 @pytest.mark.parametrize("size", [3_000, 20_000])
-def test_an_evaluation_is_whole_or_not_there(run, capsys, size):
+def test_an_evaluation_is_complete_or_absent(run, capsys, size):
     evaluate = ["evaluate", "--run", str(run), *SCORE]
     with room_for(size):
         assert main(evaluate) == 1
@@ -122,7 +122,7 @@ def test_a_push_needs_room_for_its_note_alone(hub, run, capsys):
     assert main(["evaluate", "--run", str(run), *SCORE]) == 0
     with room_for(50):
         assert main(publish) == 1
-    assert "File too large; the run is whole" in capsys.readouterr().err
+    assert "File too large; the run is complete" in capsys.readouterr().err
     assert not (run / "published.json").exists() and len(hub.repo("ana/lamps").commits) == 2
     assert main(publish) == 0
     assert (

@@ -1,4 +1,4 @@
-"""A board follows a run: what is logged, that a resumed run goes on in it, and that it changes nothing of what is trained."""
+"""Boards: what is logged, that a resumed run continues, and that training stays the same."""
 
 import json
 import shutil
@@ -15,7 +15,6 @@ from train.__main__ import main
 from train.config import ConfigError, TrackConfig
 from train.fit import tracking
 from train.run import Run
-from train.sample import write_catalogue
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICK = [
@@ -83,22 +82,11 @@ def call(run, base, *more):
     ]
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("prepared")
-    write_catalogue(folder / "trn.json")
-    assert (
-        main(["prepare", str(folder / "trn.json"), "--run", str(folder / "run"), "--limit", "100"])
-        == 0
-    )
-    return folder / "run"
-
-
 @pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_in_its_board_and_ends_with_the_same_adapter(
     tmp_path, prepared, tiny_base
 ):
-    """Begun on a board, gone on with elsewhere, and never followed: one adapter."""
+    """Killed and resumed with a board, or never tracked: the same adapter."""
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -167,8 +155,8 @@ def test_the_other_boards_take_what_evaluate_left(tmp_path, name):
     (run / "report.html").write_text("<p>")
     (run / "adapter/README.md").write_text("---\nlibrary_name: peft\n---\n# The card\n")
     program = (
-        "from pathlib import Path; from train.fit import track_evaluation; from train.run import Run; "
-        "from train.config import TrackConfig; "
+        "from pathlib import Path; from train.config import TrackConfig; "
+        "from train.fit import track_evaluation; from train.run import Run; "
         f"track_evaluation(Run(Path({str(run)!r})), TrackConfig(report_to={name!r}))"
     )
     done = subprocess.run(

@@ -1,7 +1,8 @@
-"""A loss or a gradient that is no number stops training in words, and nothing of it is kept."""
+"""The Trainer: its loss, and that a NaN or infinity stops it and nothing of it is kept."""
 
 import collections
 import json
+from shutil import copytree
 
 import pytest
 import torch
@@ -11,14 +12,12 @@ from space.model.base import load_base, load_tokenizer
 from tests.conftest import tiny_model
 from train import pipeline
 from train.__main__ import main
-from train.config import FitConfig, PrepareConfig, PushConfig, TrackConfig
+from train.config import FitConfig, PushConfig, TrackConfig
 from train.fit import training
-from train.fit.adapter import save_adapter
+from train.fit.adapter import add_lora, save_adapter
 from train.fit.checkpoints import latest_checkpoint
-from train.fit.trainer import DivergedError
-from train.prepare import prepare_catalogue
+from train.fit.trainer import DivergedError, build_trainer
 from train.run import Run
-from train.sample import write_catalogue
 
 SMALL = dict(
     learn=16,
@@ -33,16 +32,12 @@ SMALL = dict(
 
 
 @pytest.fixture
-def run(tmp_path):
-    write_catalogue(tmp_path / "trn.json")
-    prepare_catalogue(
-        str(tmp_path / "trn.json"), Run(tmp_path / "run"), PrepareConfig(limit=120), progress=False
-    )
-    return tmp_path / "run"
+def run(prepared, tmp_path):
+    return copytree(prepared, tmp_path / "run")
 
 
 def poisoned(base, run):
-    """Makes one word of a base infinite: a word that few examples have, so that training begins well."""
+    """Make the embedding of a rare token infinite, so that training begins well."""
     config, tokenizer = FitConfig(base=str(base), **SMALL), load_tokenizer(str(base))
     examples = pipeline.load_examples(Run(run), config, tokenizer, 512)
     rows = examples.encode(examples.build_training()[0])
@@ -56,7 +51,7 @@ def poisoned(base, run):
     return config
 
 
-def test_a_loss_that_is_no_number_ends_the_run_in_one_line(tmp_path, run, tokenizer, capsys):
+def test_a_nan_loss_ends_the_run_in_one_line(tmp_path, run, tokenizer, capsys):
     config = poisoned(tiny_model(tmp_path / "base", tokenizer), run)
     options = [
         word
@@ -71,9 +66,9 @@ def test_a_loss_that_is_no_number_ends_the_run_in_one_line(tmp_path, run, tokeni
     step = last.step
     assert step >= 1
     assert error == (
-        f"error: the loss is nan at step {step + 1} of 8: training stopped there and no adapter was written; the "
-        f"checkpoint of step {step} is kept. Try a lower --learning-rate (it was 0.01) or a longer --warmup (it "
-        "was 0.03), or --precision bf16, in another --run"
+        f"error: the loss is nan at step {step + 1} of 8: training stopped there and no adapter "
+        f"was written; the checkpoint of step {step} is kept. Try a lower --learning-rate (it was "
+        "0.01) or a longer --warmup (it was 0.03), or --precision bf16, in another --run"
     )
     assert not (run / "adapter").exists() and not (run / "adapter.unfinished").exists()
     history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
@@ -100,9 +95,24 @@ def begun(run, base):
     )
 
 
-def test_a_gradient_that_is_no_number_touches_no_weight(run, tiny_base, monkeypatch):
+def test_the_loss_at_answers_alone_is_the_models_own_loss(run, tiny_base):
+    """Leaving the prompts' logits out changes neither the loss nor a gradient."""
     model, base, examples = begun(run, tiny_base)
-    add_lora, kept = training.add_lora, {}
+    model = add_lora(model, base, examples.config)
+    data, left_out = training.tokenize(examples)
+    trainer = build_trainer(Run(run), model, data, examples.tokenizer, examples.config)
+    batch = trainer.data_collator(
+        [{k: data[i][k] for k in ("input_ids", "labels")} for i in range(4)]
+    )
+    ours = trainer.compute_loss(model, dict(batch))
+    theirs = model(**batch).loss
+    assert left_out == 0 and torch.allclose(ours, theirs, rtol=1e-3)
+    assert trainer.tokens_seen == int(batch["attention_mask"].sum())
+
+
+def test_an_infinite_gradient_changes_no_weight(run, tiny_base, monkeypatch):
+    model, base, examples = begun(run, tiny_base)
+    kept = {}
 
     def exploding(*args, **kwargs):
         kept["model"] = adapted = add_lora(*args, **kwargs)
@@ -124,10 +134,10 @@ def test_a_gradient_that_is_no_number_touches_no_weight(run, tiny_base, monkeypa
     assert not (run / "adapter").exists() and not list(run.glob("checkpoints/checkpoint-*"))
 
 
-def test_an_adapter_of_no_numbers_is_not_written(run, tiny_base):
-    """A checkpoint that something else spoiled, of the very last step: no loss would tell."""
+def test_an_adapter_with_nan_weights_is_not_written(run, tiny_base):
+    """As from a spoiled checkpoint of the last step, after which there is no loss."""
     model, base, examples = begun(run, tiny_base)
-    adapted = training.add_lora(model, base, examples.config)
+    adapted = add_lora(model, base, examples.config)
     next(parameter for parameter in adapted.parameters() if parameter.requires_grad).data[0, 0] = (
         torch.nan
     )
