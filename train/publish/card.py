@@ -361,14 +361,14 @@ class Licence:
         if self.id == UNKNOWN:
             return (
                 "The licence of the base is not known here: its own card could not be read, or "
-                "names none. It holds for what is made from the base, so look it up before you "
+                "names none. It also holds for what is made from the base. Look it up before you "
                 "pass this adapter on."
             )
         link = self.link or (f"https://huggingface.co/{base.name}" if base.on_hub else None)
         named = f"`{self.name or self.id}`" + (f" ([text]({link}))" if link else "")
         carried = (
-            f"The licence of the base is {named}. It is carried on: this adapter is made from "
-            "that base."
+            f"The licence of the base is {named}. It also holds for this adapter, which is made "
+            "from that base."
         )
         if self.id.startswith(("llama3", "llama4")):
             return f"{carried} {self._llama_notice()}"
