@@ -16,7 +16,6 @@ from space.model import (
     load_pair,
     load_tokenizer,
 )
-from train import evaluate
 from train.config import (
     Checked,
     ConfigError,
@@ -28,6 +27,7 @@ from train.config import (
     SummariesConfig,
     TrackConfig,
 )
+from train.evaluate import describe_scores, score_base_columns, write_evaluation
 from train.examples import Examples
 from train.fit import check_init, check_tracking, fit, is_done, track_evaluation
 from train.prepare import (
@@ -77,7 +77,7 @@ def score_base(run: Run, fit_config: FitConfig, config: EvaluateConfig) -> None:
     pair = Pair(model, tokenizer, PromptTemplate(), base, "", "", fit_config.precision, Rows())
     examples = load_examples(run, fit_config, tokenizer, pair.window)
     examples.check_contamination(config.items)
-    evaluate.score_base(run, pair, examples, config)
+    score_base_columns(run, pair, examples, config)
 
 
 def fit_run(run: Run, config: FitConfig, push: PushConfig, track: TrackConfig) -> None:
@@ -111,15 +111,14 @@ def evaluate_run(run: Run, config: EvaluateConfig, track: TrackConfig = UNTRACKE
     examples = load_examples(run, fit_config, pair.tokenizer, pair.window, pair.prompt_template)
     checked = examples.check_contamination(config.items)
     unfinished = run.folder / "evaluation.unfinished"
-    made = evaluate.write_evaluation(
+    made = write_evaluation(
         run, unfinished, pair, examples, config, checked, describe_references(run)
     )
     text = adapter_card(run, fit_config.base, made.metrics, made.items, config.shots, checked)
     (unfinished / "README.md").write_text(text, encoding="utf-8")
     run.keep_evaluation(unfinished)
     track_evaluation(run, track)
-    table = evaluate.as_text(evaluate.score_rows(made.metrics, config.shots))
-    return table + evaluate.summary_note(made.metrics)
+    return describe_scores(made.metrics, config.shots)
 
 
 def run_all(source: str, run: Run, configs: Mapping[type[Checked], Any]) -> None:

@@ -29,8 +29,8 @@ from space.evidence.findings import (
     Change,
     Finding,
     Scores,
-    findings,
     less_is_better,
+    list_findings,
     metric_key,
 )
 
@@ -56,7 +56,7 @@ __all__ = [
     "as_text",
     "attribute_summary",
     "dots",
-    "findings",
+    "list_findings",
     "less_is_better",
     "metric_key",
     "nested",

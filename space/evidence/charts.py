@@ -32,7 +32,7 @@ class Mark(NamedTuple):
 
 
 def dots(marks: Sequence[Mark], ticks: Sequence[float]) -> Html:
-    """Draw a line for each mark: its name, a dot on a scale of `ticks`, and its label."""
+    """Draw each mark as its name, a dot on a scale and its label."""
 
     def across(value: float) -> str:
         share = (value - ticks[0]) / (ticks[-1] - ticks[0])
@@ -83,7 +83,10 @@ def scale(ticks: Sequence[float], number: Callable[[float], str]) -> Html:
 
 
 def share(parts: Sequence[tuple[str, int]]) -> Html:
-    """Draw a bar of (kind, count), each as wide as its share; words beside it must say the same."""
+    """Draw a bar of (kind, count), each as wide as its share.
+
+    It is hidden from a screen reader: words beside it must say the same.
+    """
     bars = "".join(
         f'<i class="{kind}" style="flex-grow: {count}"></i>' for kind, count in parts if count
     )
@@ -96,9 +99,9 @@ def plot(
     number: Callable[[float], str],
     shape: str = "line",
 ) -> Html:
-    """Draw {kind: points} with both axes from zero; words beside it must say what there is to see.
+    """Draw {kind: points} with both axes from zero.
 
-    `axes` are the names of x and y, `number` formats their numbers, and `shape` is "line", "dot"
+    It is hidden from a screen reader: words beside it must say what there is to see. `axes` are the names of x and y, `number` formats their numbers, and `shape` is "line", "dot"
     or, for a few large dots, "spot".
     """
     right, top = 0.0, 0.0
@@ -151,7 +154,7 @@ def smooth(points: Sequence[Point]) -> list[Point]:
 
 
 def round_ticks(high: float, low: float = 0.0) -> list[float]:
-    """Choose a few round numbers from at most `low` to at least `high`."""
+    """Choose a few round numbers that span `low` to `high`."""
     if high - low < 1e-12:
         return [low, low + 1.0]
     rough = (high - low) / STEPS

@@ -63,9 +63,9 @@ class Evidence:
 
 
 def read_evidence(folder: Path, catalogue: Path | None) -> Evidence:
-    """Read what is beside an adapter: in its folder, as on the Hub, or in its run's folder above.
+    """Read what an adapter brought beside its weights.
 
-    Nothing in the files makes it raise: what is not as it should be is left out.
+    It is in the adapter's folder, as on the Hub, or in its run's folder above. Nothing in the files makes it raise: what is not as it should be is left out.
     """
     beside = folder
     if folder.name == "adapter" and not any((folder / name).is_file() for name in FILES):
@@ -90,27 +90,27 @@ def read_evidence(folder: Path, catalogue: Path | None) -> Evidence:
 
 
 def nested(value: Any, *keys: str) -> Any:
-    """Look up a path of keys; None where there is no such value."""
+    """Look up a path of keys, None where there is nothing."""
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
 
 
 def as_number(value: Any) -> float | None:
-    """Return a number that can be shown; None for anything else, NaN and the enormous."""
+    """Return a finite number of a sane size, None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not -COUNT < value < COUNT:
         return None
     return value if math.isfinite(value) else None
 
 
 def as_count(value: Any) -> int | None:
-    """Return a count; None for anything else."""
+    """Return a count, None for anything else."""
     number = as_number(value)
     return int(number) if number is not None and number >= 0 and number % 1 == 0 else None
 
 
 def as_text(value: Any, limit: int = TEXT) -> str:
-    """Return at most `limit` characters of a text that can be sent; "" for anything else."""
+    """Return a text of at most `limit` characters, "" for anything else."""
     if not isinstance(value, str):
         return ""
     sound = value[:limit].encode("utf-8", "replace").decode()  # a lone surrogate cannot be sent
@@ -121,7 +121,7 @@ def as_text(value: Any, limit: int = TEXT) -> str:
 
 
 def _object(path: Path, broken: list[str]) -> dict[str, Any]:
-    """Read a file's JSON object; {} where there is none, and a file without one is `broken`."""
+    """Read a JSON object, {} for no file and for a `broken` one."""
     if not path.is_file():
         return {}
     try:
@@ -136,7 +136,10 @@ def _object(path: Path, broken: list[str]) -> dict[str, Any]:
 
 
 def _lines(path: Path, limit: int, broken: list[str]) -> Iterator[dict[str, Any]]:
-    """Yield the first JSON objects of a file of lines; a file without any is `broken`."""
+    """Yield a file's first JSON objects, a line each.
+
+    A file without any is `broken`.
+    """
     if not path.is_file():
         return
     found = 0
@@ -172,7 +175,10 @@ def _card(path: Path) -> str:
 
 
 def read_scores(metrics: Mapping) -> tuple[Scores, ...]:
-    """Read the sets of metrics.json that have their principal mean of base and tuned."""
+    """Read the sets of metrics.json that can be judged.
+
+    They have their principal mean of base and of tuned.
+    """
     found = []
     for name, judged in JUDGED.items():
         items = as_count(nested(metrics, name, "n"))
@@ -189,7 +195,7 @@ def read_scores(metrics: Mapping) -> tuple[Scores, ...]:
 
 
 def _means(values: Any) -> dict[str, float]:
-    """Read the means of METRICS; all but the loss are shares, others are left out."""
+    """Read the means of METRICS: shares from 0 to 1, and the loss."""
     found = {}
     for metric in METRICS:
         value = as_number(nested(values, metric))
@@ -216,7 +222,7 @@ def _change(value: Any) -> Change | None:
 
 
 def _sample(number: int, line: Mapping) -> Sample | None:
-    """Read a line of samples.jsonl; None without a known set and a question."""
+    """Read a line of samples.jsonl, None without a known set and a question."""
     parts = ("question", "reference", "base", "tuned")
     texts = {part: as_text(nested(line, part)) for part in parts}
     name = nested(line, "set")

@@ -112,12 +112,18 @@ class Finding:
         return self.metric in JUDGED[self.set]
 
 
-def findings(scores: Iterable[Scores], column: str = "tuned") -> list[Finding]:
-    """Compare a column with each other one, set by set, on every metric that both have."""
-    return [finding for each in scores for finding in _findings(each, column)]
+def list_findings(scores: Iterable[Scores], column: str = "tuned") -> list[Finding]:
+    """Compare a column with each other one, set by set.
+
+    On every metric of METRICS that both have.
+    """
+    found: list[Finding] = []
+    for each in scores:
+        found += _list_set(each, column)
+    return found
 
 
-def _findings(scores: Scores, column: str) -> Iterator[Finding]:
+def _list_set(scores: Scores, column: str) -> Iterator[Finding]:
     for metric in METRICS:
         values = {name: means[metric] for name, means in scores.means.items() if metric in means}
         for against in values:
@@ -148,14 +154,17 @@ def _outcome(name: str, metric: str, change: Change) -> str:
 
 
 def less_is_better(name: str, metric: str) -> bool | None:
-    """Tell whether less of a metric is better in a set; None where neither more nor less is."""
+    """Tell whether less of a metric is better in a set.
+
+    None where neither more nor less is.
+    """
     if metric in NEITHER_IS_BETTER:
         return None
     return metric in LESS_IS_BETTER or (metric == "says_absent" and name != "absent")
 
 
 def metric_key(name: str, metric: str) -> str:
-    """Return the key of a metric's name in space/texts.json, as it is called in a set."""
+    """Return the key of a metric's name, as a set calls it."""
     if (name, metric) == ("grounded", "says_absent"):
         return "metric_wrongly_absent"
     return METRICS[metric]

@@ -1,29 +1,27 @@
-"""Scores base and tuned on the same prompts, and puts what they show into pages and tables."""
+"""Score base and tuned on the same prompts, and put what that shows into pages and tables."""
 
 from train.evaluate.compare import compare_runs
 from train.evaluate.evaluation import adapter_digests, evaluation_problems
+from train.evaluate.metrics import token_f1
 from train.evaluate.report import (
     as_markdown,
-    as_text,
+    describe_scores,
     difference_words,
     rare_options,
     score_rows,
-    summary_note,
 )
-from train.evaluate.samples import ScoredItem
-from train.evaluate.steps import score_base, write_evaluation
+from train.evaluate.steps import score_base_columns, write_evaluation
 
 __all__ = [
-    "ScoredItem",
     "adapter_digests",
     "as_markdown",
-    "as_text",
     "compare_runs",
+    "describe_scores",
     "difference_words",
     "evaluation_problems",
     "rare_options",
-    "score_base",
+    "score_base_columns",
     "score_rows",
-    "summary_note",
+    "token_f1",
     "write_evaluation",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from space.evidence import METRICS, Finding, Scores, findings
+from space.evidence import METRICS, Finding, Scores, list_findings
 from space.model import PromptTemplate
 from train.config import CompareConfig, ConfigError, FitConfig
 from train.evaluate.evaluation import evaluation_problems
@@ -85,7 +85,7 @@ class Comparison:
 
     def findings(self, column: str) -> list[Finding]:
         """Compare a later run with the first."""
-        return findings(self.scores[column], column)
+        return list_findings(self.scores[column], column)
 
 
 def compare_runs(folders: Sequence[Path], config: CompareConfig) -> str:
@@ -120,7 +120,10 @@ def compare_runs(folders: Sequence[Path], config: CompareConfig) -> str:
 
 
 def compare(folders: Sequence[Path]) -> Comparison:
-    """Compare runs that evaluate has scored; raise CompareError where that would not be fair."""
+    """Compare scored runs.
+
+    Raises CompareError where that would not be fair.
+    """
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
         raise ConfigError("compare needs two or more runs, each of them once")
     names = unique_names(folders)
@@ -155,7 +158,7 @@ def _without_loss(item: ScoredItem) -> dict[str, dict[str, float]]:
 
 
 def unique_names(folders: Sequence[Path]) -> list[str]:
-    """Name runs by their folders, with as many parents as tell them apart."""
+    """Name runs by their folders, and the parents that tell them apart."""
     paths = [folder.resolve() for folder in folders]
     depths = [1] * len(paths)
     while True:
@@ -169,7 +172,10 @@ def unique_names(folders: Sequence[Path]) -> list[str]:
 
 
 def _load(run: Run, name: str) -> EvaluatedRun:
-    """Read a run; raise CompareError where its scores are not its adapter's, or too old."""
+    """Read a run.
+
+    Raises CompareError where its scores are not its adapter's, or of an older version.
+    """
     if not run.has_adapter():
         raise CompareError(
             f"{run.folder} is no run with an adapter: run `python -m train fit` first"
@@ -195,7 +201,7 @@ def _load(run: Run, name: str) -> EvaluatedRun:
 
 
 def _check_alike(first: EvaluatedRun, other: EvaluatedRun) -> None:
-    """Raise CompareError where two runs were taught other catalogues or asked in other words."""
+    """Raise CompareError where two runs' catalogues or prompt templates differ."""
     unlike = _different(_known_data(first), _known_data(other))
     if unlike:
         raise CompareError(
@@ -221,14 +227,17 @@ def _different(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 
 def _shared_items(runs: Sequence[EvaluatedRun]) -> tuple[list[ScoredItem], list[str]]:
-    """Return the items that all runs answered, each run a column, and what was left out."""
+    """Return the items that all runs answered, and what was left out.
+
+    Each run is a column of an item.
+    """
     items: list[ScoredItem] = []
     unlike: dict[str, int] = dict.fromkeys(SAME, 0)
     for key, item in runs[0].items.items():
         own = [run.items[key] for run in runs if key in run.items]
         if len(own) < len(runs):
             continue
-        different = [name for name in SAME if any(_differs(item, other, name) for other in own)]
+        different = [name for name in SAME if _differ(own, name)]
         if different:
             unlike[different[0]] += 1
             continue
@@ -250,24 +259,22 @@ def _shared_items(runs: Sequence[EvaluatedRun]) -> tuple[list[ScoredItem], list[
     return items, [*notes, *([f"Left out: {left_out}."] if left_out else [])]
 
 
-def _differs(one: ScoredItem, other: ScoredItem, name: str) -> bool:
-    return getattr(one, name) != getattr(other, name)
+def _differ(items: Sequence[ScoredItem], name: str) -> bool:
+    return any(getattr(item, name) != getattr(items[0], name) for item in items)
 
 
 def seed_groups(comparison: Comparison) -> list[list[str]]:
     """Group the columns of runs that differ in nothing but the seed."""
     groups: dict[str, list[str]] = {}
+    seeds: dict[str, set[int]] = {}
     for column, run in zip(comparison.names, comparison.runs, strict=True):
         groups.setdefault(run.recipe, []).append(column)
-    seeds = {
-        column: run.record["seed"]
-        for column, run in zip(comparison.names, comparison.runs, strict=True)
-    }
-    return [group for group in groups.values() if len({seeds[column] for column in group}) > 1]
+        seeds.setdefault(run.recipe, set()).add(run.record["seed"])
+    return [group for recipe, group in groups.items() if len(seeds[recipe]) > 1]
 
 
 def spread(comparison: Comparison, group: Sequence[str]) -> list[list[str]]:
-    """Lay out how far the means of runs lie apart: mean, standard deviation, least and most."""
+    """Lay out the mean, deviation, least and most of several runs' means."""
     rows = [["set", "runs", "metric", "mean", "deviation", "least", "most"]]
     for scores in next(iter(comparison.scores.values())):
         first = [scores.name, str(len(group))]
@@ -295,7 +302,10 @@ def compare_page(comparison: Comparison) -> str:
         found_by_run[name] = statements(own, names)
         table_by_run[name] = tables(found, {FIRST: names[FIRST], column: name})
         pairs[name] = column, extreme_pairs(comparison.items, FIRST, column)
-    groups = seed_groups(comparison)
+    spreads = []
+    for group in seed_groups(comparison):
+        listed = ", ".join(names[column] for column in group)
+        spreads.append((listed, spread(comparison, group)))
     return TEMPLATES.get_template("compare.html").render(
         names=names,
         notes=comparison.notes,
@@ -304,17 +314,14 @@ def compare_page(comparison: Comparison) -> str:
         runs={run.name: _facts(run, comparison.runs[0]) for run in comparison.runs},
         findings=found_by_run,
         tables=table_by_run,
-        spreads=[
-            (", ".join(names[column] for column in group), spread(comparison, group))
-            for group in groups
-        ],
+        spreads=spreads,
         figures=list(_figures(comparison, judged)),
         pairs=pairs,
     )
 
 
 def _facts(run: EvaluatedRun, first: EvaluatedRun) -> dict[str, str]:
-    """Say what a run is, and by which options it differs from the first."""
+    """Describe a run, and the options in which the first differs."""
     record, config = run.record, run.record["config"]
     unlike = _different(config, first.record["config"])
     options = ", ".join(f"--{name.replace('_', '-')} {config[name]}" for name in unlike) or "none"

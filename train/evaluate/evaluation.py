@@ -53,7 +53,10 @@ def adapter_digests(adapter: Path) -> dict[str, str]:
 
 
 def evaluation_problems(run: Run) -> Iterator[str]:
-    """Yield why a run's scores are not its adapter's, or not what this version reads."""
+    """Yield why a run's scores cannot be used.
+
+    They are not its adapter's, or not what this version reads.
+    """
     names = f"{run.evaluation.name} or metrics.json"
     try:
         kept, metrics = (_read_strict(path) for path in (run.evaluation, run.metrics))
@@ -95,7 +98,7 @@ def _refuse_constant(name: str) -> float:
 
 
 def _are_scores(metrics: Any) -> bool:
-    """Whether a JSON value has the shape of metrics.json of any version."""
+    """Tell whether a JSON value is shaped like metrics.json of any version."""
     if not isinstance(metrics, dict):
         return False
     for scores in metrics.values():
@@ -108,13 +111,16 @@ def _are_scores(metrics: Any) -> bool:
 
 
 def _missing(metrics: dict[str, Any]) -> list[str]:
-    """Name what every set of this version's metrics.json has and one of these lacks."""
+    """Name what an older version's metrics.json lacks."""
     sets = list(metrics.values())
     changes = []
     for scores in sets:
         changes += scores.get("difference", {}).values()
     parts = ("n", "base", "tuned", "difference", "against")
-    missing = [name for name in parts if not all(name in scores for scores in sets)]
+    missing = []
+    for name in parts:
+        if not all(name in scores for scores in sets):
+            missing.append(name)
     for field in fields(Change):
         if not all(field.name in change for change in changes):
             missing.append(field.name)

@@ -55,7 +55,10 @@ class ItemMetric(evaluate.Metric):
         columns = {"predictions": predictions, "references": references} | more
         inputs = [columns.pop(name) for name in self.inputs]
         rows = [self.measure(*row, **columns) for row in zip(*inputs, strict=True)]
-        return {name: [row[name] for row in rows] for name in rows[0]}
+        scores = {}
+        for name in rows[0]:
+            scores[name] = [row[name] for row in rows]
+        return scores
 
 
 # --- an answer beside its reference ---
@@ -102,9 +105,9 @@ def _rouge_unicode() -> RougeScorer:
 
 
 def token_f1(answer: str, reference: str) -> float:
-    """Compute the F-measure of two bags of words (SQuAD, Rajpurkar et al. 2016, section 6).
+    """Compute the F-measure of two bags of words.
 
-    Accents and case do not count.
+    SQuAD's, of Rajpurkar et al. (2016, section 6). Accents and case do not count.
     """
     ours, theirs = normalise(answer).split(), normalise(reference).split()
     shared = sum((Counter(ours) & Counter(theirs)).values())
@@ -112,13 +115,16 @@ def token_f1(answer: str, reference: str) -> float:
 
 
 def length_ratio(answer: str, reference: str) -> float:
-    """Divide an answer's words by its reference's; NaN where the reference has none."""
+    """Divide an answer's words by its reference's, NaN for an empty one."""
     wanted = len(reference.split())
     return len(answer.split()) / wanted if wanted else math.nan
 
 
 def repetition(answer: str) -> float:
-    """Compute the share of four-word sequences seen before (seq-rep-4, Welleck et al. 2020)."""
+    """Compute the share of four-word sequences that repeat an earlier one.
+
+    It is the seq-rep-4 of Welleck et al. (2020).
+    """
     words = answer.lower().split()
     grams = [tuple(words[start : start + GRAM]) for start in range(len(words) - GRAM + 1)]
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
@@ -128,13 +134,16 @@ def repetition(answer: str) -> float:
 
 
 def citation(answer: str, position: int) -> dict[str, float]:
-    """Tell whether an answer cites the record at `position`, from 1, and no other: 1 or 0."""
+    """Score 1 where an answer cites the right record and no other.
+
+    `position` is the record's in the prompt, from 1.
+    """
     cited = {int(number) for number in CITATION.findall(answer)}
     return {"source_right": float(cited == {position})}
 
 
 def abstention(answer: str, title: str, absent: Mapping[str, str]) -> dict[str, float]:
-    """Tell whether an answer says that the catalogue does not have a title: 1 or 0.
+    """Score 1 where an answer says that a title is not there.
 
     `absent` has the prompt template's sentences, one for each language, with or without {title}.
     Of a title four fifths of the letters are enough; accents, case and punctuation do not count.
@@ -143,7 +152,7 @@ def abstention(answer: str, title: str, absent: Mapping[str, str]) -> dict[str, 
 
 
 def says_absent(answer: str, title: str, absent: Mapping[str, str]) -> bool:
-    """Tell whether an answer has a sentence of `absent`, with the title where it has one."""
+    """Tell whether an answer has one of the sentences, with the title."""
     words, asked = _words(answer), _words(title)
     return any(_says(words, sentence, asked) for sentence in absent.values())
 
@@ -189,9 +198,9 @@ def faithfulness(answer: str, evidence: str, question: str) -> dict[str, float]:
 
 
 def supported(answer: str, evidence: str) -> float:
-    """Compute the share of an answer's content words that the evidence has; 0 without any.
+    """Compute the share of an answer's content words that the evidence has.
 
-    Words as normalise() leaves them, without question words: the coverage of Grusky et al. (2018,
+    0 for an answer without any. Words as normalise() leaves them, without question words: the coverage of Grusky et al. (2018,
     section 4.1), word by word.
     """
     words, known = _content_words(answer), set(_content_words(evidence))
@@ -199,24 +208,27 @@ def supported(answer: str, evidence: str) -> float:
 
 
 def invented_numbers(answer: str, evidence: str) -> float:
-    """Compute the share of an answer's numbers that the evidence lacks; 0 without any."""
+    """Compute the share of an answer's numbers that the evidence lacks.
+
+    0 for an answer without any.
+    """
     numbers, known = _numbers(answer), set(_numbers(evidence))
     return sum(number not in known for number in numbers) / len(numbers) if numbers else 0.0
 
 
 def invented_names(answer: str, evidence: str) -> float:
-    """Compute the share of an answer's names that the evidence lacks; 0 without any.
+    """Compute the share of an answer's names that the evidence lacks.
 
-    A name is a capitalised word that begins no sentence.
+    0 for an answer without any. A name is a capitalised word that begins no sentence.
     """
     names, known = [normalise(name) for name in NAME.findall(answer)], f" {normalise(evidence)} "
     return sum(f" {name} " not in known for name in names) / len(names) if names else 0.0
 
 
 def contradicted(answer: str, evidence: str) -> float:
-    """Compute the share of measured numbers ("3 kg") for whose unit the evidence has only others.
+    """Compute the share of measured numbers that the evidence contradicts.
 
-    0 for an answer that measures nothing.
+    It has their unit with other numbers only: "3 kg", where it says "2 kg". 0 for an answer that measures nothing.
     """
     known: dict[str, set[str]] = {}
     for number, unit in _measurements(evidence):
@@ -227,7 +239,7 @@ def contradicted(answer: str, evidence: str) -> float:
 
 
 def copied_run(answer: str, evidence: str) -> float:
-    """Count the words of the longest run that an answer shares with the evidence.
+    """Count the words of the longest run shared with the evidence.
 
     From memory alone, of a record that was trained on, it is what was memorised verbatim (Carlini
     et al. 2023).
@@ -285,8 +297,9 @@ def _set_scores(
     column without a model, or whose model failed on an item, has no loss.
     """
     answers = [item.answers[column] for item in items]
-    texts, references = [answer.text for answer in answers], [item.reference for item in items]
-    titles = [item.title for item in items]
+    texts = [answer.text for answer in answers]
+    references = [item.reference for item in items]
+    evidence = [item.evidence for item in items]
     scores: dict[str, Sequence[float]] = {}
     scores |= _compute(ItemMetric(similarity), texts, references)
     portuguese = [detect_language(reference) == "pt" for reference in references]
@@ -295,17 +308,15 @@ def _set_scores(
         scores["rougeL_unicode"] = [
             value if applies else math.nan for value, applies in zip(found, portuguese, strict=True)
         ]
-    if all(item.evidence for item in items):
-        scores |= _compute(
-            ItemMetric(faithfulness, questions="string"),
-            texts,
-            [item.evidence for item in items],
-            questions=[item.question for item in items],
-        )
+    if all(evidence):
+        questions = [item.question for item in items]
+        metric = ItemMetric(faithfulness, questions="string")
+        scores |= _compute(metric, texts, evidence, questions=questions)
     if items[0].set == "grounded":
         right = [list(item.sources).index(item.uid) + 1 for item in items]
         scores |= _compute(ItemMetric(citation, references="int32"), texts, right)
     if items[0].set in ("grounded", "absent"):
+        titles = [item.title for item in items]
         scores |= _compute(ItemMetric(abstention), texts, titles, absent=absent)
     if all(answer.ended is not None for answer in answers):
         scores["ended"] = [float(bool(answer.ended)) for answer in answers]

@@ -19,7 +19,7 @@ from space.evidence import (
     Finding,
     Mark,
     dots,
-    findings,
+    list_findings,
     metric_key,
     plot,
     read_scores,
@@ -109,11 +109,13 @@ def report_page(
     metrics: Mapping[str, Any],
     samples: Sequence[ScoredItem],
 ) -> str:
-    """Render report.html from a run's own files, as they are about to be written."""
+    """Render report.html from a run's records and samples."""
     shots = evaluation["options"]["shots"]
     scores = read_scores(metrics)
     names = column_names(scores, shots)
-    found = findings(scores)
+    found = list_findings(scores)
+    against_base = [each for each in found if each.against == "base"]
+    against_shown = [each for each in found if each.against in names]
     told, data = reported(found), run.catalogue_report()
     arrays = gather(samples, list(names))
     best, worst = extreme_pairs(samples, "base", "tuned")
@@ -130,13 +132,13 @@ def report_page(
         cautions=list(cautions(scores)),
         about=SET_NAMES,
         findings=_by_set(statements(told, in_sentences(names))),
-        table=tables([each for each in found if each.against == "base"], names),
+        table=tables(against_base, names),
         everything=_every_metric(metrics, names),
         figures=[
             means_figure("Before and after", arrays, names),
             differences_figure(
                 "What the tuned model has more",
-                [each for each in found if each.against in names],
+                against_shown,
                 lambda each: (each.against, f"less {names[each.against]}"),
                 "the tuned model",
             ),
@@ -200,7 +202,7 @@ def _facts(
 
 
 def memory(record: AdapterRecord) -> str:
-    """Say the most memory that training held; "" for a run of an older version."""
+    """Say the most memory that training held, "" for an older run."""
     held = record.get("memory")
     return "" if held is None else f", at most {held / 2**30:,.1f} GiB of memory"
 
@@ -216,7 +218,7 @@ def statements(found: Iterable[Finding], names: Names) -> list[Statement]:
 
 
 def tables(found: Iterable[Finding], names: Names) -> list[Table]:
-    """Lay out findings by set: metric, a mean a column, difference, won-tied-lost, items needed."""
+    """Lay out findings by set, as finding_cells() and the items needed."""
     sets: dict[str, Table] = {}
     for each in found:
         part = sets.setdefault(each.set, Table(each.set, each.items))
@@ -232,7 +234,7 @@ def _change_cells(change: Change) -> list[str]:
 
 
 def _every_metric(metrics: Mapping[str, Any], names: Names) -> list[list[str]]:
-    """Lay out all that was compared: set, metric, tuned, other, its value, difference, ..."""
+    """Lay out every metric of tuned against every other column."""
     rows = []
     for name, scores in metrics.items():
         for other, changes in {"base": scores["difference"], **scores["against"]}.items():
@@ -255,7 +257,7 @@ def gather(samples: Sequence[ScoredItem], columns: Sequence[str]) -> Arrays:
 
 
 def means_figure(title: str, arrays: Arrays, names: Names) -> Figure:
-    """Draw each column's mean of what a set is judged by, with the mean's own interval."""
+    """Draw each column's principal mean by set, with the mean's own interval."""
     groups: dict[str, list[Mark]] = {}
     for name, by_column in arrays.items():
         metric, group = JUDGED[name][0], groups.setdefault(_group_title(name), [])
@@ -326,7 +328,7 @@ def loss_figure(
 
 
 def _lengths_figure(samples: Sequence[ScoredItem]) -> Figure:
-    """Draw each answer's length over its reference's against its score, base and tuned."""
+    """Draw each answer's relative length against its score."""
     series: dict[str, list[tuple[float, float]]] = {"base": [], "tuned": []}
     for item in samples:
         for column, points in series.items():
@@ -365,7 +367,10 @@ def closeness(scores: Mapping[str, float]) -> float:
 def extreme_pairs(
     samples: Sequence[ScoredItem], before: str, after: str
 ) -> tuple[list[AnswerPair], list[AnswerPair]]:
-    """Choose the PAIRS best and the PAIRS worst by what one column has more; none is in both."""
+    """Choose the PAIRS most improved and the PAIRS least.
+
+    No item is in both.
+    """
     found = [
         AnswerPair(item, closeness(item.scores[before]), closeness(item.scores[after]))
         for item in samples

@@ -30,7 +30,10 @@ def plot_loss(history: Path, path: Path) -> None:
 
 
 def plot_before_after(metrics: Mapping[str, Any], shots: int, path: Path) -> None:
-    """Draw ROUGE-L of every set and column, the difference's interval on the tuned bar."""
+    """Draw ROUGE-L of every set and column.
+
+    The tuned bar has the interval of its difference to the base.
+    """
     names = column_names(read_scores(metrics), shots)
     sets = list(metrics.values())
     figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
@@ -42,20 +45,19 @@ def plot_before_after(metrics: Mapping[str, Any], shots: int, path: Path) -> Non
         axes.bar_label(bars, fmt="%.2f", fontsize=8)
         if column == "tuned":
             changes = [scores["difference"]["rougeL"] for scores in sets]
-            spread = [[_reach(change, end) for change in changes] for end in ("low", "high")]
-            axes.errorbar(lefts, heights, spread, fmt="none", ecolor="#222")
+            below = [_reach(change, "low") for change in changes]
+            above = [_reach(change, "high") for change in changes]
+            axes.errorbar(lefts, heights, [below, above], fmt="none", ecolor="#222")
     middle = width * (len(names) - 1) / 2
-    axes.set_xticks(
-        [position + middle for position in range(len(sets))],
-        [f"{name} (n={scores['n']})" for name, scores in metrics.items()],
-    )
+    labels = [f"{name} (n={scores['n']})" for name, scores in metrics.items()]
+    axes.set_xticks([position + middle for position in range(len(sets))], labels)
     axes.set(ylabel="ROUGE-L", ylim=(0, 1.12))
     axes.legend(loc="upper right", ncols=len(names), frameon=False)
     _save(figure, axes, path)
 
 
 def _reach(change: Mapping[str, Any], end: str) -> float:
-    """Measure how far an interval reaches from its mean; 0 where there is none."""
+    """Measure how far an interval reaches, 0 without one."""
     return 0.0 if change[end] is None else abs(change["mean"] - change[end])
 
 

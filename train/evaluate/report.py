@@ -11,7 +11,7 @@ from space.evidence import (
     Change,
     Finding,
     Scores,
-    findings,
+    list_findings,
     metric_key,
     read_scores,
 )
@@ -23,15 +23,15 @@ Names = Mapping[str, str]  # {column: what a person reads}
 
 
 def column_names(scores: Iterable[Scores], shots: int) -> dict[str, str]:
-    """Name the columns that every set has, as a table's head has them."""
+    """Name the columns that every set has, for a table's head."""
     names = {column: words(key) for column, key in COLUMNS.items()}
     # "Base with 3 examples"; the Space does not know how many they were.
     names["few_shot"] = names["few_shot"].replace("with", f"with {shots}")
-    present = [set(each.means) for each in scores]
+    present = set(COLUMNS)
+    for each in scores:
+        present &= set(each.means)
     return {
-        column: name[:1].lower() + name[1:]
-        for column, name in names.items()
-        if all(column in means for means in present)
+        column: name[:1].lower() + name[1:] for column, name in names.items() if column in present
     }
 
 
@@ -90,7 +90,10 @@ def metric_name(finding: Finding) -> str:
 
 
 def lead(found: Sequence[Finding], names: Names) -> list[str]:
-    """Sum up findings, a sentence or two for each pair of columns, and all that got worse."""
+    """Sum up findings in a sentence or two for each pair of columns.
+
+    All that got worse is named.
+    """
     pairs: dict[tuple[str, str], list[Finding]] = {}
     for each in found:
         pairs.setdefault((each.column, each.against), []).append(each)
@@ -133,7 +136,7 @@ def cautions(scores: Sequence[Scores]) -> Iterator[str]:
             f"Of {listed(few)} there are fewer than {FEW} items: the intervals are rough, and only "
             "large differences mean anything."
         )
-    against_base = [each for each in findings(scores) if each.against == "base"]
+    against_base = [each for each in list_findings(scores) if each.against == "base"]
     compared = sum(each.change.low is not None for each in against_base)
     yield (
         f"Each interval is a 95% one by itself. Of the {compared} differences between base and "
@@ -161,13 +164,13 @@ def cautions(scores: Sequence[Scores]) -> Iterator[str]:
 
 
 def score_rows(metrics: Mapping[str, Any], shots: int) -> list[list[str]]:
-    """Lay out the table of a run's metrics.json, base against tuned, the heading first."""
+    """Lay out a run's metrics.json as a table, the heading first."""
     scores = read_scores(metrics)
-    return finding_rows(findings(scores), column_names(scores, shots))
+    return finding_rows(list_findings(scores), column_names(scores, shots))
 
 
 def finding_rows(found: Iterable[Finding], names: Names, against: str = "base") -> list[list[str]]:
-    """Lay out the findings against one column as rows of words, the heading first."""
+    """Lay out the findings against one column, the heading first."""
     rows = [["set", "n", "metric", *names.values(), "difference [95%]", "won-tied-lost"]]
     last = ""
     for each in found:
@@ -179,7 +182,7 @@ def finding_rows(found: Iterable[Finding], names: Names, against: str = "base") 
 
 
 def finding_cells(finding: Finding, names: Names) -> list[str]:
-    """Lay out a finding: its metric, each column's mean, the difference and won-tied-lost."""
+    """Lay out a finding's metric, means, difference and won-tied-lost."""
     means = [format_mean(finding.values.get(column)) for column in names]
     return [finding.metric, *means, difference_words(finding.change), tally(finding.change)]
 
@@ -198,14 +201,14 @@ def difference_words(change: Change) -> str:
 
 
 def tally(change: Change) -> str:
-    """Format the items won, tied and lost; "" where neither more nor less is better."""
+    """Format the items won, tied and lost, "" where no value is better."""
     return "" if change.wins is None else f"{change.wins}-{change.ties}-{change.losses}"
 
 
 def as_text(rows: Sequence[Sequence[str]]) -> str:
     """Format a table for a terminal, the numbers to the right."""
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    lines = []
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines: list[str] = []
     for row in rows:
         if row[0] and lines:
             lines.append("")
@@ -222,13 +225,14 @@ def as_markdown(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
-def summary_note(metrics: Mapping[str, Any]) -> str:
-    """Say, for under the table, what summaries were scored against; "" where there are none."""
+def describe_scores(metrics: Mapping[str, Any], shots: int) -> str:
+    """Format a run's metrics.json for a terminal."""
+    text = as_text(score_rows(metrics, shots))
     references = metrics.get("summary", {}).get("references")
-    return f"\n\nsummary: {references}" if references else ""
+    return f"{text}\n\nsummary: {references}" if references else text
 
 
 def rare_options(config: Mapping[str, Any]) -> str:
-    """Say what is unusual of a run's LoRA, after its rank; an older config says nothing of it."""
+    """Say what is unusual of a run's LoRA, after its rank."""
     stabilized = ", rank-stabilized" if config.get("rank_stabilized") else ""
     return stabilized + (", begun by EVA" if config.get("init") == "eva" else "")

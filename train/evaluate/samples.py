@@ -78,7 +78,7 @@ class ScoredItem:
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> ScoredItem:
-        """Read a line of samples.jsonl; one of an older version has no scores."""
+        """Read a line of samples.jsonl, whose scores an older version lacks."""
         answers = {}
         for column in COLUMNS:
             if column in line:

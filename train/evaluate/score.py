@@ -61,9 +61,9 @@ class Job:
 def score_column(
     run: Run, pair: Pair, examples: Examples, config: EvaluateConfig, column: str
 ) -> dict[Key, Answer]:
-    """Answer every item with one model: "base", "few_shot" (the base with examples) or "tuned".
+    """Answer every item with one model, and keep the answers.
 
-    Answers stay in scores/<column>.jsonl of the run and are not generated again while the model,
+    `column` is "base", "few_shot" (the base with examples) or "tuned". Answers stay in scores/<column>.jsonl of the run and are not generated again while the model,
     the prompt and the reference are the same. The base's are also taken from the runs beside this
     one, with the seconds that they took there.
     """
@@ -109,14 +109,17 @@ def _jobs(pair: Pair, examples: Examples, config: EvaluateConfig, column: str) -
 
 
 def answer_limits(pair: Pair, rows: Sequence[TokenRow]) -> list[int]:
-    """Limit each answer of a set to the longest reference and MARGIN, and to its own window."""
+    """Limit each answer of a set by the longest reference and its window."""
     split = [split_row(row) for row in rows]
     longest = max((len(answer) for _, answer in split), default=0)
     return [min(longest + MARGIN, pair.window.answer_limit(len(prompt))) for prompt, _ in split]
 
 
 def batches(jobs: Iterable[Job], size: int) -> Iterator[list[Job]]:
-    """Yield jobs in batches of one set and one limit, so that no item changes another's answer."""
+    """Yield jobs in batches of one set and one limit.
+
+    So no item's length changes the answer to another.
+    """
 
     def together(job: Job) -> tuple[str, int]:
         return job.set, job.limit
@@ -148,7 +151,7 @@ def _read_kept(path: Path) -> dict[Key, dict[str, Any]]:
 
 
 def _is_kept_answer(line: Any) -> bool:
-    """Whether a JSON value is an answer of this format with finite numbers."""
+    """Tell whether a JSON value is a kept answer with finite numbers."""
     if not isinstance(line, dict):
         return False
     if not all(isinstance(line.get(name), kind) for name, kind in FIELDS.items()):
@@ -157,7 +160,7 @@ def _is_kept_answer(line: Any) -> bool:
 
 
 def _read_siblings(run: Run, column: str) -> dict[str, dict[str, Any]]:
-    """Read what the runs beside this one have of a column, by fingerprint."""
+    """Read a column's answers of the runs beside this one, by fingerprint."""
     lines: dict[str, dict[str, Any]] = {}
     for path in sorted(run.folder.resolve().parent.glob(f"*/scores/{column}.jsonl")):
         with contextlib.suppress(OSError):  # a folder of another user's
@@ -181,7 +184,7 @@ def _as_answer(line: Mapping[str, Any]) -> Answer:
 
 
 def generate(pair: Pair, batch: Sequence[Job], tuned: bool) -> list[dict[str, Any]]:
-    """Answer a batch of one limit greedily and measure the loss of its references.
+    """Answer a batch of jobs greedily and measure their references' loss.
 
     Raises EvaluationError where a loss is NaN or infinite.
     """
@@ -219,7 +222,7 @@ def generate(pair: Pair, batch: Sequence[Job], tuned: bool) -> list[dict[str, An
 
 @torch.inference_mode()
 def reference_losses(pair: Pair, rows: Sequence[TokenRow], tuned: bool) -> list[float]:
-    """Compute each row's mean loss (nats a token) on its reference answer and EOS."""
+    """Compute each row's mean loss on its reference and EOS, nats a token."""
     batch = pair.family.batch(pair.model, rows, pair.device)
     with pair.lock:
         pair.rows.base = 0 if tuned else len(rows)
@@ -233,7 +236,7 @@ def reference_losses(pair: Pair, rows: Sequence[TokenRow], tuned: bool) -> list[
 
 
 def quote_top_hits(examples: Examples, config: EvaluateConfig) -> dict[Key, Answer]:
-    """Answer every item by the retrieval baseline: quote the top hit, or a text's lead."""
+    """Answer every item by quoting the top hit, or a text's lead."""
     answers = {}
     for name, items in examples.build_sets(config.items).items():
         for item in items:
@@ -242,7 +245,7 @@ def quote_top_hits(examples: Examples, config: EvaluateConfig) -> dict[Key, Answ
 
 
 def top_hit(examples: Examples, item: Example) -> str:
-    """Quote the beginning of the first record that a question finds, as an answer may quote it."""
+    """Quote the first record that a question finds, as an answer would."""
     if item.task == "summarize":
         count = max(1, len(split_sentences(item.answer)))
         return " ".join(split_sentences(item.text)[:count])
@@ -259,7 +262,7 @@ def top_hit(examples: Examples, item: Example) -> str:
 def collect_samples(
     examples: Examples, config: EvaluateConfig, columns: Mapping[str, Mapping[Key, Answer]]
 ) -> list[ScoredItem]:
-    """Put every item that all columns answered beside its answers, not scored yet.
+    """Gather every item that all columns answered, not scored yet.
 
     Raises EvaluationError where base and tuned were not asked the same.
     """
@@ -299,7 +302,10 @@ def _with_citations(answer: Answer, sources: Sequence[str]) -> Answer:
 
 
 def cited(answer: str, sources: Sequence[str]) -> list[str | None]:
-    """Return the uids that an answer cites, in order; None for a position without a record."""
+    """Return the uids that an answer cites, in order.
+
+    None stands for a position without a record.
+    """
     positions = [int(position) for position in CITATION.findall(answer)]
     return [
         sources[position - 1] if 1 <= position <= len(sources) else None for position in positions
@@ -307,7 +313,7 @@ def cited(answer: str, sources: Sequence[str]) -> list[str | None]:
 
 
 def _evidence(item: Example, records: Mapping[str, Any]) -> str:
-    """Return what an answer may rest on: the text, the records in the prompt, or the item's own."""
+    """Return the text that an answer may rest on."""
     if item.task == "summarize":
         return item.text
     shown = item.context or ([records[item.uid]] if item.uid in records else [])

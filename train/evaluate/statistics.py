@@ -64,9 +64,9 @@ def means(scores: Arrays) -> dict[str, float | None]:
 
 
 def mean(metric: str, values: np.ndarray) -> float | None:
-    """Average a metric over the items that have it; None where none has.
+    """Average a metric over the items that have it.
 
-    A perplexity is that of all items together, the exponential of their mean loss.
+    None where none has. A perplexity is that of all items together, the exponential of their mean loss.
     """
     present = values[~np.isnan(values)]
     return round(float(_linked(metric, present.mean())), 4) if len(present) else None
@@ -78,7 +78,7 @@ def _linked(metric: str, averages):
 
 
 def _speed(items: Sequence[ScoredItem], column: str) -> dict[str, float]:
-    """Compute the tokens a second of all answers, generated in batches; {} for no model."""
+    """Compute the tokens a second of all answers, {} for no model."""
     answers = [item.answers[column] for item in items]
     seconds = sum(answer.seconds or 0.0 for answer in answers)
     if not seconds:
@@ -132,7 +132,7 @@ def difference(
 
 @functools.lru_cache(4)
 def _resamples(count: int) -> np.ndarray:
-    """Draw the same RESAMPLES samples of `count` items always, as each item's weight."""
+    """Draw RESAMPLES samples of `count` items, always the same, as weights."""
     drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), RESAMPLES)
     return drawn.astype(np.float64) / count
 

@@ -28,10 +28,10 @@ class Evaluation:
     items: list[ScoredItem]
 
 
-def score_base(
+def score_base_columns(
     run: Run, pair: Pair, examples: Examples, config: EvaluateConfig
 ) -> dict[str, dict[Key, Answer]]:
-    """Answer every item with the base, without and with examples; kept in the run."""
+    """Answer every item with the base, without and with examples."""
     columns = ["base", "few_shot"] if config.shots else ["base"]
     return {column: score_column(run, pair, examples, config, column) for column in columns}
 
@@ -45,12 +45,12 @@ def write_evaluation(
     checked: dict[str, int],
     references: str,
 ) -> Evaluation:
-    """Score what is not scored yet and write every file of the evaluation but the card to `folder`.
+    """Score what is not scored yet and write all but the card.
 
     The folder is made anew. `checked` is what the contamination check compared, `references` says
     what summaries are scored against.
     """
-    columns = score_base(run, pair, examples, config)
+    columns = score_base_columns(run, pair, examples, config)
     columns["retrieved"] = quote_top_hits(examples, config)
     columns["tuned"] = score_column(run, pair, examples, config, "tuned")
     samples = score_items(collect_samples(examples, config, columns), pair.prompt_template)

@@ -14,7 +14,7 @@ from space.evidence import (
     Finding,
     Mark,
     dots,
-    findings,
+    list_findings,
     metric_key,
     plot,
     scale,
@@ -38,8 +38,8 @@ MEANINGS = {
 
 
 def show_findings(evidence: Evidence) -> Html:
-    """Render what the scores show: a sentence, a card for each set, and what the words mean."""
-    found = [each for each in findings(evidence.scores) if each.against == "base"]
+    """Render a sentence, a card for each set, and what the words mean."""
+    found = [each for each in list_findings(evidence.scores) if each.against == "base"]
     if not found:
         return Html(f'<p class="hint none">{html("evidence_none")}</p>')
     few = [scores.name for scores in evidence.scores if scores.items < FEW]
@@ -60,7 +60,7 @@ def _by_set(found: Iterable[Finding]) -> dict[str, list[Finding]]:
 
 
 def lead(found: Sequence[Finding]) -> Html:
-    """Say on which sets tuned is better, worse or not shown to differ, and what else is worse."""
+    """Say on which sets tuned is better or worse, and what else is."""
     sentences = []
     principal = [each for each in found if each.principal]
     for outcome in OUTCOMES:
@@ -126,7 +126,7 @@ def _sentence(finding: Finding) -> Html:
 
 
 def _marks(finding: Finding) -> list[Mark]:
-    """Mark each column's mean, the tuned one with what it gained and its interval."""
+    """Mark each column's mean, and the tuned one's gain and interval."""
     marks = []
     base, change = finding.values["base"], finding.change
     for column, value in finding.values.items():
@@ -212,7 +212,7 @@ def _meanings() -> str:
 
 
 def loss(evidence: Evidence) -> Html:
-    """Render how the training loss fell: in words, as a curve and in numbers."""
+    """Render the training loss in words, as a curve and in numbers."""
     points = evidence.history
     if len(points) < 2:
         return Html(f'<p class="hint none">{html("loss_none")}</p>')

@@ -18,14 +18,17 @@ ORDERS = {"asked": "order_asked", "gains": "order_gains", "losses": "order_losse
 
 
 def are_scored(samples: Sequence[Sample]) -> bool:
-    """Whether any sample has its scores; those of an older adapter have none."""
+    """Tell whether any sample has scores, unlike those of older adapters."""
     return any(sample.change is not None for sample in samples)
 
 
 def choose(
     samples: Sequence[Sample], name: str, outcome: str, order: str, search: str
 ) -> list[Sample]:
-    """Choose the samples of a set ("all" for every one) with an outcome that hold the words."""
+    """Choose the samples of a set with an outcome that hold the words.
+
+    The set may be "all", the outcome "any".
+    """
     wanted = search[:SEARCH].casefold().split()
     found = [
         sample
@@ -46,7 +49,7 @@ def _change(sample: Sample) -> float:
 
 
 def outcome_of(sample: Sample) -> str | None:
-    """Return "wins", "ties" or "losses", from the tuned answer's side; None without scores."""
+    """Return "wins", "ties" or "losses" of the tuned answer, None without scores."""
     if sample.change is None:
         return None
     if sample.change == 0:
@@ -65,7 +68,7 @@ def count_pages(count: int) -> int:
 
 
 def show_page(evidence: Evidence, found: Sequence[Sample], page: int) -> Html:
-    """Render one page of the samples found, the first being 0, under a line that says where."""
+    """Render one page of samples, from 0, under a line that says which."""
     if not evidence.samples:
         return Html(f'<p class="hint none">{html("samples_none")}</p>')
     start = page * PAGE

@@ -15,7 +15,7 @@ import pytest
 from space import snippets
 from space.evidence import charts
 from space.evidence.files import FILES, SAMPLES, Evidence, read_evidence
-from space.evidence.findings import JUDGED, Change, Scores, findings
+from space.evidence.findings import JUDGED, Change, Scores, list_findings
 from space.page.html import samples
 from space.page.html.findings import lead, loss, show_findings
 from space.page.tabs.made import render_made
@@ -301,7 +301,9 @@ def test_what_is_too_much_is_cut(tmp_path):
 
 
 def outcome(each: Scores, metric: str) -> str:
-    (found,) = (one for one in findings([each]) if (one.metric, one.against) == (metric, "base"))
+    (found,) = (
+        one for one in list_findings([each]) if (one.metric, one.against) == (metric, "base")
+    )
     return found.outcome
 
 
@@ -311,7 +313,7 @@ def test_better_worse_and_not_shown_are_what_the_interval_says():
     assert outcome(scores(low=-0.1, high=0.4), "rougeL") == "unclear" == outcome(scores(), "rougeL")
     more_invented = scores(metric="invented_numbers", base=0.1, tuned=0.5, low=0.3, high=0.5)
     assert outcome(more_invented, "invented_numbers") == "worse"
-    assert said(lead(findings([more_invented]))).endswith(
+    assert said(lead(list_findings([more_invented]))).endswith(
         "something got worse on learned titles: invented numbers."
     )
     both = [
@@ -319,11 +321,11 @@ def test_better_worse_and_not_shown_are_what_the_interval_says():
         scores("unseen", low=0.1, high=0.3),
         scores("summary", low=-0.1, high=0.3),
     ]
-    assert said(lead(findings(both))) == (
+    assert said(lead(list_findings(both))) == (
         "Fine-tuning made the answers better on learned titles and titles never seen. "
         "No difference is shown on summaries."
     )
-    assert "em títulos aprendidos e títulos nunca vistos" in said(lead(findings(both)), "pt")
+    assert "em títulos aprendidos e títulos nunca vistos" in said(lead(list_findings(both)), "pt")
     shown = show_findings(Evidence(scores=(scores(low=-0.1, high=0.4),)))
     assert "the 95% interval, from −0.100 to +0.400, holds zero" in said(
         shown

@@ -3,7 +3,7 @@
 import pytest
 
 from space.evidence.files import read_scores
-from space.evidence.findings import findings
+from space.evidence.findings import list_findings
 from tests.scored import line, lines, metrics_of
 from train.evaluate import report
 
@@ -12,7 +12,7 @@ REFERENCE = "the kettle is made of oak and it is blue"
 
 def reported(metrics):
     """The findings to report of a run with this metrics.json."""
-    return report.reported(findings(read_scores(metrics)))
+    return report.reported(list_findings(read_scores(metrics)))
 
 
 def names(metrics, shots=0):
