@@ -48,7 +48,8 @@ def words(key: str, language: str = "en", **values) -> str:
 def html(key: str, **values) -> Html:
     """Fill in a text as HTML in both languages.
 
-    page.css shows one of them. Values are escaped unless they are Html. A dict has a value for each language.
+    page.css shows one of them. Values are escaped unless they are Html. A dict has a value for each
+    language.
     """
     texts = {}
     for language in LANGUAGES:

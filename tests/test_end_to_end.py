@@ -1,4 +1,6 @@
-"""The whole journey with the real program: the committed sample over HTTP, a foreign base, and the adapter elsewhere."""
+"""The whole journey with the real program: the committed sample over HTTP, a foreign base, and the
+adapter elsewhere.
+"""
 
 import hashlib
 import itertools
@@ -161,7 +163,8 @@ base = AutoModelForCausalLM.from_pretrained({str(SAMPLE / "base")!r})
 tokenizer = AutoTokenizer.from_pretrained({str(SAMPLE / "adapter")!r})
 model = PeftModel.from_pretrained(base, {str(SAMPLE / "adapter")!r})
 chat = [dict(role="user", content={learned_title()!r})]
-ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt",
+return_dict=True)
 out = model.generate(**ids, max_new_tokens=100, do_sample=False)
 print(tokenizer.decode(out[0][ids["input_ids"].shape[1]:], skip_special_tokens=True))
 assert not any(name.split(".")[0] in ("space", "train") for name in sys.modules)

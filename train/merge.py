@@ -44,10 +44,10 @@ class MergeRecord(TypedDict):
 
 
 def merge(run: Run, out: Path, config: MergeConfig) -> MergeRecord:
-    """Merge run/adapter into its unquantized base, and write the model to `out` atomically.
+    """Merge a run's adapter into its unquantized base.
 
-    One model at a time is in memory: in 4 bits, then in bf16 unmerged, then merged in place.
-    Raises ConfigError and ModelError.
+    The model is written to `out` atomically. One model at a time is in memory: in 4 bits, then in
+    bf16 unmerged, then merged in place. Raises ConfigError and ModelError.
     """
     if not run.has_adapter():
         raise ConfigError(f"{run.name} has no adapter yet: run fit first")
@@ -106,7 +106,10 @@ def describe_agreement(record: MergeRecord) -> str:
 def _prompts(
     run: Run, fit_config: FitConfig, pair: Pair, config: MergeConfig
 ) -> list[list[list[int]]]:
-    """Encode up to config.items questions of each scored set, a batch a set."""
+    """Encode questions of each scored set, a batch a set.
+
+    At most config.items of each.
+    """
     examples = load_examples(run, fit_config, pair.tokenizer, pair.window, pair.prompt_template)
     batches = []
     for items in examples.build_sets(config.items).values():

@@ -30,7 +30,10 @@ class TurnTemplate:
     system: tuple[str, str] | None = None  # replaces the head
 
     def render(self, messages: Sequence[Message]) -> str:
-        """Render a conversation that ends with a user's message, as Ollama renders to_go()."""
+        """Render a conversation as Ollama renders to_go().
+
+        It ends with a user's message.
+        """
         system = "\n\n".join(
             message["content"] for message in messages if message["role"] == "system"
         )
@@ -57,7 +60,10 @@ class TurnTemplate:
 
 
 def build_modelfile(tokenizer, stops: Iterable[str]) -> str:
-    """Write the Modelfile of a merged model's folder: weights, template, stop tokens, greedy."""
+    """Write the Modelfile of a merged model.
+
+    It names weights, template, stop tokens and greedy decoding.
+    """
     template = read_turn_template(tokenizer)
     lines = ["FROM ."]
     if template is None:
@@ -79,10 +85,10 @@ def build_modelfile(tokenizer, stops: Iterable[str]) -> str:
 
 
 def read_turn_template(tokenizer) -> TurnTemplate | None:
-    """Read a tokenizer's chat template as a TurnTemplate; None where it cannot be one.
+    """Read a tokenizer's chat template as a TurnTemplate.
 
-    It is read from short conversations and checked on longer ones. System messages are left out
-    where the template does not put them before all others.
+    None where it cannot be one. It is read from short conversations and checked on longer ones.
+    System messages are left out where the template does not put them before all others.
     """
     plain = _read(tokenizer, with_system=False)
     if plain is None or not _renders_as(tokenizer, plain, CONVERSATIONS):

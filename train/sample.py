@@ -72,7 +72,10 @@ LLAMA: dict[str, Any] = dict(
 
 
 def build_tokenizer(vocabulary: int = 3072, documents: int = 8000):
-    """Train a byte-level BPE in which each digit is a token, so that numbers can be copied."""
+    """Train a byte-level BPE with a token for each digit.
+
+    So numbers can be copied.
+    """
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -102,9 +105,10 @@ def build_tokenizer(vocabulary: int = 3072, documents: int = 8000):
 
 
 def make_batches(tokenizer, count: int) -> list[dict[str, torch.Tensor]]:
-    """Make `count` batches of (rows, length) int32 ids and labels, of a few lengths only.
+    """Make batches of ids and labels of a few lengths only.
 
-    A row is one document: beside another one, it would be noise to learning to copy.
+    Each is (rows, length), int32. A row is one document: beside another one, it would be noise to
+    learning to copy.
     """
     batches = []
     waiting: dict[int, list[list[int]]] = {length: [] for length in LENGTHS}
@@ -132,7 +136,10 @@ def _pad(rows: list[list[int]], length: int, pad: int) -> dict[str, torch.Tensor
 
 
 def build_base(checkpoints: Path, out: Path = SAMPLE / "base", steps: int = BASE_STEPS) -> None:
-    """Pre-train the base and write it in bf16 to `out`; resume from `checkpoints`."""
+    """Pre-train the base and write it in bf16 to `out`.
+
+    Resume from `checkpoints`.
+    """
     set_seed(1)
     tokenizer: Any = build_tokenizer()
     config = LlamaConfig(

@@ -144,9 +144,10 @@ def _identify_teacher(config: SummariesConfig) -> tuple[Base, PreTrainedConfig, 
 
 
 def long_records(records: Sequence[SplitRecord], count: int) -> list[SplitRecord]:
-    """Select up to `count` records with contents of several sentences, in an order of their uids.
+    """Select up to `count` records with several sentences.
 
-    The order is by a hash: it looks random, and does not depend on the other records.
+    Their order depends on the uids alone. The order is by a hash: it looks random, and does not
+    depend on the other records.
     """
     ordered = sorted(records, key=lambda record: hashlib.sha256(record["uid"].encode()).digest())
     found: list[SplitRecord] = []
@@ -159,13 +160,19 @@ def long_records(records: Sequence[SplitRecord], count: int) -> list[SplitRecord
 
 
 def summary_key(teacher: Base, text: str) -> str:
-    """Hash what a summary depends on: the teacher, the most tokens, the text."""
+    """Hash what a summary depends on.
+
+    The teacher, the token limit and the text.
+    """
     inputs = [teacher.name, teacher.revision, TOKENS, text]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
 
 
 def read_lines(path: Path) -> dict[str, TeacherLine]:
-    """Read the lines of teacher.jsonl by key; an incomplete last line is cut from the file."""
+    """Read the lines of teacher.jsonl by key.
+
+    An incomplete last line is cut from the file.
+    """
     if not path.is_file():
         return {}
     os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
@@ -173,7 +180,10 @@ def read_lines(path: Path) -> dict[str, TeacherLine]:
 
 
 def find_fault(text: str, summary: str, ended: bool) -> str | None:
-    """Return the reason, of FAULTS, why a summary is not to be learned, or None."""
+    """Return why a summary is not to be learned.
+
+    One of FAULTS, or None.
+    """
     source, words = normalise(text), normalise(summary)
     if not any(map(str.isalpha, summary)):
         return "empty"
@@ -189,7 +199,10 @@ def find_fault(text: str, summary: str, ended: bool) -> str | None:
 
 
 def _repeats(text: str) -> bool:
-    """Whether a phrase of up to LONGEST_PHRASE words occurs REPEATS times in a row."""
+    """Tell whether a short phrase repeats itself.
+
+    Up to LONGEST_PHRASE words, REPEATS times in a row.
+    """
     words = re.findall(r"\w+", text)
     for size in range(1, LONGEST_PHRASE + 1):
         same = 0  # words in a row that equal the word `size` before them
@@ -208,7 +221,10 @@ def _summarize_all(
     path: Path,
     progress: bool,
 ) -> None:
-    """Add to `lines` and to the file a line for each record that has none, the longest first."""
+    """Summarize each record that has no line yet.
+
+    Lines go to `lines` and to the file, the longest record first.
+    """
     order = sorted(records, key=lambda key: len(records[key]["content"]), reverse=True)
     done = sum(key in lines for key in order)
     bar = tqdm(total=len(order), initial=done, desc="teacher", unit="text", disable=not progress)
@@ -234,7 +250,10 @@ def _summarize_all(
 
 
 def _load(config: SummariesConfig, base_config: PreTrainedConfig) -> Teacher:
-    """Load an encoder-decoder or a causal model, in bf16 on the GPU if there is one."""
+    """Load the teacher, an encoder-decoder or a causal model.
+
+    In bf16, on the GPU if there is one.
+    """
     on_gpu = torch.cuda.is_available()
     with translate_load_errors("teacher", config.teacher):
         model: Any = family_of(base_config).loader.from_pretrained(

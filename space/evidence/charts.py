@@ -1,4 +1,4 @@
-"""Charts as HTML with inline SVG: their names and numbers are text, their shapes as wide as the page."""
+"""Charts as HTML with inline SVG, whose names and numbers are text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Mark(NamedTuple):
 
 
 def dots(marks: Sequence[Mark], ticks: Sequence[float]) -> Html:
-    """Draw each mark as its name, a dot on a scale and its label."""
+    """Draw each mark as a name, a dot and a label."""
 
     def across(value: float) -> str:
         share = (value - ticks[0]) / (ticks[-1] - ticks[0])
@@ -101,7 +101,8 @@ def plot(
 ) -> Html:
     """Draw {kind: points} with both axes from zero.
 
-    It is hidden from a screen reader: words beside it must say what there is to see. `axes` are the names of x and y, `number` formats their numbers, and `shape` is "line", "dot"
+    It is hidden from a screen reader: words beside it must say what there is to see. `axes` are the
+    names of x and y, `number` formats their numbers, and `shape` is "line", "dot"
     or, for a few large dots, "spot".
     """
     right, top = 0.0, 0.0

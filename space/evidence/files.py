@@ -65,7 +65,8 @@ class Evidence:
 def read_evidence(folder: Path, catalogue: Path | None) -> Evidence:
     """Read what an adapter brought beside its weights.
 
-    It is in the adapter's folder, as on the Hub, or in its run's folder above. Nothing in the files makes it raise: what is not as it should be is left out.
+    It is in the adapter's folder, as on the Hub, or in its run's folder above. Nothing in the files
+    makes it raise: what is not as it should be is left out.
     """
     beside = folder
     if folder.name == "adapter" and not any((folder / name).is_file() for name in FILES):
@@ -121,7 +122,10 @@ def as_text(value: Any, limit: int = TEXT) -> str:
 
 
 def _object(path: Path, broken: list[str]) -> dict[str, Any]:
-    """Read a JSON object, {} for no file and for a `broken` one."""
+    """Read a JSON object.
+
+    {} where there is no file or a `broken` one.
+    """
     if not path.is_file():
         return {}
     try:
@@ -195,7 +199,10 @@ def read_scores(metrics: Mapping) -> tuple[Scores, ...]:
 
 
 def _means(values: Any) -> dict[str, float]:
-    """Read the means of METRICS: shares from 0 to 1, and the loss."""
+    """Read the means of METRICS.
+
+    They are shares from 0 to 1, and the loss.
+    """
     found = {}
     for metric in METRICS:
         value = as_number(nested(values, metric))
@@ -222,7 +229,10 @@ def _change(value: Any) -> Change | None:
 
 
 def _sample(number: int, line: Mapping) -> Sample | None:
-    """Read a line of samples.jsonl, None without a known set and a question."""
+    """Read a line of samples.jsonl.
+
+    None without a known set and a question.
+    """
     parts = ("question", "reference", "base", "tuned")
     texts = {part: as_text(nested(line, part)) for part in parts}
     name = nested(line, "set")

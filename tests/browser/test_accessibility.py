@@ -1,4 +1,6 @@
-"""Every tab, light and dark, wide and on a phone: no serious or critical violation of axe-core, in either language."""
+"""Every tab, light and dark, wide and on a phone: no serious or critical violation of axe-core, in
+either language.
+"""
 
 import json
 from collections.abc import Iterator

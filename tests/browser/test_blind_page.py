@@ -1,4 +1,6 @@
-"""The blind test in a real Chromium, wide and on a phone: asked, read and voted on by keyboard, named after the vote alone."""
+"""The blind test in a real Chromium, wide and on a phone: asked, read and voted on by keyboard,
+named after the vote alone.
+"""
 
 import json
 import re

@@ -1,4 +1,6 @@
-"""Evidence, how it was made, and code to copy in a real browser: by keyboard and by touch, wide and on a phone."""
+"""Evidence, how it was made, and code to copy in a real browser: by keyboard and by touch, wide and
+on a phone.
+"""
 
 import json
 import re
@@ -63,7 +65,9 @@ def page(request, address):
 
 
 def go_to(page, key: str) -> None:
-    """Opens a tab, from the row or, on a phone, from the menu of those for which it has no room; nothing scrolls sideways."""
+    """Opens a tab, from the row or, on a phone, from the menu of those for which it has no room;
+    nothing scrolls sideways.
+    """
     tab = page.get_by_role("tab", name=TEXT[key], exact=True)
     if not tab.is_visible():
         page.locator(".overflow-menu > button").click()
@@ -98,7 +102,8 @@ def test_scores_samples_recipe_and_code(page, address):
     page.wait_for_function("""() => {
         const changes = [...document.querySelectorAll(".sample .change")].map((each) => parseFloat(
             each.innerText.replace("−", "-")));
-        return changes.length && changes.every((change, place) => change < 0 && (!place || changes[place - 1] <= change));
+        return changes.length && changes.every((change, place) => change < 0 && (!place ||
+        changes[place - 1] <= change));
     }""")
     page.get_by_role("radio", name=TEXT["any_outcome"], exact=True).last.check()
     page.get_by_label(TEXT["choose_words"]).fill("violin")

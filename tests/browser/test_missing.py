@@ -1,4 +1,6 @@
-"""The page of a Space that has nothing to answer with, in a real browser: wide and on a phone, light and dark."""
+"""The page of a Space that has nothing to answer with, in a real browser: wide and on a phone,
+light and dark.
+"""
 
 import pytest
 

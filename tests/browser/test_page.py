@@ -1,4 +1,6 @@
-"""The page in a real browser: what a visitor sees and does, wide and on a phone; nothing is fetched from elsewhere."""
+"""The page in a real browser: what a visitor sees and does, wide and on a phone; nothing is fetched
+from elsewhere.
+"""
 
 import json
 import re
@@ -70,7 +72,9 @@ def length(page, side: str) -> int:
 
 
 def point_at(page, token) -> None:
-    """Moves the pointer to the middle of a token's first line; what an element is in the middle of may be its neighbour."""
+    """Moves the pointer to the middle of a token's first line; what an element is in the middle of
+    may be its neighbour.
+    """
     page.mouse.move(
         *token.evaluate("""token => {
         token.scrollIntoView({block: "center"});
@@ -93,14 +97,18 @@ def test_both_columns_grow_in_step_and_nothing_moves(page, engine):
     page.evaluate("""() => {
         window.shifted = 0;
         new PerformanceObserver((list) => {
-            for (const shift of list.getEntries()) shifted += shift.hadRecentInput ? 0 : shift.value;
+            for (const shift of list.getEntries()) shifted += shift.hadRecentInput ? 0 :
+            shift.value;
         }).observe({type: "layout-shift"});
         window.apart = 0;
-        const count = (side) => (document.querySelector(`.live .${side} .words`)?.textContent ?? "").split(" ").length;
+        const count = (side) => (document.querySelector(`.live .${side} .words`)?.textContent ??
+        "").split(" ").length;
         new MutationObserver(() => {
-            if (!document.querySelector('.live [aria-busy="true"]') || count("tuned") > 35) return; // the base's is the longer
+            if (!document.querySelector('.live [aria-busy="true"]') || count("tuned") > 35) return;
+            // the base's is the longer
             apart = Math.max(apart, Math.abs(count("base") - count("tuned")));
-        }).observe(document.querySelector(".live"), {subtree: true, childList: true, characterData: true});
+        }).observe(document.querySelector(".live"), {subtree: true, childList: true, characterData:
+        true});
     }""")
     ask(page, "What is it?")
     expect(page.get_by_label(TEXT["question"])).to_have_value("")
@@ -320,7 +328,8 @@ def test_what_changed_is_shown_of_any_turn_by_pointer_and_by_keyboard(page, engi
     tokens, detail = page.locator("label.token"), page.locator(".detail:visible")
     expect(page.locator(".token.up").first).to_be_visible()
     expect(page.locator(".token.down").first).to_be_visible()
-    # Wide, the most changed token's details stand there from the start; on a phone they would cover the text.
+    # Wide, the most changed token's details stand there from the start; on a phone they would cover
+    # the text.
     expect(detail).to_have_count(1 if wide else 0)
     point_at(page, tokens.nth(3))
     expect(detail).to_have_count(1)
@@ -381,11 +390,13 @@ def test_summarize(page, engine):
 
 
 def test_nobody_waits_in_a_line_of_one(page, engine):
-    """Gradio's own estimate of the time, which comes with the second explanation, is no place in a line."""
+    """Gradio's own estimate of the time, which comes with the second explanation, is no place in a
+    line.
+    """
     ask(page, "What is it?")
     done(page, 1)
     page.evaluate("""() => { window.lines = 0;
-        setInterval(() => { lines += document.querySelectorAll(".queued:not([hidden])").length; }, 50); }""")
+        setInterval(() => { lines += document.querySelectorAll(".queued:not([hidden])").length; }, 50); }""")  # noqa: E501
     engine.delay = 0.1
     for _ in range(2):
         button(page, TEXT["changed"]).click()

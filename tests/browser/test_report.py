@@ -1,4 +1,6 @@
-"""report.html and compare.html in a real browser: light, dark and on a phone; nothing is fetched, nothing runs."""
+"""report.html and compare.html in a real browser: light, dark and on a phone; nothing is fetched,
+nothing runs.
+"""
 
 import json
 

@@ -1,4 +1,6 @@
-"""The tab that sums a text up in a real browser: files sent, records taken, and what it all rests on, wide and on a phone."""
+"""The tab that sums a text up in a real browser: files sent, records taken, and what it all rests
+on, wide and on a phone.
+"""
 
 import pytest
 
@@ -10,7 +12,7 @@ from tests.pdfs import pdf
 from tests.serving import serving
 
 SHIFTS = """() => { window.shift = 0; new PerformanceObserver((list) => { for (const one of list.getEntries())
-    if (!one.hadRecentInput) window.shift += one.value; }).observe({type: "layout-shift"}); }"""
+    if (!one.hadRecentInput) window.shift += one.value; }).observe({type: "layout-shift"}); }"""  # noqa: E501
 
 
 @pytest.fixture(scope="module")

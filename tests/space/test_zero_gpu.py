@@ -59,7 +59,8 @@ class Lender(http.server.BaseHTTPRequestHandler):
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Lender)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 pathlib.Path("cgroup").write_text("0::/a/b" + chr(10))
-os.environ.update(SPACES_ZERO_GPU="true", SPACES_ZERO_DEVICE_API_URL=f"http://127.0.0.1:{server.server_port}",
+os.environ.update(SPACES_ZERO_GPU="true",
+SPACES_ZERO_DEVICE_API_URL=f"http://127.0.0.1:{server.server_port}",
                   ZEROGPU_PROC_SELF_CGROUP_PATH=os.path.abspath("cgroup"))
 def refuse(*args):
     raise RuntimeError("CUDA was started outside of a loan")

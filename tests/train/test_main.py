@@ -1,4 +1,6 @@
-"""The command line: what a wrong call and bad input get, read word for word, and every verb on a tiny model."""
+"""The command line: what a wrong call and bad input get, read word for word, and every verb on a
+tiny model.
+"""
 
 import gzip
 import http.server
@@ -171,11 +173,11 @@ class GatedHub(http.server.BaseHTTPRequestHandler):
     [
         (
             "acme/secret-7b",
-            "error: base acme/secret-7b is gated: accept its licence at https://huggingface.co/acme/secret-7b and",
+            "error: base acme/secret-7b is gated: accept its licence at https://huggingface.co/acme/secret-7b and",  # noqa: E501
         ),
         (
             "acme/typo-7b",
-            "error: base acme/typo-7b is neither a folder here nor a repository on the Hub that you may read",
+            "error: base acme/typo-7b is neither a folder here nor a repository on the Hub that you may read",  # noqa: E501
         ),
     ],
 )

@@ -2,7 +2,6 @@
 
 from train.evaluate.compare import compare_runs
 from train.evaluate.evaluation import adapter_digests, evaluation_problems
-from train.evaluate.metrics import token_f1
 from train.evaluate.report import (
     as_markdown,
     describe_scores,
@@ -22,6 +21,5 @@ __all__ = [
     "rare_options",
     "score_base_columns",
     "score_rows",
-    "token_f1",
     "write_evaluation",
 ]

@@ -200,7 +200,8 @@ def faithfulness(answer: str, evidence: str, question: str) -> dict[str, float]:
 def supported(answer: str, evidence: str) -> float:
     """Compute the share of an answer's content words that the evidence has.
 
-    0 for an answer without any. Words as normalise() leaves them, without question words: the coverage of Grusky et al. (2018,
+    0 for an answer without any. Words as normalise() leaves them, without question words: the
+    coverage of Grusky et al. (2018,
     section 4.1), word by word.
     """
     words, known = _content_words(answer), set(_content_words(evidence))
@@ -228,7 +229,8 @@ def invented_names(answer: str, evidence: str) -> float:
 def contradicted(answer: str, evidence: str) -> float:
     """Compute the share of measured numbers that the evidence contradicts.
 
-    It has their unit with other numbers only: "3 kg", where it says "2 kg". 0 for an answer that measures nothing.
+    It has their unit with other numbers only: "3 kg", where it says "2 kg". 0 for an answer that
+    measures nothing.
     """
     known: dict[str, set[str]] = {}
     for number, unit in _measurements(evidence):

@@ -144,8 +144,8 @@ def report_page(
             ),
             loss_figure(
                 {"tuned": history},
-                f"From {float(history[0]['loss']):.2f} to {float(history[-1]['loss']):.2f}, on what "
-                "is trained on: a low one alone is learning by heart.",
+                f"From {float(history[0]['loss']):.2f} to {float(history[-1]['loss']):.2f}, on "
+                "what is trained on: a low one alone is learning by heart.",
                 {},
             ),
             _lengths_figure(samples),

@@ -90,9 +90,9 @@ def metric_name(finding: Finding) -> str:
 
 
 def lead(found: Sequence[Finding], names: Names) -> list[str]:
-    """Sum up findings in a sentence or two for each pair of columns.
+    """Sum up findings for each pair of columns.
 
-    All that got worse is named.
+    A sentence or two for each. All that got worse is named.
     """
     pairs: dict[tuple[str, str], list[Finding]] = {}
     for each in found:
@@ -201,7 +201,10 @@ def difference_words(change: Change) -> str:
 
 
 def tally(change: Change) -> str:
-    """Format the items won, tied and lost, "" where no value is better."""
+    """Format the items won, tied and lost.
+
+    "" where no value is better.
+    """
     return "" if change.wins is None else f"{change.wins}-{change.ties}-{change.losses}"
 
 

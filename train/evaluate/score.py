@@ -63,7 +63,8 @@ def score_column(
 ) -> dict[Key, Answer]:
     """Answer every item with one model, and keep the answers.
 
-    `column` is "base", "few_shot" (the base with examples) or "tuned". Answers stay in scores/<column>.jsonl of the run and are not generated again while the model,
+    `column` is "base", "few_shot" (the base with examples) or "tuned". Answers stay in
+    scores/<column>.jsonl of the run and are not generated again while the model,
     the prompt and the reference are the same. The base's are also taken from the runs beside this
     one, with the seconds that they took there.
     """
@@ -109,7 +110,10 @@ def _jobs(pair: Pair, examples: Examples, config: EvaluateConfig, column: str) -
 
 
 def answer_limits(pair: Pair, rows: Sequence[TokenRow]) -> list[int]:
-    """Limit each answer of a set by the longest reference and its window."""
+    """Limit each answer's tokens.
+
+    By the longest reference of its set and by its own window.
+    """
     split = [split_row(row) for row in rows]
     longest = max((len(answer) for _, answer in split), default=0)
     return [min(longest + MARGIN, pair.window.answer_limit(len(prompt))) for prompt, _ in split]
@@ -222,7 +226,10 @@ def generate(pair: Pair, batch: Sequence[Job], tuned: bool) -> list[dict[str, An
 
 @torch.inference_mode()
 def reference_losses(pair: Pair, rows: Sequence[TokenRow], tuned: bool) -> list[float]:
-    """Compute each row's mean loss on its reference and EOS, nats a token."""
+    """Compute each row's mean loss on its reference.
+
+    Nats a token, EOS included.
+    """
     batch = pair.family.batch(pair.model, rows, pair.device)
     with pair.lock:
         pair.rows.base = 0 if tuned else len(rows)

@@ -66,7 +66,8 @@ def means(scores: Arrays) -> dict[str, float | None]:
 def mean(metric: str, values: np.ndarray) -> float | None:
     """Average a metric over the items that have it.
 
-    None where none has. A perplexity is that of all items together, the exponential of their mean loss.
+    None where none has. A perplexity is that of all items together, the exponential of their mean
+    loss.
     """
     present = values[~np.isnan(values)]
     return round(float(_linked(metric, present.mean())), 4) if len(present) else None

@@ -31,7 +31,10 @@ EVA_BATCHES = 1000  # more will not make the directions converge
 
 
 def add_lora(model, base: Base, config: FitConfig) -> PeftModel:
-    """Freeze a model and add trainable fp32 LoRA weights to all its linear layers."""
+    """Freeze a model and add trainable LoRA to its linear layers.
+
+    LoRA weights are fp32.
+    """
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     large = torch.cuda.is_available() and model.num_parameters() > 10**9
@@ -64,7 +67,10 @@ def add_lora(model, base: Base, config: FitConfig) -> PeftModel:
 
 
 def check_init(config: FitConfig, base_config) -> None:
-    """Raise ConfigError where a base, by its transformers config, does not support --init."""
+    """Raise ConfigError where a base does not support --init.
+
+    `config` is the base's transformers config.
+    """
     if config.init == "eva" and not isinstance(family_of(base_config), DecoderOnly):
         raise ConfigError(
             "--init eva is for decoder-only bases: an encoder reads other tokens than the "
@@ -73,10 +79,11 @@ def check_init(config: FitConfig, base_config) -> None:
 
 
 def init_with_eva(model: PeftModel, dataset: Dataset, tokenizer, config: FitConfig) -> None:
-    """Set each lora_A to its inputs' principal directions at answer tokens (Paischer et al. 2024).
+    """Set each lora_A to its inputs' principal directions.
 
-    Every layer keeps the config's rank, and adapter_config.json does not mention EVA: the adapter
-    is saved as any LoRA. Raises ConfigError where `dataset` has too few answer tokens for the rank.
+    At answer tokens; EVA, Paischer et al. 2024. Every layer keeps the config's rank, and
+    adapter_config.json does not mention EVA: the adapter is saved as any LoRA. Raises ConfigError
+    where `dataset` has too few answer tokens for the rank.
     """
     layers = _lora_layers(model)
     narrowest = min(cast(int, layer.in_features) for layer in layers.values())
@@ -112,7 +119,7 @@ def init_with_eva(model: PeftModel, dataset: Dataset, tokenizer, config: FitConf
 
 
 def eva_batches(dataset: Dataset, config: FitConfig) -> list[list[int]]:
-    """Shuffle the rows of `dataset` by the seed into batches of enough answer tokens for EVA.
+    """Shuffle rows into batches of enough answer tokens for EVA.
 
     A batch is row indices; the rows left over at the end are in none.
     """
@@ -137,11 +144,11 @@ def _lora_layers(model: nn.Module) -> dict[str, LoraLayer]:
 
 
 def _lean_forward(layer: LoraLayer, x: torch.Tensor) -> torch.Tensor:
-    """Map (rows, tokens, in) to (rows, tokens, out) like PEFT's forward, in the base's bf16.
+    """Apply the layer like PEFT's forward, in the base's bf16.
 
-    PEFT widens the input to fp32, clones the output and scales in another pass; here one fused
-    multiply-add does all. The LoRA weights, their gradients and the optimizer's steps stay fp32
-    (QLoRA, Dettmers et al. 2023, section 3).
+    Maps (rows, tokens, in) to (rows, tokens, out). PEFT widens the input to fp32, clones the output
+    and scales in another pass; here one fused multiply-add does all. The LoRA weights, their
+    gradients and the optimizer's steps stay fp32 (QLoRA, Dettmers et al. 2023, section 3).
     """
     out = layer.base_layer(x)
     name = layer.active_adapters[0]
@@ -156,7 +163,8 @@ def save_adapter(
 ) -> None:
     """Write run/adapter atomically: bf16 weights, tokenizer, chat template, prompt.json, run.json.
 
-    Raises DivergedError where a weight is NaN or infinite, RunError or OSError where the disk is full.
+    Raises DivergedError where a weight is NaN or infinite, RunError or OSError where the disk is
+    full.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not all(parameter.isfinite().all() for parameter in trained):
@@ -180,7 +188,7 @@ def save_adapter(
 
 @contextlib.contextmanager
 def _disk_errors(folder: Path) -> Iterator[None]:
-    """Raise RunError for the errors that safetensors and tokenizers raise on a full disk."""
+    """Raise RunError for what libraries raise on a full disk."""
     try:
         yield
     except Exception as error:

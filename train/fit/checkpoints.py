@@ -145,7 +145,7 @@ class CheckpointPush(TrainerCallback):
 
 
 def download_checkpoint(folder: Path, digest: str, config: PushConfig) -> None:
-    """Download the Hub's checkpoint into `folder` where that has none of its own.
+    """Download the Hub's checkpoint where `folder` has none.
 
     One of a run with other inputs than `digest` is not taken. A failure is only reported.
     """

@@ -36,10 +36,10 @@ def check_tracking(config: TrackConfig) -> None:
 def track_training(
     trainer: Trainer, run: Run, config: FitConfig, track: TrackConfig, step: int
 ) -> Iterator[None]:
-    """Report to the board what is trained in this context; a resumed run continues at `step`.
+    """Report to the board what is trained in this context.
 
-    The Trainer's own integrations are used, but not by TrainingArguments.report_to: they would
-    read the environment, or write beside the checkpoints.
+    A resumed run continues at `step`. The Trainer's own integrations are used, but not by
+    TrainingArguments.report_to: they would read the environment, or write beside the checkpoints.
     """
     if track.report_to == "none":
         yield
@@ -84,7 +84,10 @@ class TensorBoard:
 
     @contextlib.contextmanager
     def training(self, recipe: dict[str, Any], step: int) -> Iterator[TrainerCallback]:
-        """Yield the Trainer's callback; what was logged after `step` is removed."""
+        """Yield the Trainer's callback.
+
+        What was logged after `step` is removed.
+        """
         from torch.utils.tensorboard import SummaryWriter
 
         writer = SummaryWriter(self.folder, purge_step=step + 1 if step else None)
@@ -132,7 +135,10 @@ class MLflow:
 
     @contextlib.contextmanager
     def _mlflow_run(self) -> Iterator[Any]:
-        """Start or continue the one MLflow run, without MLflow's reports on its own use."""
+        """Start or continue the one MLflow run.
+
+        MLflow's reports on its own use are off.
+        """
         mlflow = importlib.import_module("mlflow")
         importlib.import_module("mlflow.environment_variables").MLFLOW_DISABLE_TELEMETRY.set(True)
         importlib.import_module("mlflow.telemetry").set_telemetry_client()
@@ -158,7 +164,10 @@ class Trackio:
 
     @contextlib.contextmanager
     def training(self, recipe: dict[str, Any], step: int) -> Iterator[TrainerCallback]:
-        """Yield the Trainer's callback; TrainingArguments name the project and the run."""
+        """Yield the Trainer's callback.
+
+        TrainingArguments name the project and the run.
+        """
         yield RecipeTrackio(recipe)
 
     def log_evaluation(self, scores: Mapping[str, float], step: int) -> None:

@@ -51,11 +51,12 @@ LATER_OPTIONS = {"rank_stabilized": False, "init": "default"}
 def fit(
     run: Run, model, base: Base, examples: Examples, push: PushConfig, track: TrackConfig
 ) -> None:
-    """Train an adapter on `model` and write run/adapter; resume from a checkpoint if there is one.
+    """Train an adapter on `model` and write run/adapter.
 
-    `model` is loaded with load_base(training=True). With push.push_every, checkpoints go to the
-    Hub, and training resumes from there where the run has none. Raises ConfigError where the run
-    was begun with other options, DivergedError at a NaN or infinite loss or gradient.
+    Resume from a checkpoint if there is one. `model` is loaded with load_base(training=True). With
+    push.push_every, checkpoints go to the Hub, and training resumes from there where the run has
+    none. Raises ConfigError where the run was begun with other options, DivergedError at a NaN or
+    infinite loss or gradient.
     """
     config = examples.config
     run.keep_fit_config(config)
@@ -123,9 +124,9 @@ def digest_inputs(
 
 
 def tokenize(examples: Examples) -> tuple[Dataset, int]:
-    """Encode the examples of all epochs; return (rows, how many were too long and left out).
+    """Encode the examples of all epochs.
 
-    A row has input_ids, labels and length.
+    Return (rows, how many were too long and left out). A row has input_ids, labels and length.
     """
     distinct, order = examples.build_training()
     fitting: list[dict] = []
@@ -142,7 +143,10 @@ def tokenize(examples: Examples) -> tuple[Dataset, int]:
 
 
 def is_done(run: Run) -> bool:
-    """Whether the run has its adapter; raise ConfigError where its catalogue is another one now."""
+    """Tell whether the run has its adapter.
+
+    Raise ConfigError where its catalogue is another one now.
+    """
     if not run.has_adapter():
         return False
     if run.adapter_record()["data"] != run.data_digest():
@@ -155,7 +159,10 @@ def is_done(run: Run) -> bool:
 
 @contextlib.contextmanager
 def explain_divergence(trainer: AnswerTrainer, config: FitConfig) -> Iterator[None]:
-    """Add to a DivergedError what is kept and what to try; close the progress bar at the end."""
+    """Add to a DivergedError what is kept and what to try.
+
+    Close the progress bar at the end.
+    """
     try:
         yield
     except DivergedError as error:
@@ -180,7 +187,10 @@ def explain_divergence(trainer: AnswerTrainer, config: FitConfig) -> Iterator[No
 
 
 def peak_memory() -> int:
-    """Measure the most bytes held at once: of the GPU's memory, or of this process's on a CPU."""
+    """Measure peak memory in bytes.
+
+    Of the GPU, or of this process on a CPU.
+    """
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     if sys.platform == "win32":

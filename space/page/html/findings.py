@@ -38,7 +38,10 @@ MEANINGS = {
 
 
 def show_findings(evidence: Evidence) -> Html:
-    """Render a sentence, a card for each set, and what the words mean."""
+    """Render the findings.
+
+    A sentence, a card for each set, and what the words mean.
+    """
     found = [each for each in list_findings(evidence.scores) if each.against == "base"]
     if not found:
         return Html(f'<p class="hint none">{html("evidence_none")}</p>')
@@ -60,7 +63,7 @@ def _by_set(found: Iterable[Finding]) -> dict[str, list[Finding]]:
 
 
 def lead(found: Sequence[Finding]) -> Html:
-    """Say on which sets tuned is better or worse, and what else is."""
+    """Say on which sets tuned is better or worse."""
     sentences = []
     principal = [each for each in found if each.principal]
     for outcome in OUTCOMES:
@@ -106,7 +109,8 @@ def _card(found: Sequence[Finding]) -> str:
         f"<small>{html('items', count=principal.items)}</small></header>"
         f'<p class="hint">{html(about)}</p>'
         f'<p class="finding"><strong>{html(OUTCOMES[principal.outcome])}.</strong> '
-        f"{_sentence(principal)}</p>{dots(_marks(principal), TICKS)}{scale(TICKS, _tick)}{_tally(principal.change)}"
+        f"{_sentence(principal)}</p>{dots(_marks(principal), TICKS)}"
+        f"{scale(TICKS, _tick)}{_tally(principal.change)}"
         f"{_beside(found)}{_figures(found)}</article>"
     )
 

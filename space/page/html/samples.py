@@ -25,7 +25,7 @@ def are_scored(samples: Sequence[Sample]) -> bool:
 def choose(
     samples: Sequence[Sample], name: str, outcome: str, order: str, search: str
 ) -> list[Sample]:
-    """Choose the samples of a set with an outcome that hold the words.
+    """Choose samples by set, outcome and words.
 
     The set may be "all", the outcome "any".
     """
@@ -68,7 +68,10 @@ def count_pages(count: int) -> int:
 
 
 def show_page(evidence: Evidence, found: Sequence[Sample], page: int) -> Html:
-    """Render one page of samples, from 0, under a line that says which."""
+    """Render one page of samples.
+
+    Pages count from 0; a line above says which it is.
+    """
     if not evidence.samples:
         return Html(f'<p class="hint none">{html("samples_none")}</p>')
     start = page * PAGE

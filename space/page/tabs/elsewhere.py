@@ -36,7 +36,10 @@ def elsewhere_tab(engine: Engine, info: Info, settings: Settings) -> None:
 
 
 def render_calls(space: str | None, url: str, question: str) -> Html:
-    """Render code that calls the Space, by its Hub id or its URL."""
+    """Render code that calls the Space.
+
+    It names the Hub id, or the URL elsewhere.
+    """
     parts = (
         _code("client", "elsewhere_client", snippets.client(space or url, question), "python"),
         _code("mcp", "elsewhere_mcp", snippets.mcp(url), "json"),
@@ -49,7 +52,10 @@ def render_calls(space: str | None, url: str, question: str) -> Html:
 def render_loading(
     base: ModelSource, adapter: ModelSource, rank: int | None, causal: bool, question: str
 ) -> Html:
-    """Render code that loads the adapter, which a local one needs published first."""
+    """Render code that loads the adapter.
+
+    A local adapter must be published first.
+    """
     name, parts = escape(adapter.name), []
     if adapter.on_hub:
         link = f'<a href="https://huggingface.co/{name}" rel="noopener">{name}</a>'

@@ -36,7 +36,7 @@ def _broken(names: tuple[str, ...]) -> str:
 
 
 def _browser(evidence: Evidence) -> None:
-    """Build the choices among the samples, a page of them and its buttons."""
+    """Build the choices, a page of samples and its buttons."""
     present = {sample.set for sample in evidence.samples}
     sets = [(label("all_sets"), "all")]
     sets += [(label(key), name) for name, (key, _) in SETS.items() if name in present]

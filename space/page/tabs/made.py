@@ -155,7 +155,7 @@ def _recipe(run: Mapping, lora: Mapping) -> Terms:
 
 
 def _mix(config: Mapping) -> Html | None:
-    """Tell how many questions of each task an epoch has for 100 records."""
+    """Count each task's questions in an epoch, for 100 records."""
     lines = f"<li>{html('mix_describe')}</li>"
     for task, key in MIX.items():
         share = as_number(nested(config, task))
@@ -194,7 +194,10 @@ def _software(run: Mapping) -> Terms:
 
 
 def _limits(card: str) -> str:
-    """Render what the adapter must not be used for, and its card's own words and licence."""
+    """Render the limits and licence of the adapter.
+
+    The card's own words are among them.
+    """
     keys = ("limit_facts", "limit_old", "limit_scores", "limit_base", "limit_people")
     lines = "".join(f"<li>{html(key)}</li>" for key in keys)
     quote = licence = ""
@@ -212,7 +215,10 @@ def _limits(card: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write seconds for a person: 1 h 05 min, 2 min 06 s, 41 s."""
+    """Format seconds for a person.
+
+    Such as 1 h 05 min, 2 min 06 s, 41 s.
+    """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -221,7 +227,10 @@ def duration(seconds: float) -> str:
 
 
 def _digest(value) -> str:
-    """Render the beginning of a commit or digest, with all of it as its title."""
+    """Render the beginning of a commit or digest.
+
+    All of it is its title.
+    """
     digest = as_text(value, SHORT).removeprefix("sha256:")
     return f' <code title="{escape(digest)}">{escape(digest[:10])}</code>' if digest else ""
 

@@ -1,4 +1,6 @@
-"""What an adapter brings beside its weights: read whole, in part, and when it means harm; told, and copied as code."""
+"""What an adapter brings beside its weights: read whole, in part, and when it means harm; told, and
+copied as code.
+"""
 
 import json
 import os
@@ -36,7 +38,9 @@ def sample() -> Evidence:
 
 
 def brought(folder: Path, **files) -> Evidence:
-    """What is read of a folder with these files, a name without its dot each; a value that is no text is written as JSON."""
+    """What is read of a folder with these files, a name without its dot each; a value that is no
+    text is written as JSON.
+    """
     folder.mkdir(exist_ok=True)
     for name, value in files.items():
         path = folder / re.sub("_(jsonl?|md)$", r".\1", name)
@@ -72,7 +76,7 @@ def scores(name="seen", metric="rougeL", base=0.4, tuned=0.6, **change) -> Score
     )
 
 
-# --- reading ---------------------------------------------------------------------------------------------------------
+# --- reading ---
 
 
 def test_the_samples_own_answers_give_the_scores_that_it_tells(sample):
@@ -143,7 +147,7 @@ def test_an_older_format_is_read_as_far_as_it_goes(tmp_path):
             "unseen": {"n": 3, "base": {"rougeL": 0.2}, "tuned": {"rougeL": 0.5}},
             "future": {"n": 1},
         },
-        samples_jsonl='{"set": "seen", "question": "q", "reference": "oak", "base": "", "tuned": "oak"}\n',
+        samples_jsonl='{"set": "seen", "question": "q", "reference": "oak", "base": "", "tuned": "oak"}\n',  # noqa: E501
     )
     assert [each.name for each in found.scores] == ["seen", "unseen"]
     assert not found.scores[1].changes["base"]
@@ -198,7 +202,7 @@ HOSTILE = {
         '{"seen": {"n": 5, "base": {"rougeL": NaN}, "tuned": {"rougeL": Infinity}}}',
         '{"seen": {"n": 1' + "0" * 5000 + "}}",
         '{"seen": {"n": 5, "base": {"rougeL": -1}, "tuned": {"rougeL": 1e300}}}',
-        '{"seen": {"n": 5, "base": {"rougeL": 0.5}, "tuned": {"rougeL": 0.6}, "difference": {"rougeL": '
+        '{"seen": {"n": 5, "base": {"rougeL": 0.5}, "tuned": {"rougeL": 0.6}, "difference": {"rougeL": '  # noqa: E501
         '{"mean": 0.1, "low": 0.4, "high": -0.2, "wins": -1, "ties": "x", "losses": true}}}}',
     ],
     "samples_jsonl": [
@@ -297,7 +301,7 @@ def test_what_is_too_much_is_cut(tmp_path):
     assert len(charts.thin(found.history)) <= charts.POINTS and len(loss(found)) < 20_000
 
 
-# --- in words --------------------------------------------------------------------------------------------------------
+# --- in words ---
 
 
 def outcome(each: Scores, metric: str) -> str:
@@ -382,7 +386,7 @@ def test_how_the_sample_was_made(sample):
     )
 
 
-# --- code to copy ----------------------------------------------------------------------------------------------------
+# --- code to copy ---
 
 
 def test_addresses_and_places(tmp_path, monkeypatch):

@@ -1,4 +1,6 @@
-"""The interface as a promise: its whole description as it was published, and the tools through MCP's own client."""
+"""The interface as a promise: its whole description as it was published, and the tools through
+MCP's own client.
+"""
 
 import asyncio
 import json
@@ -23,7 +25,7 @@ def address():
 
 
 def described() -> dict:
-    """What /gradio_api/info says of the endpoints, without the examples of code that gradio makes."""
+    """What /gradio_api/info says of the endpoints, without the examples of code that gradio makes."""  # noqa: E501
     info = build_demo(FakeEngine(), Settings()).get_api_info()
     assert not info["unnamed_endpoints"]
     return {
@@ -33,7 +35,9 @@ def described() -> dict:
 
 
 def test_the_description_is_the_one_that_was_promised():
-    """A new parameter comes last and has a default; then the promise is written anew: python -m tests.space.page.test_promise."""
+    """A new parameter comes last and has a default; then the promise is written anew: python -m
+    tests.space.page.test_promise.
+    """
     promised = json.loads(PROMISE.read_text(encoding="utf-8"))
     assert described() == promised
 

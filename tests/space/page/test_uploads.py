@@ -1,4 +1,6 @@
-"""space/page/uploads.py and space/page/pdf.py: what a visitor's file says, and everything that is no text is refused in one sentence."""
+"""space/page/uploads.py and space/page/pdf.py: what a visitor's file says, and everything that is
+no text is refused in one sentence.
+"""
 
 import os
 import sys

@@ -1,4 +1,6 @@
-"""space/page/votes.py: one vote a ballot, the win rate's interval, and files that lose no acknowledged vote."""
+"""space/page/votes.py: one vote a ballot, the win rate's interval, and files that lose no
+acknowledged vote.
+"""
 
 import json
 import os
@@ -46,7 +48,7 @@ def kept(folder: Path) -> list[dict]:
     return [line for path in sorted(folder.glob("votes-*.jsonl")) for line in read_votes(path)]
 
 
-# --- what votes say --------------------------------------------------------------------------------------------------
+# --- what votes say ---
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_a_tally_counts_and_does_not_change():
     assert tally.decided == 3 and tally.plus("base").decided == 4 and tally.decided == 3
 
 
-# --- one pair, one vote ----------------------------------------------------------------------------------------------
+# --- one pair, one vote ---
 
 
 def test_either_answer_may_stand_first_and_the_verdict_knows_which():
@@ -126,7 +128,7 @@ def test_a_vote_that_could_not_be_kept_can_be_cast_again():
     assert pair.vote("tie") == "tie"
 
 
-# --- files -----------------------------------------------------------------------------------------------------------
+# --- files ---
 
 
 def test_a_vote_is_one_line_that_says_all_that_was_promised_and_nothing_else(tmp_path):
@@ -255,7 +257,7 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path):
         Votes(tmp_path / "file" / "votes")
 
 
-# --- the Hub ---------------------------------------------------------------------------------------------------------
+# --- the Hub ---
 
 
 def on_the_hub(hub, repo="ana/votes") -> list[dict]:

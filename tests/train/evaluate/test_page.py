@@ -1,4 +1,6 @@
-"""report.html: one file that needs no other, true to the numbers, in which nothing that was said does anything."""
+"""report.html: one file that needs no other, true to the numbers, in which nothing that was said
+does anything.
+"""
 
 import json
 import re

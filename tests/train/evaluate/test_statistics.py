@@ -1,4 +1,6 @@
-"""What a difference is worth: intervals, wins and the items that it needs, by hand and against what is known."""
+"""What a difference is worth: intervals, wins and the items that it needs, by hand and against what
+is known.
+"""
 
 import json
 import math

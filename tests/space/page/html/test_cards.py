@@ -1,4 +1,6 @@
-"""space/page/html/cards.py: what the answers and the records look like as HTML, whatever is in them."""
+"""space/page/html/cards.py: what the answers and the records look like as HTML, whatever is in
+them.
+"""
 
 from space.page.html import cards
 from space.texts import html

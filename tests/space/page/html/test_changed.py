@@ -1,4 +1,6 @@
-"""space/page/html/changed.py: what the picture of a change says and how it is built, whatever is in the tokens."""
+"""space/page/html/changed.py: what the picture of a change says and how it is built, whatever is in
+the tokens.
+"""
 
 import math
 from html.parser import HTMLParser
@@ -20,7 +22,9 @@ def token(text: str, base: float, tuned: float, *others: tuple[str, float]) -> d
 
 
 class Page(HTMLParser):
-    """The elements of a piece of HTML, and the text that stands in its tokens but not in their details."""
+    """The elements of a piece of HTML, and the text that stands in its tokens but not in their
+    details.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -97,7 +101,8 @@ def test_every_token_is_text_and_nothing_else():
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
     # An answer from right to left begins at the right, and no token turns the words around it.
     assert ("fieldset", {"class": "tokens", "dir": "auto"}) in page.elements
-    # Each token in its own detail, with all of its alternatives; and the most changed in the sentence, in two languages.
+    # Each token in its own detail, with all of its alternatives; and the most changed in the
+    # sentence, in two languages.
     assert shown.count("<bdi>") == len(TEXTS) * (len(TEXTS) + 1) + 2
 
 
@@ -151,7 +156,7 @@ def test_one_radio_button_a_token_and_the_most_changed_is_chosen():
         ),
         (
             [token("a", 0.9, 0.0001), token(" oak", 0.01, 0.98)],
-            "Fine-tuning made 1 of 2 tokens likelier and 1 less likely; most of all it raised “oak”, from 1% to 98%.",
+            "Fine-tuning made 1 of 2 tokens likelier and 1 less likely; most of all it raised “oak”, from 1% to 98%.",  # noqa: E501
         ),
         (
             [token("]", 1e-9, 0.3), token("oak", 1e-5, 0.9), token("x", 1e-12, 0.1)],
@@ -159,7 +164,7 @@ def test_one_radio_button_a_token_and_the_most_changed_is_chosen():
         ),
         (
             [token("<b>", 0.9, 0.002), token(" oak", 0.9, 0.98)],
-            "Fine-tuning made 1 of 2 tokens less likely and none likelier; most of all it lowered “<b>”, from 90% to 0.2%.",
+            "Fine-tuning made 1 of 2 tokens less likely and none likelier; most of all it lowered “<b>”, from 90% to 0.2%.",  # noqa: E501
         ),
         (
             [token("a", 0.8, 0.9), token(" oak", 0.9, 0.8)],

@@ -1,4 +1,6 @@
-"""space/page/html/conversation.py: what a turn looks like as HTML, whatever was asked and said in it."""
+"""space/page/html/conversation.py: what a turn looks like as HTML, whatever was asked and said in
+it.
+"""
 
 from space.page.html import conversation as turns
 from tests.fake_engine import INFO, RECORDS

@@ -1,4 +1,6 @@
-"""The blind test over real HTTP: what leaves the server before the vote names nobody, and a pair takes one vote."""
+"""The blind test over real HTTP: what leaves the server before the vote names nobody, and a pair
+takes one vote.
+"""
 
 import itertools
 import json
@@ -41,7 +43,9 @@ def served(tmp_path_factory):
 
 
 class Visitor:
-    """A browser's page: it calls the tab's events as the page's own script does, and keeps all that it was sent."""
+    """A browser's page: it calls the tab's events as the page's own script does, and keeps all that
+    it was sent.
+    """
 
     def __init__(self, demo):
         self.address, self.session, self.seen = (
@@ -71,7 +75,7 @@ class Visitor:
             return json.load(error)
 
     def ask(self, question, use_sources=True, stop_after=None):
-        """Streams two answers and returns the last messages; with `stop_after`, goes after so many."""
+        """Streams two answers and returns the last messages; with `stop_after`, goes after so many."""  # noqa: E501
         self.post("queue/join", "ask", [question, use_sources, 200, 0.5])
         messages = []
         with urllib.request.urlopen(

@@ -1,4 +1,6 @@
-"""The tab that sums a text up, over real HTTP: what is sent is read, cut or refused in words, and nothing of it stays."""
+"""The tab that sums a text up, over real HTTP: what is sent is read, cut or refused in words, and
+nothing of it stays.
+"""
 
 import json
 import tempfile
@@ -35,7 +37,7 @@ class Page:
     def send(self, name: str, data: bytes) -> str:
         """Sends a file as the upload's button does; returns where it is then."""
         boundary = uuid.uuid4().hex
-        head = f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'  # noqa: E501
         body = head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
         request = urllib.request.Request(
             f"{self.url}gradio_api/upload",
@@ -46,7 +48,9 @@ class Page:
             return json.load(answer)[0]
 
     def fire(self, kind: str, event: str, data: list, named: str = "") -> dict:
-        """Fires the last step of an event of the first part of a kind[, with a label]; returns its output."""
+        """Fires the last step of an event of the first part of a kind[, with a label]; returns its
+        output.
+        """
         part = next(
             one["id"]
             for one in self.config["components"]
