@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ from gradio_client.exceptions import AppError
 from gradio_client.utils import Status
 
 from tests.test_end_to_end import ROOT, SAMPLE, learned_title, serving
+from train.prepare import load_records, prepare
 from train.run import Run
 
 EXAMPLES = ROOT / "examples"
@@ -489,3 +491,19 @@ def test_an_evaluation_of_a_few_items_of_an_adapter_as_it_lies_on_the_hub(
         "here",
         "1",
     ]
+
+
+# --- the catalogue ---
+
+
+def test_the_example_catalogue_is_a_natural_shop(tmp_path):
+    """420 products written by hand, a fifth in Portuguese, and the dirt of a real file."""
+    report = prepare(str(ROOT / "examples" / "catalogue"), Run(tmp_path / "run"), progress=False)
+    assert report["read"] == 444 and report["kept"] == 428 and report["uids_made"] == 0
+    assert report["dropped"] == {"no_content": 8, "duplicate_title": 8}
+    assert report["repaired"]["entities"]["texts"] == 8
+    assert 0.15 < report["languages"]["pt"] / sum(report["languages"].values()) < 0.25
+    contents = [record["content"] for record in load_records(Run(tmp_path / "run"))]
+    assert all(25 <= len(content.split()) <= 125 for content in contents)
+    openings = Counter(" ".join(content.split()[:3]).lower() for content in contents)
+    assert openings.most_common(1)[0][1] <= 2
