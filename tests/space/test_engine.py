@@ -178,6 +178,11 @@ def test_a_missing_catalogue_is_named(settings, tmp_path):
         )
 
 
+def test_the_engine_reads_its_adapters_evidence_once(pair):
+    engine = Engine(pair, None, Settings())
+    assert engine.evidence().lora["r"] == 8 and engine.evidence() is engine.evidence()
+
+
 # --- a conversation ---
 
 
