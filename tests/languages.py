@@ -1,4 +1,4 @@
-"""What a visitor reads of HTML that is there in both languages."""
+"""The text of HTML in one of its two languages."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class _Reader(HTMLParser):
             self.text += data
 
 
-def said(html: str, language: str = "en") -> str:
-    """Returns the text of HTML as page.css shows it in one language."""
+def visible_text(html: str, language: str = "en") -> str:
+    """Extract the text of HTML that page.css shows in one language."""
     reader = _Reader("pt" if language == "en" else "en")
     reader.feed(html)
     return reader.text

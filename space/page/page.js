@@ -1,9 +1,9 @@
-// What the page does in the browser by itself. Gradio runs this once, when the page is there.
+// What the page does in the browser itself. Gradio runs this once, when the page has loaded.
 () => {
   const portuguese = () => document.documentElement.lang.startsWith("pt");
 
   const rename = () => {
-    // Gradio leaves the names of tabs that nobody opened yet as they were.
+    // Gradio does not rename tabs that were not opened yet.
     const { en, pt } = JSON.parse(document.querySelector(".masthead").dataset.tabs);
     const [from, to] = portuguese() ? [en, pt] : [pt, en];
     for (const tab of document.querySelectorAll(".tab-wrapper button")) {
@@ -12,9 +12,9 @@
     }
   };
 
-  // Gradio's texts follow the browser's language; its own function changes it afterwards, and with it <html lang>,
-  // after which page.css shows our texts.
-  const speak = async (language) => {
+  // Gradio's texts follow the browser's language. Its own function changes them later, and with
+  // <html lang> page.css shows ours in that language.
+  const setLanguage = async (language) => {
     const core = performance.getEntriesByType("resource").map((entry) => entry.name).find((name) => /\/core-[\w-]+\.js$/.test(name));
     const { changeLocale } = core ? await import(core) : {};
     changeLocale?.(language);
@@ -26,24 +26,24 @@
     try { return localStorage.getItem("language"); } catch { return null; }
   };
   const remember = (language) => {
-    try { localStorage.setItem("language", language); } catch { /* the browser keeps nothing: then it is asked again */ }
+    try { localStorage.setItem("language", language); } catch { /* the browser stores nothing */ }
   };
 
   const wanted = new URLSearchParams(location.search).get("lang") || remembered() || navigator.language;
-  if (wanted.startsWith("pt") !== portuguese()) speak(wanted.startsWith("pt") ? "pt-BR" : "en");
+  if (wanted.startsWith("pt") !== portuguese()) setLanguage(wanted.startsWith("pt") ? "pt-BR" : "en");
 
-  // Those for which a phone has no room go to a menu, and are written anew there.
+  // On a phone some tabs move into a menu, where gradio writes their names again.
   const row = document.querySelector(".tab-wrapper");
   if (row) new MutationObserver(rename).observe(row, { childList: true, subtree: true });
 
-  // A file that the server would refuse is refused before it is sent, and in the page's language.
+  // A file that is too large for the server is refused before it is sent, in the page's language.
   document.addEventListener("change", (event) => {
     const limit = window.gradio_config?.max_file_size;
     const row = event.target.type === "file" && event.target.closest(".controls");
     if (!row || !limit) return;
     const large = [...event.target.files].some((file) => file.size > limit);
-    const [told, refused] = row.querySelectorAll("p.hint");
-    [told.hidden, refused.hidden] = [large, !large];
+    const [note, refused] = row.querySelectorAll("p.hint");
+    [note.hidden, refused.hidden] = [large, !large];
     if (!large) return;
     event.stopImmediatePropagation();
     event.target.value = "";
@@ -53,10 +53,10 @@
     if (!event.target.closest(".language")) return;
     const language = portuguese() ? "en" : "pt-BR";
     remember(language);
-    speak(language);
+    setLanguage(language);
   });
 
-  // What a button with data-copy names is copied, or marked where the browser keeps the clipboard to itself.
+  // A button with data-copy copies the element it names, or selects it if the clipboard is closed.
   document.addEventListener("click", async (event) => {
     const button = event.target.closest?.("[data-copy]");
     if (!button) return;
@@ -72,13 +72,13 @@
     setTimeout(() => { button.classList.remove("copied"); status?.replaceChildren(); }, 2000);
   });
 
-  // Where a visitor stands in the line, gradio knows as "queue: 2/3" beside the part that waits.
+  // Gradio writes a visitor's place in the queue as "queue: 2/3" beside the part that waits.
   setInterval(() => {
-    for (const told of document.querySelectorAll(".queued")) {
-      const text = told.closest(".block, .html-container")?.parentElement.querySelector(".progress-text")?.textContent;
+    for (const queued of document.querySelectorAll(".queued")) {
+      const text = queued.closest(".block, .html-container")?.parentElement.querySelector(".progress-text")?.textContent;
       const place = text?.match(/queue: (\d+)\//)?.[1];
-      told.hidden = !place;
-      for (const number of place ? told.querySelectorAll(".place") : []) {
+      queued.hidden = !place;
+      for (const number of place ? queued.querySelectorAll(".place") : []) {
         if (number.textContent !== place) number.textContent = place;
       }
     }
@@ -89,10 +89,10 @@
   const box = () => document.querySelector(".composer .question textarea");
   const busy = () => document.querySelector('.stage [aria-busy="true"]');
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
-  const mouse = matchMedia("(pointer: fine)"); // where there is none, a focused box opens a keyboard over the answers
+  const mouse = matchMedia("(pointer: fine)"); // on a touch screen a focused box opens a keyboard over the answers
 
-  const copied = async (text) => {
-    try { await navigator.clipboard.writeText(text); return; } catch { /* not allowed here: the old way */ }
+  const copyText = async (text) => {
+    try { await navigator.clipboard.writeText(text); return; } catch { /* not allowed here: use execCommand */ }
     const area = Object.assign(document.createElement("textarea"), {value: text, className: "spoken-aside"});
     document.body.append(area);
     area.select();
@@ -105,7 +105,7 @@
     if (button) {
       const link = new URL(location.pathname, location.href);
       link.searchParams.set("q", button.closest("[data-asked]").dataset.asked);
-      await copied(button.dataset.take === "link" ? link.href : button.closest(".card").querySelector(".words").textContent);
+      await copyText(button.dataset.take === "link" ? link.href : button.closest(".card").querySelector(".words").textContent);
       button.classList.add("done");
       setTimeout(() => button.classList.remove("done"), 1600);
       button.focus();
@@ -117,7 +117,7 @@
     if (event.key === "Escape" && busy()) document.querySelector(".asking button.stop:enabled")?.click();
   });
 
-  // A question that was just asked comes to the top of the window, and what was asked about an answer into sight.
+  // A question that was just asked scrolls to the top, and an explanation into view.
   const show = (element, block) => element.scrollIntoView({block, behavior: calm.matches ? "auto" : "smooth"});
   const follow = () => {
     const [live, changes] = [document.querySelector(".live"), document.querySelector(".stage .changes")];
@@ -136,7 +136,7 @@
   };
   follow();
 
-  // A link that shares a question asks it, as if it had been typed.
+  // A link with a question (?q=...) asks it, as if it had been typed.
   const shared = new URLSearchParams(location.search).get("q")?.trim();
   const askShared = (tries) => {
     const ask = document.querySelector(".asking button.ask:enabled");
@@ -147,7 +147,7 @@
   };
   if (shared) askShared(100);
 
-  // In the blind test's ballot, and nowhere else, 1 to 4 press the buttons that vote.
+  // In the blind test's ballot, and nowhere else, the keys 1 to 4 vote.
   document.addEventListener("keydown", (event) => {
     const ballot = event.target.closest?.(".ballot");
     if (!ballot || event.ctrlKey || event.altKey || event.metaKey || event.repeat || !/^[1-4]$/.test(event.key)) return;

@@ -106,15 +106,15 @@ class Tally:
         return replace(self, **{verdict: getattr(self, verdict) + 1})
 
 
-def wilson(wins: int, count: int, z: float = Z95) -> tuple[float, float]:
+def wilson(wins: int, count: int) -> tuple[float, float]:
     """Compute Wilson's score interval of a share (0 to 1).
 
     Wilson, Probable inference, the law of succession, and statistical inference (1927). Unlike the
     normal approximation it holds for few votes and for shares near 0 and 1.
     """
-    share, spread = wins / count, z * z / count
+    share, spread = wins / count, Z95 * Z95 / count
     middle = share + spread / 2
-    half = z * math.sqrt((share * (1 - share) + spread / 4) / count)
+    half = Z95 * math.sqrt((share * (1 - share) + spread / 4) / count)
     return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
 
 
@@ -131,7 +131,7 @@ class Votes:
     Each start of the program writes its own file, so nothing is added to what a crash left.
     """
 
-    def __init__(self, folder: Path, repo: str | None = None, every: float = EVERY) -> None:
+    def __init__(self, folder: Path, repo: str | None = None) -> None:
         self.folder, self.repo, self.private = folder, repo, True
         self._file: int | None = None
         self._mtime = 0  # nanoseconds
@@ -144,7 +144,7 @@ class Votes:
         self._scheduler: CommitScheduler | None = None
         sent = {}
         if repo:
-            self._scheduler = self._start_sending(repo, every)
+            self._scheduler = self._start_sending(repo)
             sent = _download(repo)
         # An earlier start may have lost its disk. Of a file in both places the one here is longer.
         for path in (sent | here).values():
@@ -172,11 +172,6 @@ class Votes:
         with self._lock:
             counts = {verdict: self._counts[(*models, verdict)] for verdict in VERDICTS}
         return Tally(**counts)
-
-    def send(self) -> None:
-        """Send what is new to the Hub now."""
-        assert self._scheduler is not None
-        self._scheduler.trigger().result()
 
     def close(self) -> None:
         """Stop sending and writing."""
@@ -214,14 +209,14 @@ class Votes:
             os.close(file)
         self._file = None
 
-    def _start_sending(self, repo: str, every: float) -> CommitScheduler:
+    def _start_sending(self, repo: str) -> CommitScheduler:
         remedy = "HF_TOKEN must be a token that may write to this dataset"
         with name_setting("VOTES_REPO", repo, remedy):
             scheduler = CommitScheduler(
                 repo_id=repo,
                 repo_type="dataset",
                 folder_path=self.folder,
-                every=every,
+                every=EVERY,
                 private=True,
                 allow_patterns=[FILES],
             )

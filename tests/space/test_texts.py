@@ -9,7 +9,7 @@ import pytest
 
 from space import texts
 from space.texts import TEXTS, Html, decimal, html, words
-from tests.languages import said
+from tests.languages import visible_text
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,11 +55,14 @@ def test_words_write_numbers_as_the_language_does():
 def test_html_has_both_languages_and_escapes_values():
     shown = html("cannot_answer", problem="<script>alert(1)</script>")
     assert "<script>" not in shown and shown.count('lang="') == 2
-    assert said(shown) == "This Space cannot answer yet: <script>alert(1)</script>"
-    assert said(shown, "pt") == "Este Space ainda não pode responder: <script>alert(1)</script>"
+    assert visible_text(shown) == "This Space cannot answer yet: <script>alert(1)</script>"
+    assert (
+        visible_text(shown, "pt")
+        == "Este Space ainda não pode responder: <script>alert(1)</script>"
+    )
     assert html("cannot_answer", problem=Html("<b>x</b>")).count("<b>x</b>") == 2
     half = html("number", number=decimal("0.5%"))
-    assert said(half) == "0.5%" and said(half, "pt") == "0,5%"
+    assert visible_text(half) == "0.5%" and visible_text(half, "pt") == "0,5%"
     assert html("number", number="12%") == "12%", "what is the same in both is said once"
 
 

@@ -119,7 +119,7 @@ def _answer(kind: str, key: str, text: str, score: float | None = None) -> str:
 def _long(text: str) -> str:
     if not text.strip():
         return f'<p class="hint">{html("sample_wordless")}</p>'
-    return fold_text(text, EXCERPT, "said", ' dir="auto"')
+    return fold_text(text, EXCERPT, "sample-text", ' dir="auto"')
 
 
 def how_measured(evidence: Evidence) -> Html:

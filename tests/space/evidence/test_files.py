@@ -17,8 +17,8 @@ from space.page.html.findings import lead, loss, show_findings
 from space.page.tabs.made import render_made
 from space.settings import SAMPLE
 from space.texts import TEXTS
-from tests.fake_engine import INFO
-from tests.languages import said
+from tests.fake_engine import INFO, FakeEngine
+from tests.languages import visible_text
 
 GOOD = {"base": {"rougeL": 0.25}, "tuned": {"rougeL": 0.75}}
 EVIL = '<img src=x onerror="alert(1)"><script>alert(2)</script>'
@@ -118,12 +118,12 @@ def test_it_is_found_at_a_repositorys_root_and_above_a_runs_adapter_and_nowhere_
 def test_an_adapter_that_brought_nothing_says_so(tmp_path):
     nothing = brought(tmp_path)
     assert nothing == Evidence()
-    assert said(show_findings(nothing)).startswith("This adapter brought no scores.")
-    assert said(show_findings(nothing), "pt").startswith("Este adaptador não trouxe notas.")
-    assert "no history" in said(loss(nothing)) and "no answers" in said(
+    assert visible_text(show_findings(nothing)).startswith("This adapter brought no scores.")
+    assert visible_text(show_findings(nothing), "pt").startswith("Este adaptador não trouxe notas.")
+    assert "no history" in visible_text(loss(nothing)) and "no answers" in visible_text(
         samples.show_page(nothing, (), 0)
     )
-    assert "without a run.json" in said(render_made(nothing, INFO))
+    assert "without a run.json" in visible_text(render_made(nothing, INFO))
 
 
 def test_an_older_format_is_read_as_far_as_it_goes(tmp_path):
@@ -143,13 +143,13 @@ def test_an_older_format_is_read_as_far_as_it_goes(tmp_path):
     )
     assert [each.name for each in found.scores] == ["seen", "unseen"]
     assert not found.scores[1].changes["base"]
-    shown = said(show_findings(found))
+    shown = visible_text(show_findings(found))
     assert (
         "From 0.20 to 0.50" in shown
         and "without an interval" in shown
         and "won" not in shown.split("What these")[0]
     )
-    assert found.samples[0].change is None and "It said nothing." in said(
+    assert found.samples[0].change is None and "It said nothing." in visible_text(
         samples.show_page(found, found.samples, 0)
     )
 
@@ -159,7 +159,7 @@ def test_answers_of_an_older_adapter_without_scores_are_shown_and_not_judged(tmp
     assert not samples.are_scored(old.samples) and samples.are_scored(sample.samples)
     shown = samples.show_page(old, old.samples, 0)
     assert "Oak Kettle" in shown and "Elm Vase" in shown and 'class="change"' not in shown
-    assert "does not hold a score for each answer" in said(samples.how_measured(old))
+    assert "does not hold a score for each answer" in visible_text(samples.how_measured(old))
     for order in samples.ORDERS:
         assert samples.choose(old.samples, "all", "any", order, "") == list(old.samples)
     assert samples.choose(old.samples, "all", "wins", "asked", "") == []
@@ -266,7 +266,11 @@ def test_whatever_the_files_hold_the_page_is_whole_and_nothing_in_them_is_html(
             render_made(found, INFO),
         )
     )
-    assert "<script" not in page and "<img" not in page and "nan" not in said(page).lower().split()
+    assert (
+        "<script" not in page
+        and "<img" not in page
+        and "nan" not in visible_text(page).lower().split()
+    )
     page.encode()  # what cannot be sent would stop the page
     assert all(
         each.changes["base"] == {} or each.changes["base"]["rougeL"].low is None
@@ -289,7 +293,9 @@ def test_what_is_too_much_is_cut(tmp_path):
     )
     assert len(found.samples) == SAMPLES and found.more and found.broken == ("run.json",)
     assert len(found.samples[0].tuned) < 4_100 and found.samples[0].tuned.endswith("…")
-    assert "the first 5,000 are read here" in said(samples.show_page(found, found.samples, 0))
+    assert "the first 5,000 are read here" in visible_text(
+        samples.show_page(found, found.samples, 0)
+    )
     assert len(charts.thin(found.history)) <= charts.POINTS and len(loss(found)) < 20_000
 
 
@@ -309,7 +315,7 @@ def test_better_worse_and_not_shown_are_what_the_interval_says():
     assert outcome(scores(low=-0.1, high=0.4), "rougeL") == "unclear" == outcome(scores(), "rougeL")
     more_invented = scores(metric="invented_numbers", base=0.1, tuned=0.5, low=0.3, high=0.5)
     assert outcome(more_invented, "invented_numbers") == "worse"
-    assert said(lead(list_findings([more_invented]))).endswith(
+    assert visible_text(lead(findings([more_invented]))).endswith(
         "something got worse on learned titles: invented numbers."
     )
     both = [
@@ -317,15 +323,17 @@ def test_better_worse_and_not_shown_are_what_the_interval_says():
         scores("unseen", low=0.1, high=0.3),
         scores("summary", low=-0.1, high=0.3),
     ]
-    assert said(lead(list_findings(both))) == (
+    assert visible_text(lead(findings(both))) == (
         "Fine-tuning made the answers better on learned titles and titles never seen. "
         "No difference is shown on summaries."
     )
-    assert "em títulos aprendidos e títulos nunca vistos" in said(lead(list_findings(both)), "pt")
+    assert "em títulos aprendidos e títulos nunca vistos" in visible_text(
+        lead(findings(both)), "pt"
+    )
     shown = show_findings(Evidence(scores=(scores(low=-0.1, high=0.4),)))
-    assert "the 95% interval, from −0.100 to +0.400, holds zero" in said(
+    assert "the 95% interval, from −0.100 to +0.400, holds zero" in visible_text(
         shown
-    ) and "−0,100 a +0,400" in said(shown, "pt")
+    ) and "−0,100 a +0,400" in visible_text(shown, "pt")
 
 
 def test_samples_are_chosen_sorted_searched_and_leafed_through(sample):
@@ -343,13 +351,13 @@ def test_samples_are_chosen_sorted_searched_and_leafed_through(sample):
         and samples.count_pages(10) == 1
         and samples.count_pages(11) == 2
     )
-    last = said(samples.show_page(sample, every, samples.count_pages(len(every)) - 1))
+    last = visible_text(samples.show_page(sample, every, samples.count_pages(len(every)) - 1))
     assert last.startswith(f"831 to {len(every)} of {len(every)}")
-    assert "None is like that." in said(samples.show_page(sample, [], 0))
+    assert "None is like that." in visible_text(samples.show_page(sample, [], 0))
 
 
 def test_how_the_sample_was_made(sample):
-    shown = said(render_made(sample, INFO))
+    shown = visible_text(render_made(sample, INFO))
     for words in (
         "2,400 kept of 3,200 lines read",
         "337: without content",
@@ -362,18 +370,18 @@ def test_how_the_sample_was_made(sample):
         "To decide anything about people.",
     ):
         assert words in shown, words
-    assert "2.400 mantidos de 3.200" in said(render_made(sample, INFO), "pt")
+    assert "2.400 mantidos de 3.200" in visible_text(render_made(sample, INFO), "pt")
     usual = "rank-stabilized" in shown or "EVA" in shown
     ways = Evidence(
         run=sample.run | {"config": sample.run["config"] | {"rank_stabilized": True, "init": "eva"}}
     )
     assert not usual and all(
-        words in said(render_made(ways, INFO))
+        words in visible_text(render_made(ways, INFO))
         for words in ("rank-stabilized: alpha over", "begun by EVA")
     )
-    assert "iniciados por EVA" in said(render_made(ways, INFO), "pt")
+    assert "iniciados por EVA" in visible_text(render_made(ways, INFO), "pt")
     other = Evidence(run=sample.run, report=sample.report | {"kept": 1})
-    assert "without content" not in said(render_made(other, INFO)), (
+    assert "without content" not in visible_text(render_made(other, INFO)), (
         "another catalogue's report says nothing of this one"
     )
 

@@ -1,17 +1,12 @@
-"""space/page/uploads.py and space/page/pdf.py: what a visitor's file says, and everything that is
-no text is refused in one sentence.
-"""
+"""space/page/uploads.py: a file is read once as text, or refused in one sentence."""
 
 import os
-import sys
 
 import pytest
 
 from space.errors import InputError
-from space.page import pdf as reader
 from space.page.uploads import read_upload, take_upload
 from space.settings import UPLOAD_LIMIT
-from tests.pdfs import pdf
 
 PORTUGUESE = "Uma lâmpada de latão: é “bonita”."
 
@@ -65,55 +60,6 @@ def test_an_empty_file_is_refused(data):
 )
 def test_what_is_no_text_is_refused_whatever_it_is_called(data):
     assert refused(data) == "upload_binary"
-
-
-def test_a_pdf_is_read_page_by_page():
-    upload = read_upload(pdf(["The lamp is brass.", "It weighs 3 kg."], ["É de latão."]), 1000)
-    assert (
-        upload.text == "The lamp is brass.\nIt weighs 3 kg.\n\nÉ de latão." and upload.notes == ()
-    )
-
-
-def test_a_long_pdf_is_read_as_far_as_there_is_room():
-    upload = read_upload(pdf(["a" * 40], ["b" * 40], ["c"]), 60)
-    assert upload.text == "a" * 40 + "\n\n" + "b" * 18
-    assert upload.notes == (("upload_pages", {"read": 2, "pages": 3, "limit": 60}),)
-
-
-def test_a_pdf_that_only_its_owner_may_change_is_read():
-    assert read_upload(pdf(["oak"], password="", owner="secret"), 100).text == "oak"
-
-
-def test_pdfs_that_cannot_be_read_are_refused():
-    whole = pdf(["oak"])
-    assert refused(pdf(["oak"], password="secret")) == "upload_locked"
-    assert refused(whole[:200]) == refused(b"%PDF-1.7\n" + os.urandom(3000)) == "upload_broken"
-    assert refused(pdf([], [])) == "upload_scan"
-
-
-def test_a_pdf_gets_neither_more_time_nor_memory_nor_secrets(monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "secret")
-    calls = []
-    monkeypatch.setattr(
-        reader.subprocess,
-        "run",
-        lambda *args, real=reader.subprocess.run, **more: (calls.append(more), real(*args, **more))[
-            1
-        ],
-    )
-    read_upload(pdf(["oak"]), 10)
-    assert set(calls[0]["env"]) == {"PYTHONPATH"} and calls[0]["timeout"] == reader.SECONDS
-    monkeypatch.setattr(reader, "SECONDS", 0.01)
-    assert refused(pdf(["oak"])) == "upload_slow"
-    program = (
-        "from space.page import pdf; pdf.MEMORY = 2**28; pdf.limit_memory()\n"
-        "try: bytearray(2**29)\nexcept MemoryError: print('bounded')"
-    )
-    if sys.platform == "linux":
-        assert (
-            b"bounded"
-            in reader.subprocess.run([sys.executable, "-c", program], capture_output=True).stdout
-        )
 
 
 @pytest.fixture

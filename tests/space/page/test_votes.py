@@ -260,6 +260,11 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path):
 # --- the Hub ---
 
 
+def send(votes: Votes) -> None:
+    """Send what is new now, as the scheduler does every few minutes."""
+    votes._scheduler.trigger().result()
+
+
 def on_the_hub(hub, repo="ana/votes") -> list[dict]:
     files = [
         content
@@ -275,18 +280,18 @@ def test_votes_go_to_a_private_dataset_and_come_back_on_another_disk(hub, tmp_pa
     assert repo.private and votes.private
     (tmp_path / "here" / "notes.txt").write_text("not a vote")
     votes.keep(vote(1))
-    votes.send()
+    send(votes)
     votes.keep(vote(2, "both_bad"))
-    votes.send()
+    send(votes)
     assert on_the_hub(hub) == kept(tmp_path / "here") and len(on_the_hub(hub)) == 2
     assert {name.split("-")[0] for name in repo.files} == {".gitattributes", "votes"}
     commits = len(repo.commits)
-    votes.send()
+    send(votes)
     assert len(repo.commits) == commits, "nothing new, no commit"
     again = Votes(tmp_path / "there", "ana/votes")
     assert again.tally(INFO) == Tally(tuned=1, both_bad=1)
     again.keep(vote(3, "base"))
-    again.send()
+    send(again)
     assert len(on_the_hub(hub)) == 3 and len(hub.repo("ana/votes", "datasets").files) == 3
     votes.close(), again.close()
 
@@ -296,9 +301,9 @@ def test_what_could_not_be_sent_is_sent_later(hub, tmp_path):
     votes.keep(vote(1))
     hub.fail("POST", "/commit/", 403)
     with pytest.raises(HfHubHTTPError):
-        votes.send()
+        send(votes)
     assert kept(tmp_path) and not on_the_hub(hub)
-    votes.send()
+    send(votes)
     assert len(on_the_hub(hub)) == 1
     votes.close()
 

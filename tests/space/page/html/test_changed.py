@@ -9,7 +9,7 @@ import pytest
 
 from space.page.html import changed
 from space.texts import html
-from tests.languages import said as read
+from tests.languages import visible_text
 
 
 def token(text: str, base: float, tuned: float, *others: tuple[str, float]) -> dict:
@@ -137,18 +137,18 @@ def test_one_radio_button_a_token_and_the_most_changed_is_chosen():
     assert [button["name"] for button in buttons] == ["of-an-answer"] * 3
     assert ["checked" in button for button in buttons] == [False, True, False]
     name = shown.split('<span class="spoken">')[2].split("</span><span aria-hidden")[0]
-    assert read(name) == (
+    assert visible_text(name) == (
         "oak: 0.1% before fine-tuning, 98% after, 980 times likelier. The base’s own choices: "
         "wood 41%, (the end) 5%"
     )
-    assert read(name, "pt") == (
+    assert visible_text(name, "pt") == (
         "oak: 0,1% antes do ajuste fino, 98% depois, 980 vezes mais provável. As escolhas da base: "
         "wood 41%, (o fim) 5%"
     )
 
 
 @pytest.mark.parametrize(
-    ("tokens", "said"),
+    ("tokens", "text"),
     [
         (
             [token("a", 0.1, 0.2), token(" oak", 0.001, 0.98), token(".", 0.9, 0.9)],
@@ -177,18 +177,18 @@ def test_one_radio_button_a_token_and_the_most_changed_is_chosen():
         ),
     ],
 )
-def test_the_sentence_says_what_the_picture_shows(tokens, said):
+def test_the_sentence_says_what_the_picture_shows(tokens, text):
     shown = changed.describe_changes(tokens)
-    assert read(shown) == said
+    assert visible_text(shown) == text
     assert "<b><b>" not in shown
     picture = looks(changed.render_changes(tokens, "x"))
     ups, downs = (sum(direction in name for name, _ in picture) for direction in ("up", "down"))
-    if "made" in said:
-        assert said.startswith(f"Fine-tuning made {ups or downs} of {len(tokens)}")
+    if "made" in text:
+        assert text.startswith(f"Fine-tuning made {ups or downs} of {len(tokens)}")
 
 
 @pytest.mark.parametrize(
-    ("share", "said"),
+    ("share", "text"),
     [
         (1.0, "over 99.9%"),
         (0.9996, "over 99.9%"),
@@ -203,12 +203,12 @@ def test_the_sentence_says_what_the_picture_shows(tokens, said):
         (1e-9, "under 0.001%"),
     ],
 )
-def test_a_probability_has_as_many_digits_as_say_something(share, said):
-    assert read(changed.format_chance(math.log(share))) == said
+def test_a_probability_has_as_many_digits_as_say_something(share, text):
+    assert visible_text(changed.format_chance(math.log(share))) == text
 
 
 @pytest.mark.parametrize(
-    ("factor", "said"),
+    ("factor", "text"),
     [
         (1.4, "about as likely"),
         (1 / 1.4, "about as likely"),
@@ -221,8 +221,8 @@ def test_a_probability_has_as_many_digits_as_say_something(share, said):
         (1e-30, "over a million times less likely"),
     ],
 )
-def test_how_many_times_likelier(factor, said):
-    assert read(changed.format_times(math.log(factor))) == said
+def test_how_many_times_likelier(factor, text):
+    assert visible_text(changed.format_times(math.log(factor))) == text
 
 
 def test_it_says_when_the_models_still_read():

@@ -4,7 +4,7 @@ it.
 
 from space.page.html import conversation as turns
 from tests.fake_engine import INFO, RECORDS
-from tests.languages import said as shown
+from tests.languages import visible_text
 from tests.space.model.test_conversation import said
 
 EVIL = '"><script>alert(1)</script> ${1+1} {{value}}'
@@ -50,9 +50,9 @@ def test_figures_and_what_was_special_stand_small_below():
         "base": {"tokens": 84, "seconds": 4.0},
         "tuned": {"tokens": 1200, "seconds": 60.0},
     }
-    html = shown(turns.render_turn(INFO, plain, 0))
+    html = visible_text(turns.render_turn(INFO, plain, 0))
     feet = [
-        shown(foot.split("</footer>")[0])
+        visible_text(foot.split("</footer>")[0])
         for foot in turns.render_turn(INFO, plain, 0).split("<footer>")[1:]
     ]
     assert feet[0].startswith("84 tokens · 21.0/s") and feet[1].startswith("1,200 tokens"), (
@@ -60,7 +60,7 @@ def test_figures_and_what_was_special_stand_small_below():
     )
     assert "84 tokens · 21.0/s · 4.0 s" in html and "1,200 tokens" in html and "seed" not in html
     drawn = said("What?", "a", "b", temperature=0.7, seed=12345, left_out=2, again=True)
-    html = shown(turns.render_turn(INFO, drawn, 0))
+    html = visible_text(turns.render_turn(INFO, drawn, 0))
     assert all(
         told in html
         for told in (
@@ -69,12 +69,12 @@ def test_figures_and_what_was_special_stand_small_below():
             "first 2 quest",
         )
     )
-    assert "1.200 tokens · 20,0/s" in shown(turns.render_turn(INFO, plain, 0), "pt")
+    assert "1.200 tokens · 20,0/s" in visible_text(turns.render_turn(INFO, plain, 0), "pt")
 
 
 def test_the_records_are_folded_and_say_whose_they_are():
     assert 'class="name cited"' in turns.render_records(said("What?", "a", "so [1]", RECORDS))
-    assert "kept from the question before" in shown(
+    assert "kept from the question before" in visible_text(
         turns.render_records(said("What?", "a", "b", RECORDS, kept=True))
     )
-    assert "No record" in shown(turns.render_records(said("What?", "a", "b")))
+    assert "No record" in visible_text(turns.render_records(said("What?", "a", "b")))

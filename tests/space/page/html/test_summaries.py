@@ -4,7 +4,7 @@ import re
 
 from space.page.html import summaries
 from space.texts import html
-from tests.languages import said
+from tests.languages import visible_text
 
 TEXT = "The lamp is made of brass. It weighs 3 kg. It burns oil for nine hours. It hangs or stands."
 
@@ -23,21 +23,23 @@ def test_equal_numbers_name_what_rests_on_what():
     )
     marks = re.findall(r'<mark id="source-(\d)" class="([\w ]+)"', section)
     assert marks == [("1", "tuned"), ("2", "tuned"), ("3", "base tuned")]
-    assert "rest on 3 sentences" in said(
+    assert "rest on 3 sentences" in visible_text(
         section
-    ) and "Base, Tuned: It burns oil for nine hours." in said(section)
-    assert "Base, Ajustado: It burns oil" in said(section, "pt")
-    assert said(section).count("It hangs or stands.") == 1 and "rest on sentence" not in said(
-        section
-    )
+    ) and "Base, Tuned: It burns oil for nine hours." in visible_text(section)
+    assert "Base, Ajustado: It burns oil" in visible_text(section, "pt")
+    assert visible_text(section).count(
+        "It hangs or stands."
+    ) == 1 and "rest on sentence" not in visible_text(section)
 
 
 def test_the_text_stays_word_for_word():
     for text in (TEXT, "# A\n\n- b\n- c 3,5\n", "هل هو جيد؟ نعم.", "no mark", "🎉"):
         (base, _), section = summaries.mark_sources(text, len(text), text, "")
         shown = re.search(r'region".*?>(.*)</div><div class="key"', section, re.S)[1]
-        assert said(re.sub(r'<b>\d+</b><span class="spoken">.*?: </span>', "", shown)) == text
-        assert said(re.sub(r' <span class="rests">(<a.*?</a>)+</span>', "", base)) == text
+        assert (
+            visible_text(re.sub(r'<b>\d+</b><span class="spoken">.*?: </span>', "", shown)) == text
+        )
+        assert visible_text(re.sub(r' <span class="rests">(<a.*?</a>)+</span>', "", base)) == text
 
 
 def test_where_the_models_stopped_reading():
@@ -62,18 +64,18 @@ def test_everything_from_outside_is_escaped():
 
 def test_lengths_and_the_share_of_the_text():
     assert (
-        said(summaries.render_lengths("It burns oil.", TEXT))
+        visible_text(summaries.render_lengths("It burns oil.", TEXT))
         == "3 words, 13 characters · 14% of the text"
     )
     assert (
-        said(summaries.render_lengths("Oil", "x" * 1000), "pt")
+        visible_text(summaries.render_lengths("Oil", "x" * 1000), "pt")
         == "1 palavra, 3 caracteres · 0,3% do texto"
     )
     assert (
-        said(summaries.render_lengths("x " * 600, "x" * 400))
+        visible_text(summaries.render_lengths("x " * 600, "x" * 400))
         == "600 words, 1,200 characters · 300% of the text"
     )
-    assert said(summaries.render_lengths("", TEXT)).startswith("0 words")
+    assert visible_text(summaries.render_lengths("", TEXT)).startswith("0 words")
 
 
 def test_nothing_written_rests_on_nothing():

@@ -19,7 +19,7 @@ from space.page.votes import read_votes
 from space.settings import Settings
 from space.texts import TEXTS
 from tests.fake_engine import INFO, FakeEngine
-from tests.languages import said
+from tests.languages import visible_text
 from tests.serving import serving_demo
 
 NAMES = re.compile(
@@ -94,8 +94,8 @@ class Visitor:
         """Votes as a click does; returns ("", cards, score) or (the refusal, "", "")."""
         answer = self.post("run/predict", choice, [None, None, agreed])
         if "error" in answer:
-            return said(answer["error"]), "", ""
-        return "", said(answer["data"][0]), said(answer["data"][1])
+            return visible_text(answer["error"]), "", ""
+        return "", visible_text(answer["data"][0]), visible_text(answer["data"][1])
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ def test_a_question_that_is_refused_leaves_nothing_to_vote_on(
     visitor, question, use_sources, words
 ):
     last = visitor.ask(question, use_sources)[-1]
-    assert not last["success"] and words in said(last["output"]["error"])
+    assert not last["success"] and words in visible_text(last["output"]["error"])
     assert visitor.vote()[0] == TEXTS["vote_none"]["en"]
 
 

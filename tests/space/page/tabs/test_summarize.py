@@ -16,7 +16,7 @@ from space.page.ui import build_demo
 from space.settings import UPLOAD_LIMIT, Settings
 from space.texts import words
 from tests.fake_engine import RECORDS, FakeEngine
-from tests.languages import said
+from tests.languages import visible_text
 from tests.pdfs import pdf
 from tests.serving import serving_demo
 
@@ -119,7 +119,7 @@ def page(served):
 
 
 def refused(output: dict) -> str:
-    return said(output["error"])
+    return visible_text(output["error"])
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,8 @@ def test_a_file_is_read_into_the_box_and_nothing_of_it_stays(page, name, data, t
     box, note, button = page.upload(name, data)["data"]
     assert box == text and button is None
     assert (
-        f"The file was read: {len(text.split())} words, {len(text)} characters." in said(note)
+        f"The file was read: {len(text.split())} words, {len(text)} characters."
+        in visible_text(note)
         and "img" not in note
     )
     assert page.kept() == []
@@ -161,14 +162,14 @@ def test_a_file_is_read_into_the_box_and_nothing_of_it_stays(page, name, data, t
 )
 def test_what_cannot_be_read_is_refused_in_both_languages_and_nothing_of_it_stays(page, data, key):
     output = page.upload("lamp.txt", data)
-    assert refused(output) == words(key) and said(output["error"], "pt") == words(key, "pt")
+    assert refused(output) == words(key) and visible_text(output["error"], "pt") == words(key, "pt")
     assert page.kept() == []
 
 
 def test_a_long_file_is_cut_and_a_guess_is_told(page):
     box, note, _ = page.upload("long.txt", b"\xe9 " * LIMIT)["data"]
-    assert len(box) == LIMIT and words("upload_guessed") in said(note)
-    assert words("upload_cut", limit=LIMIT, cut=LIMIT - 1) in said(note)
+    assert len(box) == LIMIT and words("upload_guessed") in visible_text(note)
+    assert words("upload_cut", limit=LIMIT, cut=LIMIT - 1) in visible_text(note)
 
 
 def test_a_file_past_the_limit_is_not_taken_at_all(page):
@@ -195,13 +196,13 @@ def test_a_record_of_the_catalogue_goes_into_the_box(page, served):
     box, note = page.fire("dataset", "click", [2, None], "pick_found")["data"]
     assert (
         box == RECORDS[2]["content"]
-        and f"“{RECORDS[2]['title']}”" in said(note)
+        and f"“{RECORDS[2]['title']}”" in visible_text(note)
         and "<12 inch>" not in note
     )
     assert "query is empty" in refused(page.fire("textbox", "submit", [" "], "pick_search"))
     served[0].records = []
     dataset, _, none = page.fire("textbox", "submit", ["nothing"], "pick_search")["data"]
-    assert not dataset["visible"] and said(none) == words("pick_none")
+    assert not dataset["visible"] and visible_text(none) == words("pick_none")
     served[0].records = RECORDS
 
 
