@@ -41,23 +41,23 @@ def measure(options: Options) -> Outcome:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         python = Path(sys.executable) if options.tiny else environment(folder / "venv", *PACKAGES)
-        said = elsewhere(
+        theirs = elsewhere(
             folder, python, [build_messages(pair.prompt_template, *question) for question in asked]
         )
     found = [
         Figure(
             "prompts equal to apply_chat_template's",
-            agreement(prompts, said["prompts"])["equal"],
+            agreement(prompts, theirs["prompts"])["equal"],
             low=1.0,
         )
     ]
     samples = {
         "questions": [question[1] for question in asked],
         "page": texts(pair, page),
-        "versions": said["versions"],
+        "versions": theirs["versions"],
     }
     for precision in ("nf4", "bf16", "fp32"):
-        for way, answers in said[precision].items():
+        for way, answers in theirs[precision].items():
             samples[f"{precision}, {way}"] = texts(pair, answers)
             agreed, name = agreement(page, answers), f"{precision}, {way}"
             exact = precision == "nf4" and way in SAME

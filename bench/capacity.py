@@ -88,20 +88,23 @@ def recall(run: Path, config: FitConfig) -> dict:
     items = examples.build_sets(ASKED)["seen"]
     rows = [split_row(row) for row in examples.encode(items)]
     prompts, longest = [prompt for prompt, _ in rows], max(len(answer) for _, answer in rows)
-    said = []
+    predictions = []
     for start in range(0, len(prompts), BATCH):
         batch = prompts[start : start + BATCH]
         answers = complete(pair, batch, longest + MARGIN, tuned=True)
-        said += [decode_text(pair, answer) for answer in answers]
+        predictions += [decode_text(pair, answer) for answer in answers]
     scores = [
-        similarity(answer, item.answer)["rougeL"] for answer, item in zip(said, items, strict=True)
+        similarity(answer, item.answer)["rougeL"]
+        for answer, item in zip(predictions, items, strict=True)
     ]
     record = json.loads((run / "adapter" / "run.json").read_text(encoding="utf-8"))
     return {
         "rougeL": round(sum(scores) / len(scores), 4),
         "asked": len(items),
         "exact": round(
-            sum(one == item.answer for one, item in zip(said, items, strict=True)) / len(items), 4
+            sum(one == item.answer for one, item in zip(predictions, items, strict=True))
+            / len(items),
+            4,
         ),
         "parameters": record["adapter_parameters"],
         "tokens": record["tokens"],

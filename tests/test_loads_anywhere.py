@@ -38,7 +38,7 @@ def questions():
 
 
 @pytest.fixture(scope="module", params=["sample", "llama", "mistral"])
-def said(request, tmp_path_factory, tokenizer):
+def answered(request, tmp_path_factory, tokenizer):
     """(the page's, a stranger's program's in each way): prompts and answers in token ids."""
     folder = tmp_path_factory.mktemp(request.param)
     base, adapter = SAMPLE / "base", SAMPLE / "adapter"
@@ -87,16 +87,16 @@ def tuned(pair, prompt):
     return [token for token in rows if token is not None]
 
 
-def test_the_chat_template_gives_the_pages_prompts(said):
-    page, elsewhere = said
+def test_the_chat_template_gives_the_pages_prompts(answered):
+    page, elsewhere = answered
     assert elsewhere["prompts"] == page["prompts"]
 
 
 @pytest.mark.parametrize(
     "way", ["AutoPeftModelForCausalLM", "PeftModel", "pipeline(model)", "pipeline(adapter) in fp32"]
 )
-def test_in_4_bits_the_first_tokens_are_the_pages(said, way):
-    page, elsewhere = said
+def test_in_4_bits_the_first_tokens_are_the_pages(answered, way):
+    page, elsewhere = answered
     assert elsewhere["nf4"][way] == page["nf4"] and all(page["nf4"])
 
 
@@ -109,16 +109,16 @@ def test_in_4_bits_the_first_tokens_are_the_pages(said, way):
         ("fp32", "AutoPeftModelForCausalLM"),
     ],
 )
-def test_in_other_sums_it_answers_and_a_trained_adapter_agrees(said, precision, way):
+def test_in_other_sums_it_answers_and_a_trained_adapter_agrees(answered, precision, way):
     """Random weights, to which all tokens are about as likely, soon differ."""
-    page, elsewhere = said
+    page, elsewhere = answered
     agreed = agreement(page["nf4"], elsewhere[precision][way])
     print(precision, way, agreed)
     assert all(elsewhere[precision][way])
     assert page["kind"] != "sample" or agreed["common_prefix"] >= 0.3
 
 
-def test_nothing_of_ours_is_needed(said):
+def test_nothing_of_ours_is_needed(answered):
     assert not {"space", "train", "bench", "gradio", "tantivy", "datasets"} & set(
-        said[1]["modules"]
+        answered[1]["modules"]
     )

@@ -34,5 +34,5 @@ def test_the_base_row_is_the_base_alone(tmp_path, tiny_base, tokenizer):
     alone = base.generate(
         input_ids=torch.tensor([prompt], device="cuda"), max_new_tokens=16, do_sample=False
     )
-    said = [token for token in rows[0] if token is not None]
-    assert said == alone[0, len(prompt) :].tolist()[: len(said)] and rows[0] != rows[1]
+    answer = [token for token in rows[0] if token is not None]
+    assert answer == alone[0, len(prompt) :].tolist()[: len(answer)] and rows[0] != rows[1]

@@ -129,7 +129,7 @@ def tokenize(examples: Examples) -> tuple[Dataset, int]:
     Return (rows, how many were too long and left out). A row has input_ids, labels and length.
     """
     distinct, order = examples.build_training()
-    fitting: list[dict] = []
+    fitting: list[Any] = []  # TokenRows
     position = {}
     bar = tqdm(distinct, desc="tokenize", unit="example", leave=False)
     for index, row in enumerate(examples.encode(bar)):
