@@ -163,8 +163,7 @@ def save_adapter(
 ) -> None:
     """Write run/adapter atomically: bf16 weights, tokenizer, chat template, prompt.json, run.json.
 
-    Raises DivergedError where a weight is NaN or infinite, RunError or OSError where the disk is
-    full.
+    Raises DivergedError where a weight is NaN or infinite, RunError or OSError on a full disk.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not all(parameter.isfinite().all() for parameter in trained):
