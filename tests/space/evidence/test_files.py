@@ -17,7 +17,7 @@ from space.page.html.findings import lead, loss, show_findings
 from space.page.tabs.made import render_made
 from space.settings import SAMPLE
 from space.texts import TEXTS
-from tests.fake_engine import INFO, FakeEngine
+from tests.fake_engine import INFO
 from tests.languages import visible_text
 
 GOOD = {"base": {"rougeL": 0.25}, "tuned": {"rougeL": 0.75}}
@@ -315,7 +315,7 @@ def test_better_worse_and_not_shown_are_what_the_interval_says():
     assert outcome(scores(low=-0.1, high=0.4), "rougeL") == "unclear" == outcome(scores(), "rougeL")
     more_invented = scores(metric="invented_numbers", base=0.1, tuned=0.5, low=0.3, high=0.5)
     assert outcome(more_invented, "invented_numbers") == "worse"
-    assert visible_text(lead(findings([more_invented]))).endswith(
+    assert visible_text(lead(list_findings([more_invented]))).endswith(
         "something got worse on learned titles: invented numbers."
     )
     both = [
@@ -323,12 +323,12 @@ def test_better_worse_and_not_shown_are_what_the_interval_says():
         scores("unseen", low=0.1, high=0.3),
         scores("summary", low=-0.1, high=0.3),
     ]
-    assert visible_text(lead(findings(both))) == (
+    assert visible_text(lead(list_findings(both))) == (
         "Fine-tuning made the answers better on learned titles and titles never seen. "
         "No difference is shown on summaries."
     )
     assert "em títulos aprendidos e títulos nunca vistos" in visible_text(
-        lead(findings(both)), "pt"
+        lead(list_findings(both)), "pt"
     )
     shown = show_findings(Evidence(scores=(scores(low=-0.1, high=0.4),)))
     assert "the 95% interval, from −0.100 to +0.400, holds zero" in visible_text(

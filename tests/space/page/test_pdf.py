@@ -70,5 +70,5 @@ def test_a_pdf_gets_neither_more_time_nor_memory_nor_secrets(monkeypatch):
 
 
 def test_the_process_loads_neither_torch_nor_gradio():
-    code = "import sys; print({'torch', 'gradio', 'transformers', 'huggingface_hub'} & set(sys.modules))"
+    code = "import sys; print({'torch', 'gradio', 'transformers', 'huggingface_hub'} & set(sys.modules))"  # noqa: E501
     assert in_a_process(code).stdout == "set()\n"
