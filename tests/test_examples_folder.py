@@ -25,7 +25,8 @@ from gradio_client.exceptions import AppError
 from gradio_client.utils import Status
 
 from tests.test_end_to_end import ROOT, SAMPLE, learned_title, serving
-from train.prepare import load_records, prepare
+from train.prepare import load_records
+from train.prepare.catalogue import prepare_catalogue
 from train.run import Run
 
 EXAMPLES = ROOT / "examples"
@@ -498,7 +499,9 @@ def test_an_evaluation_of_a_few_items_of_an_adapter_as_it_lies_on_the_hub(
 
 def test_the_example_catalogue_is_a_natural_shop(tmp_path):
     """420 products written by hand, a fifth in Portuguese, and the dirt of a real file."""
-    report = prepare(str(ROOT / "examples" / "catalogue"), Run(tmp_path / "run"), progress=False)
+    report = prepare_catalogue(
+        str(ROOT / "examples" / "catalogue"), Run(tmp_path / "run"), progress=False
+    )
     assert report["read"] == 444 and report["kept"] == 428 and report["uids_made"] == 0
     assert report["dropped"] == {"no_content": 8, "duplicate_title": 8}
     assert report["repaired"]["entities"]["texts"] == 8

@@ -178,11 +178,6 @@ def test_a_missing_catalogue_is_named(settings, tmp_path):
         )
 
 
-def test_the_engine_reads_its_adapters_evidence_once(pair):
-    engine = Engine(pair, None, Settings())
-    assert engine.evidence().lora["r"] == 8 and engine.evidence() is engine.evidence()
-
-
 # --- a conversation ---
 
 
@@ -314,3 +309,8 @@ def test_a_seed_gives_the_same_answer_again_and_is_among_the_figures(engine):
     assert list(engine.converse("What is it?", (), False, 2, 0.0, 7))[-1].figures["seed"] is None, (
         "nothing is drawn at 0"
     )
+
+
+def test_an_engine_hands_on_what_its_adapter_brought(pair):
+    engine = Engine(pair, None, Settings())
+    assert engine.evidence().lora["r"] == 8 and engine.evidence() is engine.evidence()

@@ -1,4 +1,4 @@
-"""space/snippets.py: code that calls this Space and loads this adapter, run as it is shown."""
+"""space/snippets.py: code to copy, which runs as it stands."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from space.snippets import ModelSource
 from tests.fake_engine import FakeEngine
 
 
-def test_urls_sources_and_commands(tmp_path, monkeypatch):
+def test_addresses_and_places(tmp_path, monkeypatch):
     assert snippets.request_url({"host": "127.0.0.1:7860"}, "") == "http://127.0.0.1:7860"
     assert snippets.request_url({"host": "ana-shop.hf.space"}, "") == "https://ana-shop.hf.space"
     proxied = {

@@ -9,9 +9,11 @@ from train.evaluate.report import (
     rare_options,
     score_rows,
 )
+from train.evaluate.samples import ScoredItem
 from train.evaluate.steps import score_base_columns, write_evaluation
 
 __all__ = [
+    "ScoredItem",
     "adapter_digests",
     "as_markdown",
     "compare_runs",

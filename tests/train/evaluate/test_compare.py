@@ -1,6 +1,4 @@
-"""Runs side by side: the same items, an honest difference, a gate that shuts, and what keeps two
-runs apart.
-"""
+"""Runs side by side: the same items, paired differences, the gate, and what is refused."""
 
 import json
 
@@ -48,7 +46,8 @@ def test_the_gate_shuts_for_a_run_that_is_worse_beyond_its_interval_and_no_other
     out, err = told(capsys, [good, bad, "--gate"], 1)
     assert "bad less good:" in out
     assert err.startswith(
-        "error: the gate is shut: bad on seen: Worse than good in words shared with the right answer (ROUGE-L): 0.000 against 1.000, -1.000"  # noqa: E501
+        "error: the gate is shut: bad on seen: Worse than good in words shared with the right "
+        "answer (ROUGE-L): 0.000 against 1.000, -1.000"
     )
     assert "words that the record supports" in err
     told(capsys, [bad, good, "--gate"], 0)
@@ -132,7 +131,8 @@ def test_runs_that_differ_in_more_than_the_seed_are_no_spread(tmp_path):
     [
         (
             {"source": "cd"},
-            r"different catalogues \(source differ\): what one never saw the other may have been trained on",  # noqa: E501
+            r"different catalogues \(source differ\): what one never saw the other may have been "
+            "trained on",
         ),
         (
             {

@@ -24,7 +24,10 @@ from train.evaluate.metrics import (
     token_f1,
 )
 
-EVIDENCE = "Muvoson Tray: The tray weighs 3 kg, is made of oak by Ana Lopes in Évora, and costs 1,200 dollars. It has 20 pages."  # noqa: E501
+EVIDENCE = (
+    "Muvoson Tray: The tray weighs 3 kg, is made of oak by Ana Lopes in Évora, and costs "
+    "1,200 dollars. It has 20 pages."
+)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,4 @@
-"""report.html: one file that needs no other, true to the numbers, in which nothing that was said
-does anything.
-"""
+"""report.html: one file that needs no other, true to the numbers, in which texts stay texts."""
 
 import json
 import re

@@ -1,6 +1,4 @@
-"""The verdict: made of the numbers and their intervals, worst news included, and nothing that they
-do not show.
-"""
+"""Findings in words: what the intervals show, losses included, and nothing else."""
 
 import pytest
 
@@ -38,7 +36,8 @@ def test_better_worse_and_not_shown_are_what_the_intervals_say():
     assert f"{change['mean']:+.3f}" in told and f"[{change['low']:+.3f}" in told
     even = found["seen", "rougeL", "retrieved"]
     assert even.outcome == "unclear" and words["seen", "rougeL", "retrieved"].startswith(
-        "No difference to the first record found is shown in words shared with the right answer (ROUGE-L)"  # noqa: E501
+        "No difference to the first record found is shown in words shared with the right answer "
+        "(ROUGE-L)"
     )
     found, words, _ = judged(lines("a vase"))
     assert found["seen", "rougeL", "retrieved"].outcome == "worse"

@@ -1,6 +1,4 @@
-"""What a difference is worth: intervals, wins and the items that it needs, by hand and against what
-is known.
-"""
+"""Differences: intervals, wins and the items that one needs, by hand and by simulation."""
 
 import json
 import math
