@@ -36,10 +36,7 @@ def elsewhere_tab(engine: Engine, info: Info, settings: Settings) -> None:
 
 
 def render_calls(space: str | None, url: str, question: str) -> Html:
-    """Render code that calls the Space.
-
-    It names the Hub id, or the URL elsewhere.
-    """
+    """Render code that calls the Space by Hub id or URL."""
     parts = (
         _code("client", "elsewhere_client", snippets.client(space or url, question), "python"),
         _code("mcp", "elsewhere_mcp", snippets.mcp(url), "json"),
@@ -52,10 +49,7 @@ def render_calls(space: str | None, url: str, question: str) -> Html:
 def render_loading(
     base: ModelSource, adapter: ModelSource, rank: int | None, causal: bool, question: str
 ) -> Html:
-    """Render code that loads the adapter.
-
-    A local adapter must be published first.
-    """
+    """Render code that loads the adapter, once it is published."""
     name, parts = escape(adapter.name), []
     if adapter.on_hub:
         link = f'<a href="https://huggingface.co/{name}" rel="noopener">{name}</a>'

@@ -155,7 +155,7 @@ def _recipe(run: Mapping, lora: Mapping) -> Terms:
 
 
 def _mix(config: Mapping) -> Html | None:
-    """Count each task's questions in an epoch, for 100 records."""
+    """Count an epoch's questions of each task per 100 records."""
     lines = f"<li>{html('mix_describe')}</li>"
     for task, key in MIX.items():
         share = as_number(nested(config, task))
@@ -194,10 +194,7 @@ def _software(run: Mapping) -> Terms:
 
 
 def _limits(card: str) -> str:
-    """Render the limits and licence of the adapter.
-
-    The card's own words are among them.
-    """
+    """Render the adapter's limits, with its card's own words and licence."""
     keys = ("limit_facts", "limit_old", "limit_scores", "limit_base", "limit_people")
     lines = "".join(f"<li>{html(key)}</li>" for key in keys)
     quote = licence = ""
@@ -215,10 +212,7 @@ def _limits(card: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Format seconds for a person.
-
-    Such as 1 h 05 min, 2 min 06 s, 41 s.
-    """
+    """Write seconds for a person, such as 2 min 06 s."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -227,10 +221,7 @@ def duration(seconds: float) -> str:
 
 
 def _digest(value) -> str:
-    """Render the beginning of a commit or digest.
-
-    All of it is its title.
-    """
+    """Render the beginning of a commit or digest."""
     digest = as_text(value, SHORT).removeprefix("sha256:")
     return f' <code title="{escape(digest)}">{escape(digest[:10])}</code>' if digest else ""
 
