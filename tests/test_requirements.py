@@ -1,4 +1,4 @@
-"""What the Space installs: it fits what the Space's builder adds, and is all that its files import."""  # noqa: E501
+"""What the Space installs: it fits what the builder adds, and is all that its files import."""
 
 import ast
 import importlib.metadata
@@ -14,8 +14,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 FRONT = yaml.safe_load((ROOT / "README.md").read_text(encoding="utf-8").split("---\n")[1])
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
-# The builder installs this with requirements.txt in one call on ZeroGPU; on a CPU or GPU it asks
-# for nothing more.
+# On ZeroGPU the builder installs this with requirements.txt in one call, elsewhere nothing more.
 BUILDERS = ["torch<=2.13.0"]
 
 
@@ -86,9 +85,9 @@ def test_the_space_starts_where_nothing_of_trainings_is_installed():
 import importlib.machinery
 banned = {sorted(banned | {"train", "trl", "sklearn", "scipy"})!r}
 find = importlib.machinery.PathFinder.find_spec
-importlib.machinery.PathFinder.find_spec = staticmethod(
-    lambda name, path=None, target=None: None if name.split(".")[0] in banned else find(name, path,
-    target))
+def find_allowed(name, path=None, target=None):
+    return None if name.split(".")[0] in banned else find(name, path, target)
+importlib.machinery.PathFinder.find_spec = staticmethod(find_allowed)
 import app
 print(app.demo.title)
 """

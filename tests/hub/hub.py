@@ -17,6 +17,7 @@ import hashlib
 import http.server
 import json
 import re
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -148,7 +149,7 @@ class Hub:
 
     def __enter__(self) -> "Hub":
         handler = type("Handler", (Handler,), {"hub": self})
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.server = Server(("127.0.0.1", 0), handler)
         self.server.daemon_threads = True
         self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(
@@ -206,6 +207,15 @@ class Hub:
                     fault.times -= 1
                     return fault
         return None
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """A server for which a client that goes away is no error."""
+
+    def handle_error(self, request, client_address) -> None:
+        """Print what went wrong, unless the client closed its connection."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
