@@ -87,8 +87,8 @@ def test_contamination_in_a_run_stops_both_scorings(made, monkeypatch, tmp_path)
     leaked = made.scorable[0]
     monkeypatch.setattr(made, "training_texts", lambda: iter([*made.train, leaked]))
     monkeypatch.setattr(pipeline, "load_examples", lambda *_, **__: made)
-    for name in ("score_base", "write_evaluation"):
-        monkeypatch.setattr(pipeline.evaluate, name, lambda *_: pytest.fail("it was scored"))
+    for name in ("score_base_columns", "write_evaluation"):
+        monkeypatch.setattr(pipeline, name, lambda *_: pytest.fail("it was scored"))
     monkeypatch.setattr(Run, "has_adapter", lambda *_: True)
     monkeypatch.setattr(Run, "fit_config", lambda *_: made.config)
     for name in ("load_base", "load_tokenizer", "require_catalogue", "load_pair", "Pair"):
