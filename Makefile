@@ -1,6 +1,6 @@
 # make run: install, fine-tune the embedded sample, print base against tuned, serve the page.
 # make test: install, pass every test.
-# make quick: lint and the fast tests, in a minute.
+# make quick: style and the fast tests, in two minutes.
 # make lint: style and types.
 # make demo: record the README's film and pictures in a browser.
 # make deploy SPACE=user/name: the page on a Space; see docs/hub.md for what it serves.
