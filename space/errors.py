@@ -28,7 +28,10 @@ class PromptTemplateError(ValueError):
 
 
 class CatalogueError(Exception):
-    """A catalogue cannot be served; the message is for a person."""
+    """A catalogue cannot be served.
+
+    The message is for a person.
+    """
 
 
 LOAD_MESSAGES = {

@@ -154,7 +154,7 @@ class Question:
 
 
 class Catalogue:
-    """A read-only view of one index; any number of threads may search it at once."""
+    """A read-only view of one index, safe for many threads."""
 
     def __init__(self, index: tantivy.Index) -> None:
         self._schema = index.schema

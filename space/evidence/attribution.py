@@ -1,4 +1,4 @@
-"""Which sentences of a text each sentence of its summary rests on, by the words they share."""
+"""Find the sentences of a text that its summary rests on, by shared words."""
 
 from __future__ import annotations
 

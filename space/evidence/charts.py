@@ -17,8 +17,9 @@ Point = tuple[float, float]
 
 
 class Mark(NamedTuple):
-    """One value with its name and label; `start` is where it came from, low and high its interval.
+    """One value with its name and label.
 
+    `start` is where it came from, `low` and `high` are the ends of its interval.
     `kind` is the CSS class that colours it.
     """
 

@@ -1,4 +1,4 @@
-"""Scores, answers and history that an adapter brings beside its weights; none is trusted."""
+"""Read what an adapter brings beside its weights, and trust none of it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ ROUNDING = 1e-3  # a mean may lie so far outside its interval: each was rounded 
 
 @dataclass(frozen=True)
 class Sample:
-    """One scored item with both answers; `before` and `after` are base's and tuned's scores.
+    """One scored item with both answers.
 
-    From 0 to 1; None where an older adapter does not say them.
+    `before` and `after` are the scores of base and tuned, from 0 to 1; None where an older adapter
+    does not say them.
     """
 
     number: int
@@ -41,7 +42,7 @@ class Sample:
 
     @property
     def change(self) -> float | None:
-        """What tuning changed; 0 where that is less than a rounding."""
+        """What tuning changed, rounded to 9 digits."""
         if self.before is None or self.after is None:
             return None
         return round(self.after - self.before, 9)
@@ -49,7 +50,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All of it; what an adapter did not bring is empty. `broken` names unreadable files."""
+    """All that an adapter brought.
+
+    What it did not bring is empty. `broken` names unreadable files.
+    """
 
     scores: tuple[Scores, ...] = ()
     samples: tuple[Sample, ...] = ()

@@ -28,7 +28,7 @@ warnings.filterwarnings("ignore", message="Could not find a config file in", cat
 
 @dataclass(frozen=True)
 class Base:
-    """A base: its Hub id and commit, or a folder's name and the digest of its contents."""
+    """A base, by Hub id and commit or by folder name and digest."""
 
     name: str
     revision: str

@@ -1,4 +1,4 @@
-"""Explain an answer: how likely each of its tokens is to the base and to the tuned model."""
+"""Explain an answer by how likely each model finds its tokens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ UNFINISHED = "\ufffd"  # what a decoder writes for a part of a character
 
 
 class Alternative(TypedDict):
-    """A token that the base finds likely; an empty one ends the answer."""
+    """A token that the base finds likely.
+
+    An empty one ends the answer.
+    """
 
     token: str
     logprob: float

@@ -1,4 +1,7 @@
-"""Load one base with one adapter on it; the first rows of a batch are the untouched base's."""
+"""Load one base with one adapter, to answer as both in one batch.
+
+The first rows of a batch are the untouched base's.
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ on a phone.
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,28 +12,11 @@ from space.evidence.findings import JUDGED
 from space.page.ui import TABS
 from space.settings import SAMPLE
 from space.texts import TEXTS
+from tests.browser.chromium import HERE, expect, pytestmark, running  # noqa: F401
 from tests.fake_engine import FakeEngine
 from tests.serving import serving
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-expect = playwright_api.expect
 TEXT = {key: text["en"] for key, text in TEXTS.items()}
-CHROMIUM = Path("/usr/bin/chromium")
-ARGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"),
-]
-HERE = ("http://127.0.0.1:", "data:", "blob:", "about:")
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +27,7 @@ def address() -> Iterator[str]:
 
 @pytest.fixture(params=[(1280, 900), (390, 844)], ids=["wide", "phone"])
 def page(request, address):
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
+    with running() as browser:
         width, height = request.param
         context = browser.new_context(
             viewport={"width": width, "height": height},
@@ -61,7 +42,6 @@ def page(request, address):
         page.get_by_label(TEXT["question"]).first.wait_for()
         yield page
         assert not elsewhere and not errors
-        browser.close()
 
 
 def go_to(page, key: str) -> None:

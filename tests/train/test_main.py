@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.options import QUICK_FIT, QUICK_SCORE
 from train.__main__ import main
 from train.sample import write_catalogue
 
@@ -30,24 +31,7 @@ RUN_FILES = {
     "evaluation.json",
     "report.html",
 }
-QUICK = [
-    "--learn",
-    "8",
-    "--max-steps",
-    "2",
-    "--rank",
-    "4",
-    "--batch-size",
-    "4",
-    "--items",
-    "3",
-    "--shots",
-    "1",
-    "--answer-tokens",
-    "60",
-    "--max-length",
-    "400",
-]
+QUICK = [*QUICK_FIT, *QUICK_SCORE]
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,7 @@ def prepare_catalogue(
     except (OSError, pl.exceptions.PolarsError) as error:
         shutil.rmtree(building, ignore_errors=True)
         raise unusable_files(error, source, run) from error
-    except Exception:
+    except Exception:  # leave nothing half-built, whatever it was
         shutil.rmtree(building, ignore_errors=True)
         raise
 

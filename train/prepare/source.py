@@ -49,6 +49,7 @@ NOT_TEXT = {
     b"\x1f\x8b": "a gzip file: add .gz to its name",
     b"PK\x03\x04": "a zip file: let its name end in .zip",
 }
+# zipfile raises NotImplementedError for a compression that it does not know.
 DAMAGE = (EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError)
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ZIP_ENCRYPTED = 0x1  # the flag of a member

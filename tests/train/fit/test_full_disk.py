@@ -10,6 +10,7 @@ import pytest
 
 from space.model.base import load_base, load_tokenizer
 from space.model.prompt_template import PromptTemplate
+from tests.options import QUICK_FIT
 from train.__main__ import main
 from train.config import ConfigError, FitConfig
 from train.fit.adapter import add_lora, save_adapter
@@ -19,20 +20,6 @@ from train.run import Run, RunError
 from train.sample import write_catalogue
 
 pytestmark = pytest.mark.slow
-QUICK = [
-    "--learn",
-    "8",
-    "--max-steps",
-    "2",
-    "--rank",
-    "4",
-    "--batch-size",
-    "4",
-    "--answer-tokens",
-    "60",
-    "--max-length",
-    "400",
-]
 SCORE = ["--items", "3", "--shots", "0"]
 
 
@@ -55,7 +42,7 @@ def trained(tmp_path_factory, tiny_base):
     write_catalogue(source)
     source.write_text("".join(source.read_text().splitlines(keepends=True)[:150]))
     assert main(["prepare", str(source), "--run", str(run)]) == 0
-    assert main(["fit", "--run", str(run), "--base", str(tiny_base), *QUICK]) == 0
+    assert main(["fit", "--run", str(run), "--base", str(tiny_base), *QUICK_FIT]) == 0
     return run
 
 

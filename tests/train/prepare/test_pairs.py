@@ -12,6 +12,7 @@ from space.catalogue.search import Catalogue
 from space.catalogue.text import detect_language, normalise
 from space.model.prompt import fit_prompt
 from space.model.prompt_template import PromptTemplate
+from tests.options import QUICK_FIT, QUICK_SCORE
 from tests.scored import metrics_of
 from train import pipeline
 from train.__main__ import main
@@ -439,26 +440,7 @@ def test_without_pairs_contents_are_summed_up_as_before(run, tokenizer):
 
 # --- from a set to a scored adapter ----------------------------------------------------------
 
-QUICK = [
-    "--learn",
-    "8",
-    "--summarize",
-    "1",
-    "--max-steps",
-    "2",
-    "--rank",
-    "4",
-    "--batch-size",
-    "4",
-    "--items",
-    "3",
-    "--shots",
-    "1",
-    "--answer-tokens",
-    "60",
-    "--max-length",
-    "400",
-]
+QUICK = [*QUICK_FIT, "--summarize", "1", *QUICK_SCORE]
 
 
 @pytest.mark.slow
