@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import logging
 import os
 import sys
 import types
@@ -217,6 +218,8 @@ def main(arguments: list[str] | None = None) -> int:
     from huggingface_hub.utils import disable_progress_bars
 
     disable_progress_bars()
+    # Before anything imports it: on a CPU it warns of a package that it must not have.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     call = build_parser().parse_args(arguments)
     try:
         do(call)

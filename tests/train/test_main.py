@@ -333,3 +333,14 @@ def test_a_bug_that_raises_an_oserror_keeps_its_traceback(monkeypatch, error):
     monkeypatch.setattr("train.__main__.do", lambda call: (_ for _ in ()).throw(error))
     with pytest.raises(OSError):
         main(["fit", "--run", "x", "--base", "y"])
+
+
+@pytest.mark.slow
+def test_a_verb_begins_without_a_librarys_warnings():
+    code = (
+        "import sys, train.__main__ as entry\n"
+        "def do(call): import train.sample\n"
+        "entry.do = do; sys.exit(entry.main(['sample']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
