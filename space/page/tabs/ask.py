@@ -44,6 +44,9 @@ TAKE = """(text) => {
   const busy = document.querySelector('.stage [aria-busy="true"]');
   return [text, text.trim() && !busy ? "" : text];
 }"""
+# A refused question goes back into the box, unless there is another. A round trip to the server
+# would overwrite what a visitor types meanwhile.
+GIVE_BACK = "(text, question) => text || question"
 LANGUAGE = "(turns, carried) => [turns, document.documentElement.lang]"
 SAVE = """(text) => {
   const link = document.createElement("a");
@@ -138,7 +141,7 @@ class AskTab:
         for event in (taken, picked):
             reads = [self.carried, self.turns, self.busy, self.note]
             start = event.then(self.begin, reads, self.begun, **BEGIN)
-            start.failure(self.give_back, [self.box, self.carried], self.box, **AT_ONCE)
+            start.failure(None, [self.box, self.carried], self.box, js=GIVE_BACK, **QUIET)
             starts.append(start)
         starts.append(self.live.retry(self.retry, [self.turns, self.busy], self.begun, **BEGIN))
         edited = [self.box, self.note]
@@ -166,10 +169,6 @@ class AskTab:
         refuse_unless_ready(question, busy)
         before = turns[:-1] if note else turns
         return self.draw_asked(Asked(question, len(before), again=False), turns)
-
-    def give_back(self, text, question):
-        """Put a refused question back into the box, unless there is another."""
-        return text or question
 
     def retry(self, turns, busy):
         if busy:
