@@ -97,10 +97,10 @@ def build_messages(
         records.append(
             prompt_template.record.format(position=position, title=title, content=content)
         )
-    template = getattr(prompt_template, task)
-    if task == "answer" and not context:
-        in_portuguese = detect_language(text) == "pt"
-        template = prompt_template.no_records_pt if in_portuguese else prompt_template.no_records
+    template = prompt_template.describe
+    if task != "describe":
+        name = "no_records" if task == "answer" and not context else task
+        template = prompt_template.in_language(name, detect_language(text))
     question = template.format(text=remove_controls(text), records="\n\n".join(records))
     messages: list[Message] = []
     for message in history:

@@ -8,23 +8,37 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from string import Formatter
+from typing import Any
 
 from space.errors import PromptTemplateError
 
-FORMAT = 1  # of prompt.json; an adapter with another one is refused
+FORMAT = 2  # of a new adapter's prompt.json
 # The fields of prompt.json, and the placeholders that their format strings may use.
 PLACEHOLDERS = {
     "describe": ("records", "text"),
     "answer": ("records", "text"),
+    "answer_pt": ("records", "text"),
     "record": ("content", "position", "title"),
     "no_records": ("records", "text"),
     "no_records_pt": ("records", "text"),
     "summarize": ("records", "text"),
+    "summarize_pt": ("records", "text"),
     "citation": ("position",),
     "absent": ("title",),
     "questions": ("title",),
     "follow_ups": ("title",),
 }
+# What a file of format 1 says where it lacks a field: the words that its adapter learned. A field
+# that is new in format 2 is not in such a file; the Portuguese ones are the same as the English.
+FORMAT_1 = {
+    "answer": "{records}\n\n{text} Answer from the records above and cite them, like [1].",
+    "no_records": (
+        "No record of the catalogue was found.\n\n{text} If the catalogue does not have it, say so."
+    ),
+    "summarize": "{text}\n\nSummarize the text above.",
+    "absent": {"en": "The catalogue has nothing by that name.", "pt": "Não temos."},
+}
+NEW_IN_FORMAT_2 = ("answer_pt", "summarize_pt")
 # prompt.json comes with an adapter from anywhere: these bound the memory that a prompt can take.
 FILE_LIMIT = 256 * 1024  # bytes
 STRING_LIMIT = 10_000  # characters of one format string
@@ -38,28 +52,38 @@ FORBIDDEN = re.compile("[\ud800-\udfff\ufdd0-\ufdef]")
 class PromptTemplate:
     """Format strings for prompts, and for the answers and questions that training teaches.
 
-    A field that a file lacks has its default, except `no_records_pt`: an older adapter learned one
-    text for both languages.
+    A field that a file lacks has the default of its format. An `answer` or `summarize` is in the
+    language of its text, so the words around it are too.
     """
 
     format: int = FORMAT
     describe: str = "{text}"
-    answer: str = "{records}\n\n{text} Answer from the records above and cite them, like [1]."
+    answer: str = (
+        "Records from the catalogue:\n\n{records}\n\nQuestion: {text}\n"
+        "Answer from these records only and cite them, like [1]. If they do not say, say so."
+    )
+    answer_pt: str = (
+        "Registros do catálogo:\n\n{records}\n\nPergunta: {text}\n"
+        "Responda só com estes registros e cite-os, como [1]. Se eles não dizem, diga isso."
+    )
     record: str = "[{position}] {title}\n{content}"
     # For an `answer` without records. Nothing else in such a prompt says in which language to
     # answer a question about a name, so there is one for each language.
     no_records: str = (
-        "No record of the catalogue was found.\n\n{text} If the catalogue does not have it, say so."
+        "The catalogue was searched and nothing was found.\n\nQuestion: {text}\n"
+        "If the catalogue does not have it, say so."
     )
     no_records_pt: str = (
-        "Nenhum registro do catálogo foi encontrado.\n\n{text} Se o catálogo não tiver, diga isso."
+        "A busca no catálogo não encontrou nada.\n\nPergunta: {text}\n"
+        "Se o catálogo não tiver, diga isso."
     )
     summarize: str = "{text}\n\nSummarize the text above."
+    summarize_pt: str = "{text}\n\nResuma o texto acima."
     citation: str = " [{position}]"
     absent: Mapping[str, str] = field(
         default_factory=lambda: {
-            "en": "The catalogue has nothing by that name.",
-            "pt": "Não temos.",
+            "en": "I found nothing called {title} in the catalogue.",
+            "pt": "Não encontrei nada chamado {title} no catálogo.",
         }
     )
     questions: Mapping[str, Sequence[str]] = field(
@@ -102,28 +126,45 @@ class PromptTemplate:
         }
     )
 
-    def save(self, path: Path) -> None:
-        """Write prompt.json."""
-        text = json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
-        path.write_text(text, encoding="utf-8")
-
     @classmethod
     def load(cls, path: Path) -> PromptTemplate:
         """Read prompt.json and check all of it, or raise PromptTemplateError."""
         data = _read_object(path)
-        if data.get("format") != FORMAT:
+        number = data.get("format")
+        if type(number) is not int or number not in (1, FORMAT):
             raise PromptTemplateError(
-                f"the adapter's prompt format is {_show(data.get('format'))}, this version reads "
+                f"the adapter's prompt format is {_show(number)}, this version reads 1 to "
                 f"{FORMAT}: use a version of Shelftalk that reads it, or train the adapter again"
             )
         default = cls()
         for name, value in data.items():
-            if name in PLACEHOLDERS:
+            if name in PLACEHOLDERS and not (number == 1 and name in NEW_IN_FORMAT_2):
                 _check(f"{path.name}: {name}", value, getattr(default, name), PLACEHOLDERS[name])
             elif name != "format":
-                problem = f"a field that format {FORMAT} does not know"
+                problem = f"a field that format {number} does not know"
                 raise _error(f"{path.name}: {_show(name)[1:-1]}", value, problem)
-        return cls(**{"no_records_pt": data.get("no_records", cls.no_records)} | data)
+        return cls(**_complete_format_1(data) if number == 1 else data)
+
+    def save(self, path: Path) -> None:
+        """Write prompt.json, in the format that the template was read in."""
+        fields = asdict(self)
+        if self.format == 1:
+            for name in NEW_IN_FORMAT_2:
+                del fields[name]
+        text = json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
+        path.write_text(text, encoding="utf-8")
+
+    def in_language(self, name: str, language: str) -> str:
+        """Return the `answer`, `no_records` or `summarize` of a language, "en" or "pt"."""
+        return getattr(self, f"{name}_pt" if language == "pt" else name)
+
+
+def _complete_format_1(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a file of format 1 lacks what its adapter learned."""
+    fields = {**FORMAT_1, **data}
+    for name in ("answer", "no_records", "summarize"):
+        fields.setdefault(f"{name}_pt", fields[name])
+    return fields
 
 
 def _read_object(path: Path) -> dict:

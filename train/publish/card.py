@@ -262,10 +262,12 @@ def _prompt_table(prompt_template: PromptTemplate) -> str:
     uses = {
         "describe": "a question, from memory",
         "answer": "a question with records",
+        "answer_pt": "the same, in Portuguese",
         "record": "each of the records",
         "no_records": "a question for which no record was found",
         "no_records_pt": "the same, in Portuguese",
         "summarize": "a text to summarize",
+        "summarize_pt": "the same, in Portuguese",
     }
     rows = [["message", "words"]]
     for name, use in uses.items():

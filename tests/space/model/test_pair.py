@@ -85,8 +85,8 @@ def test_a_base_is_known_by_its_digest_whatever_its_folder_is_called(tmp_path, t
 def test_an_unknown_prompt_format_is_refused(tmp_path, tiny_base, adapter):
     folder = copy_of(adapter, tmp_path)
     prompt_template = json.loads((folder / "prompt.json").read_text())
-    (folder / "prompt.json").write_text(json.dumps(prompt_template | {"format": 2}))
-    with pytest.raises(PromptTemplateError, match="prompt format is 2, this version reads 1"):
+    (folder / "prompt.json").write_text(json.dumps(prompt_template | {"format": 3}))
+    with pytest.raises(PromptTemplateError, match="prompt format is 3, this version reads 1 to 2"):
         load_pair(str(tiny_base), str(folder))
 
 

@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
+from space.catalogue import detect_language
 from space.errors import PromptTemplateError
 from space.model.prompt import build_messages
-from space.model.prompt_template import PromptTemplate
+from space.model.prompt_template import FORMAT_1, PromptTemplate
 
 RECORD = {"uid": "1", "title": "Mog's Kittens", "content": "A board book."}
 
@@ -21,8 +23,12 @@ def test_a_template_survives_its_file_and_refuses_another_format(tmp_path):
         own, "answer", "Q", [RECORD]
     )
     path.write_text(json.dumps({"format": 99}))
-    with pytest.raises(PromptTemplateError, match="prompt format is 99, this version reads 1"):
+    with pytest.raises(PromptTemplateError, match="prompt format is 99, this version reads 1 to 2"):
         PromptTemplate.load(path)
+    for number in (0, 3, "2", 2.0, True, None, [1]):
+        path.write_text(json.dumps({"format": number}))
+        with pytest.raises(PromptTemplateError, match="prompt format is"):
+            PromptTemplate.load(path)
     path.write_text(json.dumps({"format": 1, "tone": "kind"}))
     with pytest.raises(PromptTemplateError, match="tone"):
         PromptTemplate.load(path)
@@ -40,21 +46,64 @@ def test_an_older_file_lacks_what_came_later_and_keeps_what_it_says(tmp_path):
     assert loaded.citation == " ({position})" and build_messages(loaded, "answer", "Q", [RECORD])[
         0
     ]["content"].endswith("| Q")
-    assert (
-        loaded.absent == PromptTemplate().absent
-        and loaded.no_records == PromptTemplate().no_records
+    assert loaded.absent == {"en": "The catalogue has nothing by that name.", "pt": "Não temos."}
+    assert loaded.no_records.startswith("No record of the catalogue was found.")
+
+
+@pytest.mark.parametrize(
+    ("field", "says", "context"),
+    [
+        ("no_records", {}, []),
+        ("no_records", {"no_records": "Nothing found. {text}"}, []),
+        ("answer", {}, [RECORD]),
+        ("answer", {"answer": "{records} | {text}"}, [RECORD]),
+        ("summarize", {}, []),
+        ("summarize", {"summarize": "In short: {text}"}, []),
+    ],
+)
+def test_an_older_adapter_keeps_its_own_prompt_in_either_language(tmp_path, field, says, context):
+    path = tmp_path / "prompt.json"
+    path.write_text(json.dumps({"format": 1} | says))
+    loaded, learned = PromptTemplate.load(path), says.get(field, FORMAT_1[field])
+    task = "summarize" if field == "summarize" else "answer"
+    records = "[1] Mog's Kittens\nA board book."
+    for text in ("What is Mog?", "O que é Mog?"):
+        (message,) = build_messages(loaded, task, text, context)
+        assert message["content"] == learned.format(text=text, records=records)
+    loaded.save(path)
+    again = PromptTemplate.load(path)
+    assert again.format == 1 and again.in_language(field, "pt") == learned
+
+
+def test_the_embedded_older_adapter_asks_as_it_learned():
+    file = Path("space/sample/adapter/prompt.json")
+    if not file.is_file() or json.loads(file.read_text())["format"] != 1:
+        pytest.skip("no adapter of format 1 is embedded")
+    loaded = PromptTemplate.load(file)
+    (message,) = build_messages(loaded, "answer", "O que é Mog?", [RECORD])
+    assert message["content"] == (
+        "[1] Mog's Kittens\nA board book.\n\nO que é Mog? "
+        "Answer from the records above and cite them, like [1]."
     )
 
 
-@pytest.mark.parametrize("says", [{}, {"no_records": "Nothing found. {text}"}])
-def test_an_older_adapter_keeps_its_own_prompt_in_either_language(tmp_path, says):
-    path = tmp_path / "prompt.json"
-    path.write_text(json.dumps({"format": 1} | says))
-    loaded, learned = PromptTemplate.load(path), says.get("no_records", PromptTemplate().no_records)
-    for text in ("What is Mog?", "O que é Mog?"):
-        assert build_messages(loaded, "answer", text)[0]["content"] == learned.format(text=text)
-    loaded.save(path)
-    assert PromptTemplate.load(path).no_records_pt == learned
+@pytest.mark.parametrize(("task", "context"), [("answer", [RECORD]), ("summarize", [])])
+def test_the_words_around_a_text_are_in_its_language(task, context):
+    said = {}
+    for text in ("What is the weight of Mog?", "Qual é o peso de Mog?"):
+        (message,) = build_messages(PromptTemplate(), task, text, context)
+        said[text] = detect_language(message["content"].replace("A board book.", ""))
+    assert list(said.values()) == ["en", "pt"]
+
+
+def test_what_is_absent_is_named_in_both_languages():
+    said = {}
+    for language, sentence in PromptTemplate().absent.items():
+        said[language] = sentence.format(title="Blue Kettle")
+    assert said == {
+        "en": "I found nothing called Blue Kettle in the catalogue.",
+        "pt": "Não encontrei nada chamado Blue Kettle no catálogo.",
+    }
 
 
 def test_without_records_the_prompt_is_in_the_questions_language():
@@ -68,8 +117,8 @@ def test_without_records_the_prompt_is_in_the_questions_language():
         for tongue, questions in PromptTemplate().questions.items()
     }
     assert said == {
-        "en": {"No record of the catalogue was found."},
-        "pt": {"Nenhum registro do catálogo foi encontrado."},
+        "en": {"The catalogue was searched and nothing was found."},
+        "pt": {"A busca no catálogo não encontrou nada."},
     }
 
 
@@ -122,6 +171,8 @@ LONG = "a" * 10_001
         ("follow_ups", {"en": ["And?"], "pt": ["E?"]}, "with the fields short, more, other"),
         ("a" * 900, "kind", "a field that format 1 does not know"),
         ("tone", "kind", "a field that format 1 does not know"),
+        ("answer_pt", "{text}", "a field that format 1 does not know"),
+        ("summarize_pt", "{text}", "a field that format 1 does not know"),
     ],
 )
 def test_a_template_that_no_question_could_use_is_refused_when_it_is_loaded(
@@ -134,6 +185,14 @@ def test_a_template_that_no_question_could_use_is_refused_when_it_is_loaded(
     message = str(refused.value)
     assert message.startswith(f"prompt.json: {field[:70]}") and "\n" not in message
     assert len(message) < 300
+
+
+@pytest.mark.parametrize("field", ["answer_pt", "summarize_pt"])
+def test_a_new_field_is_checked_like_the_others(tmp_path, field):
+    path = tmp_path / "prompt.json"
+    path.write_text(json.dumps({"format": 2, field: "{title}"}))
+    with pytest.raises(PromptTemplateError, match=rf"{field} is '\{{title\}}': it uses"):
+        PromptTemplate.load(path)
 
 
 def test_the_refusal_names_the_field_and_the_value(tmp_path):

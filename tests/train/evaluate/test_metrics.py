@@ -5,7 +5,7 @@ import math
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
-from space.model.prompt_template import PromptTemplate
+from space.model.prompt_template import FORMAT_1, PromptTemplate
 from train.evaluate.metrics import (
     ItemMetric,
     abstention,
@@ -202,7 +202,7 @@ def test_saying_that_it_is_absent_by_hand():
         predictions=said, references=["Dovenka Lamp"] * len(said), absent=absent
     )["says_absent"]
     assert scores == [1, 1, 1, 1, 1, 0, 0, 0, 0]
-    ours = PromptTemplate().absent
+    ours = FORMAT_1["absent"]
     said = [
         "The catalogue has nothing by that name.",
         "the catalogue has nothing by that name",
@@ -215,6 +215,19 @@ def test_saying_that_it_is_absent_by_hand():
         predictions=said, references=["Dovenka Lamp"] * len(said), absent=ours
     )["says_absent"]
     assert scores == [1, 1, 0, 1, 0, 0]
+    said = {
+        "I found nothing called Dovenka Lamp in the catalogue.": 1,
+        "I found nothing called Dovenka lmp in the catalogue.": 1,
+        "Não encontrei nada chamado Dovenka Lamp no catálogo.": 1,
+        "I found nothing called Rilato Kettle in the catalogue.": 0,
+        "I found Dovenka Lamp in the catalogue.": 0,
+    }
+    scores = ItemMetric(abstention).compute(
+        predictions=list(said),
+        references=["Dovenka Lamp"] * len(said),
+        absent=PromptTemplate().absent,
+    )["says_absent"]
+    assert scores == list(said.values())
     around = {"en": "Sorry, {title} is not sold here."}
     assert says_absent("Sorry, Dovenka Lamp is not sold here.", "Dovenka Lamp", around)
     assert not says_absent("Sorry, Dovenka Lamp is sold here.", "Dovenka Lamp", around)

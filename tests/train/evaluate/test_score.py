@@ -61,11 +61,16 @@ def test_only_questions_with_records_have_sources_to_be_right():
     records = {"sources": ["a", "b"], "uid": "b", "title": "Blue Kettle"}
     lines = [
         line("grounded", "It is blue. [1]", "It is blue. [2]", **records),
-        line("grounded", "It is blue. [2]", "The catalogue has nothing by that name.", **records),
+        line(
+            "grounded",
+            "It is blue. [2]",
+            "I found nothing called Blue Kettle in the catalogue.",
+            **records,
+        ),
         line(
             "absent",
             "It is blue. [1]",
-            "The catalogue has nothing by that name.",
+            "I found nothing called Red Kettle in the catalogue.",
             **records | {"title": "Red Kettle"},
         ),
         line("seen", "It is blue.", "It is blue."),
