@@ -70,7 +70,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def tokenizer():
     """A small byte-level tokenizer of our own, without a chat template."""
-    from train.sample import build_tokenizer
+    from tests.toy.build import build_tokenizer
 
     return build_tokenizer(vocabulary=600, documents=300)
 
@@ -182,7 +182,7 @@ def tuned_run(tmp_path_factory, tiny_base) -> Path:
     read, never changed.
     """
     from train.__main__ import main
-    from train.sample import write_catalogue
+    from train.shop import write_catalogue
 
     folder = tmp_path_factory.mktemp("tuned")
     write_catalogue(folder / "trn.json")

@@ -14,7 +14,7 @@ from pathlib import Path
 from space.evidence.files import Evidence, read_evidence
 from space.model.conversation import Figures, Step, Turn
 from space.model.prompt import check_text
-from space.settings import SAMPLE
+from tests.toy import TOY
 
 RECORDS = [
     {
@@ -74,7 +74,7 @@ CHOICES = [(" wood", 0.41), (" <b>metal</b>", 0.2), ("", 0.1), ("\n", 0.05), ("\
 
 @functools.lru_cache(4)
 def evidence_of(folder: Path) -> Evidence:
-    return read_evidence(folder, SAMPLE / "catalogue")
+    return read_evidence(folder, TOY / "catalogue")
 
 
 class FakeEngine:
@@ -85,7 +85,7 @@ class FakeEngine:
         self.calls: list[tuple] = []
         self.closed = threading.Event()  # a generator was closed before its end
         self.error: Exception | None = None
-        self.folder = SAMPLE / "adapter"  # whose evidence is shown
+        self.folder = TOY / "adapter"  # whose evidence is shown
         self.notice = ""  # told to the visitor with every answer: a key of space/texts.py
         self.base, self.tuned = BASE, TUNED
 

@@ -10,11 +10,12 @@ from safetensors import safe_open
 from transformers import MistralConfig, MistralForCausalLM
 
 from space.model.base import Base
+from tests.toy import TOY
 from train.config import FitConfig
 from train.fit.adapter import add_lora
 
 ROOT = Path(__file__).resolve().parents[1]
-SAMPLE = ROOT / "space" / "sample" / "adapter"
+TOY_ADAPTER = TOY / "adapter"
 FILES = {
     "adapter_model.safetensors",
     "adapter_config.json",
@@ -35,7 +36,9 @@ WEIGHT = re.compile(
 def folder(request):
     """The committed sample's adapter, and one that went through every verb."""
     return (
-        SAMPLE if request.param == "committed" else request.getfixturevalue("tuned_run") / "adapter"
+        TOY_ADAPTER
+        if request.param == "committed"
+        else request.getfixturevalue("tuned_run") / "adapter"
     )
 
 

@@ -21,10 +21,16 @@ from space.engine import load_engine
 from space.errors import CatalogueError, ModelError
 from space.page.missing import one_line
 from space.settings import Settings
+from tests.toy import TOY
 from train.prepare.catalogue import read_records
 
 ROOT = Path(__file__).resolve().parent.parent
-SAMPLE = ROOT / "space" / "sample"
+# What is served where a test names nothing else.
+SERVED = {
+    "BASE_MODEL": str(TOY / "base"),
+    "ADAPTER": str(TOY / "adapter"),
+    "CATALOGUE": str(TOY / "catalogue"),
+}
 pytestmark = pytest.mark.slow
 
 
@@ -41,7 +47,10 @@ def serving(tmp_path, **environ):
             cwd=ROOT,
             stdout=out,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PORT": str(port), **environ},
+            env=os.environ
+            | {"PORT": str(port)}
+            | ({} if "ADAPTER" in environ else SERVED)
+            | environ,
         )
         try:
             for _ in range(300):
@@ -59,16 +68,14 @@ def serving(tmp_path, **environ):
 
 def learned_title():
     """A title that the committed adapter learned: the first question of its card."""
-    card = (SAMPLE / "adapter" / "README.md").read_text()
+    card = (TOY / "adapter" / "README.md").read_text()
     return card.split('content="')[1].split('"')[0]
 
 
 def learned_records(count):
     """Short English records that the committed adapter learned, in the order of learning."""
-    learn = json.loads((SAMPLE / "adapter" / "run.json").read_text())["config"]["learn"]
-    records = [
-        record for record in read_records(SAMPLE / "catalogue") if record["split"] == "train"
-    ]
+    learn = json.loads((TOY / "adapter" / "run.json").read_text())["config"]["learn"]
+    records = [record for record in read_records(TOY / "catalogue") if record["split"] == "train"]
     records.sort(key=lambda record: hashlib.sha256(record["uid"].encode()).digest())
     short = (
         record
@@ -78,7 +85,7 @@ def learned_records(count):
     return list(itertools.islice(short, count))
 
 
-def test_the_committed_sample_answers_over_http(tmp_path):
+def test_the_toy_answers_over_http(tmp_path):
     from gradio_client import Client
 
     with serving(tmp_path) as address:
@@ -159,9 +166,9 @@ def test_the_adapter_loads_in_an_empty_folder_with_peft_and_transformers_alone(t
 import sys
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
-base = AutoModelForCausalLM.from_pretrained({str(SAMPLE / "base")!r})
-tokenizer = AutoTokenizer.from_pretrained({str(SAMPLE / "adapter")!r})
-model = PeftModel.from_pretrained(base, {str(SAMPLE / "adapter")!r})
+base = AutoModelForCausalLM.from_pretrained({str(TOY / "base")!r})
+tokenizer = AutoTokenizer.from_pretrained({str(TOY / "adapter")!r})
+model = PeftModel.from_pretrained(base, {str(TOY / "adapter")!r})
 chat = [dict(role="user", content={learned_title()!r})]
 ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt",
 return_dict=True)
@@ -194,18 +201,13 @@ def test_a_wrong_setting_is_one_line():
     ("environ", "words"),
     [
         (
-            {"BASE_MODEL": "./nowhere", "ADAPTER": str(SAMPLE / "adapter")},
+            {"BASE_MODEL": "./nowhere", "ADAPTER": str(TOY / "adapter")},
             "base ./nowhere is not a folder",
         ),
-        ({"CATALOGUE": "./nowhere"}, "nowhere"),
+        (SERVED | {"CATALOGUE": "./nowhere"}, "nowhere"),
     ],
 )
 def test_a_setting_of_nothing_is_one_line(environ, words):
     with pytest.raises((ModelError, CatalogueError)) as caught:
         load_engine(Settings.from_environment(environ))
     assert words in one_line(caught.value) and "\n" not in one_line(caught.value)
-
-
-def test_the_sample_is_small_enough_to_carry():
-    assert (SAMPLE / "base/model.safetensors").stat().st_size <= 16 * 2**20
-    assert (SAMPLE / "adapter/adapter_model.safetensors").stat().st_size <= 3 * 2**20

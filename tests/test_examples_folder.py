@@ -24,7 +24,8 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from gradio_client.utils import Status
 
-from tests.test_end_to_end import ROOT, SAMPLE, learned_title, serving
+from tests.test_end_to_end import ROOT, learned_title, serving
+from tests.toy import TOY
 from train.prepare import load_records
 from train.prepare.catalogue import prepare_catalogue
 from train.run import Run
@@ -405,12 +406,10 @@ def test_the_adapter_says_what_the_page_says(run, address, question):
     page = Client(address, verbose=False).predict(question, use_sources=False, api_name="/answer")[
         1
     ]
-    done = run("load_adapter.py", SAMPLE / "base", SAMPLE / "adapter", question)
+    done = run("load_adapter.py", TOY / "base", TOY / "adapter", question)
     assert done.returncode == 0, done.stderr
     assert done.stdout == page + "\n"
-    plain = run(
-        "load_adapter.py", SAMPLE / "base", SAMPLE / "adapter", question, missing="bitsandbytes"
-    )
+    plain = run("load_adapter.py", TOY / "base", TOY / "adapter", question, missing="bitsandbytes")
     assert plain.returncode == 0, plain.stderr
     assert len(set(plain.stdout.split()) & set(page.split())) > len(set(page.split())) / 2
 
@@ -429,10 +428,10 @@ def evaluated(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("run")
     for part in ("adapter", "catalogue"):
-        shutil.copytree(SAMPLE / part, folder / part)
+        shutil.copytree(TOY / part, folder / part)
     fit = FitConfig(
         **json.loads((folder / "adapter/run.json").read_text())["config"]
-        | {"base": str(SAMPLE / "base")}
+        | {"base": str(TOY / "base")}
     )
     pair, config = load_pair(fit.base, str(folder / "adapter")), EvaluateConfig(items=3)
     examples = load_examples(Run(folder), fit, pair.tokenizer, pair.window, pair.prompt_template)
@@ -448,7 +447,7 @@ def evaluated(tmp_path_factory):
 
 
 def test_an_evaluation_elsewhere_agrees_with_the_runs_own(run, evaluated):
-    done = run("evaluate_adapter.py", SAMPLE / "base", evaluated / "adapter")
+    done = run("evaluate_adapter.py", TOY / "base", evaluated / "adapter")
     assert done.returncode == 0, done.stderr
     found = re.findall(
         r"(\w+) +(published|asked here) +(\d+) +([\d.]+) +([\d.]+) +(\S+) \[(\S+), (\S+)\]",
@@ -481,10 +480,10 @@ def test_an_evaluation_of_a_few_items_of_an_adapter_as_it_lies_on_the_hub(
     main = runpy.run_path(EXAMPLES / "evaluate_adapter.py")["main"]
     shutil.copytree(evaluated / "adapter", tmp_path / "hub")
     with pytest.raises(SystemExit, match=r"has no samples\.jsonl"):
-        main(str(SAMPLE / "base"), str(tmp_path / "hub"), 1)
+        main(str(TOY / "base"), str(tmp_path / "hub"), 1)
     lines = (evaluated / "samples.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "hub/samples.jsonl").write_text("".join(line for line in lines if '"seen"' in line))
-    main(str(SAMPLE / "base"), str(tmp_path / "hub"), 1)
+    main(str(TOY / "base"), str(tmp_path / "hub"), 1)
     _, published, asked = capsys.readouterr().out.splitlines()
     assert published.split()[:3] == ["seen", "published", "1"] and asked.split()[:4] == [
         "seen",

@@ -16,17 +16,17 @@ from space.model.decode import stream_tokens
 from space.model.pair import load_pair
 from space.model.prompt import build_messages, prompt_ids
 from tests.conftest import tiny_adapter, tiny_model
+from tests.toy import TOY
 from train.merge import agreement
 
 ROOT = Path(__file__).resolve().parent.parent
-SAMPLE = ROOT / "space" / "sample"
 TOKENS = 32
 pytestmark = pytest.mark.slow
 
 
 def questions():
     """(task, text, records): from memory, with records, with none found, and a text."""
-    catalogue = Catalogue.open(SAMPLE / "catalogue")
+    catalogue = Catalogue.open(TOY / "catalogue")
     title, other = catalogue.titles(2)
     found = catalogue.search(f"What is {title}?", 3)
     return [
@@ -41,7 +41,7 @@ def questions():
 def answered(request, tmp_path_factory, tokenizer):
     """(the page's, a stranger's program's in each way): prompts and answers in token ids."""
     folder = tmp_path_factory.mktemp(request.param)
-    base, adapter = SAMPLE / "base", SAMPLE / "adapter"
+    base, adapter = TOY / "base", TOY / "adapter"
     if request.param != "sample":
         base = tiny_model(folder / "trained-on", tokenizer, kind=request.param)
         adapter = tiny_adapter(folder / "made", base, tokenizer)

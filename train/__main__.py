@@ -197,17 +197,9 @@ def do(call: argparse.Namespace) -> None:
 
         rent_machine(call.source, configs)
     else:
-        from train.sample import rebuild
+        from train.sample import rebuild_sample
 
-        config = configs[SampleConfig]
-        rebuild(
-            Run(Path(config.run)),
-            base=config.base,
-            adapter=config.adapter,
-            out=Path(config.out) if config.out else None,
-            max_steps=config.max_steps,
-            items=config.items,
-        )
+        rebuild_sample(configs[SampleConfig])
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -339,10 +339,9 @@ class RentConfig(Checked):
 
 @dataclass(frozen=True)
 class SampleConfig(Checked):
-    """What of the embedded sample is rebuilt, and where."""
+    """How long the embedded sample is trained, and where it goes."""
 
-    base: bool = option(False, "pre-train the sample's base (long)")
-    adapter: bool = option(False, "rebuild its catalogue and adapter (short)")
+    adapter: bool = option(False, "take all of the recipe's steps and replace what is committed")
     run: str = option("runs/sample", "the folder it is trained in")
     out: str = option("", "where it goes; space/sample if not set")
     max_steps: int | None = option(None, "stop after this many steps", low=1)

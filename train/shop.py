@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypedDict
 
 
@@ -232,6 +234,12 @@ def generate_catalogue(size: int = 2400, seed: int = 1) -> Iterator[ShopRow]:
         yield _row(rng, item.title, _add_markup(rng, content))
         if rng.random() < 0.33:
             yield _dirty_row(rng, item.title, content)
+
+
+def write_catalogue(path: Path) -> None:
+    """Write the invented catalogue as trn.json: one JSON object a line."""
+    lines = [json.dumps(row) + "\n" for row in generate_catalogue()]
+    path.write_text("".join(lines), encoding="utf-8")
 
 
 def _row(rng: random.Random, title: str, content: str) -> ShopRow:

@@ -10,11 +10,11 @@ import pytest
 
 from space.evidence.findings import JUDGED
 from space.page.ui import TABS
-from space.settings import SAMPLE
 from space.texts import TEXTS
 from tests.browser.chromium import HERE, expect, pytestmark, running  # noqa: F401
 from tests.fake_engine import FakeEngine
 from tests.serving import serving
+from tests.toy import TOY
 
 TEXT = {key: text["en"] for key, text in TEXTS.items()}
 
@@ -58,7 +58,7 @@ def go_to(page, key: str) -> None:
 
 
 def test_scores_samples_recipe_and_code(page, address):
-    scores = json.loads((SAMPLE / "metrics.json").read_text(encoding="utf-8"))
+    scores = json.loads((TOY / "metrics.json").read_text(encoding="utf-8"))
     count = sum(one["n"] for one in scores.values())
     lost = sum(one["difference"][JUDGED[name][0]]["losses"] for name, one in scores.items())
     go_to(page, "evidence_tab")

@@ -15,7 +15,7 @@ import pytest
 
 from tests.options import QUICK_FIT, QUICK_SCORE
 from train.__main__ import main
-from train.sample import write_catalogue
+from train.shop import write_catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_FILES = {

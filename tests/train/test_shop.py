@@ -4,13 +4,11 @@ import itertools
 import json
 import random
 from collections import Counter
-from pathlib import Path
 
+from tests.toy import TOY
 from train import shop
 from train.prepare import prepare_catalogue
 from train.run import Run
-
-SAMPLE = Path(__file__).resolve().parents[2] / "space" / "sample"
 
 
 def test_rows_are_trn_jsons_and_always_the_same():
@@ -70,7 +68,5 @@ def test_the_reading_text_holds_no_prompt_wording_of_ours():
 
 
 def test_the_committed_catalogue_is_the_generators(tmp_path):
-    from train.sample import write_catalogue
-
-    write_catalogue(tmp_path / "trn.json")
-    assert (tmp_path / "trn.json").read_text() == (SAMPLE / "trn.json").read_text()
+    shop.write_catalogue(tmp_path / "trn.json")
+    assert (tmp_path / "trn.json").read_text() == (TOY / "trn.json").read_text()

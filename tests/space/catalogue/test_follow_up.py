@@ -5,7 +5,7 @@ import pytest
 from space.catalogue.follow_up import records_for_follow_up
 from space.catalogue.search import Catalogue, keep_relevant
 from space.model.prompt_template import PromptTemplate
-from space.settings import SAMPLE
+from tests.toy import TOY
 from train.examples.unanswerable import swap_halves
 
 FOLLOW_UPS = PromptTemplate().follow_ups.values()
@@ -15,7 +15,7 @@ OTHERS = [phrase for ways in FOLLOW_UPS for phrase in ways["other"]]
 
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
-    return Catalogue.open(SAMPLE / "catalogue")
+    return Catalogue.open(TOY / "catalogue")
 
 
 def about(catalogue, question: str, before: list[dict]) -> list[str]:

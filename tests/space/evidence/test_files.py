@@ -11,15 +11,15 @@ from space.evidence.findings import JUDGED
 from space.page.html import samples
 from space.page.html.findings import loss, show_findings
 from space.page.tabs.made import render_made
-from space.settings import SAMPLE
 from tests.evidence import EVIL, read_files, sample_line
 from tests.fake_engine import INFO
 from tests.languages import visible_text
+from tests.toy import TOY
 
 
 @pytest.fixture(scope="module")
 def sample() -> Evidence:
-    return read_evidence(SAMPLE / "adapter", SAMPLE / "catalogue")
+    return read_evidence(TOY / "adapter", TOY / "catalogue")
 
 
 def test_the_samples_own_answers_give_the_scores_that_it_tells(sample):
@@ -44,7 +44,7 @@ def test_the_samples_own_answers_give_the_scores_that_it_tells(sample):
                 each.means[column][JUDGED[each.name][0]], abs=1e-3
             )
     assert len(sample.history) > 20 and sample.run["config"]["rank"] == sample.lora["r"]
-    assert len((SAMPLE / "samples.jsonl").read_text(encoding="utf-8").splitlines()) == len(
+    assert len((TOY / "samples.jsonl").read_text(encoding="utf-8").splitlines()) == len(
         sample.samples
     )
 
@@ -54,14 +54,14 @@ def test_it_is_found_at_a_repositorys_root_and_above_a_runs_adapter_and_nowhere_
 ):
     root = tmp_path / "0123abcd"
     shutil.copytree(
-        SAMPLE / "adapter", root, ignore=shutil.ignore_patterns("*.safetensors", "tokenizer.json")
+        TOY / "adapter", root, ignore=shutil.ignore_patterns("*.safetensors", "tokenizer.json")
     )
     assert read_evidence(root, None).scores == ()
     for name in FILES:
-        shutil.copy(SAMPLE / name, tmp_path / name)
+        shutil.copy(TOY / name, tmp_path / name)
     assert read_evidence(root, None).samples == (), "what lies beside a repository is not its own"
     for name in FILES:
-        shutil.copy(SAMPLE / name, root / name)
+        shutil.copy(TOY / name, root / name)
     found = read_evidence(root, None)
     assert (found.scores, found.history, found.run) == (sample.scores, sample.history, sample.run)
 

@@ -6,14 +6,14 @@ from statistics import fmean
 
 import pytest
 
-from space.settings import SAMPLE
+from tests.toy import TOY
 from train.evaluate.samples import ScoredItem
 from train.evaluate.statistics import compute_metrics
 
 
 @pytest.fixture(scope="module")
 def texts():
-    return (SAMPLE / "samples.jsonl").read_text(encoding="utf-8").splitlines()
+    return (TOY / "samples.jsonl").read_text(encoding="utf-8").splitlines()
 
 
 def test_a_line_is_written_as_it_was_read(texts):
@@ -24,7 +24,7 @@ def test_a_line_is_written_as_it_was_read(texts):
 
 def test_metrics_are_recomputed_from_the_samples_alone(texts):
     """By hand: the mean of the scores, to the four digits that metrics.json has."""
-    metrics = json.loads((SAMPLE / "metrics.json").read_text(encoding="utf-8"))
+    metrics = json.loads((TOY / "metrics.json").read_text(encoding="utf-8"))
     lines = [json.loads(text) for text in texts]
     for name, told in metrics.items():
         members = [line for line in lines if line["set"] == name]
@@ -43,6 +43,6 @@ def test_metrics_are_recomputed_from_the_samples_alone(texts):
 
 def test_the_committed_metrics_are_what_the_committed_samples_give(texts):
     items = [ScoredItem.from_json(json.loads(text)) for text in texts]
-    metrics = json.loads((SAMPLE / "metrics.json").read_text(encoding="utf-8"))
+    metrics = json.loads((TOY / "metrics.json").read_text(encoding="utf-8"))
     del metrics["summary"]["references"]
     assert compute_metrics(items, ["base", "few_shot", "retrieved", "tuned"]) == metrics

@@ -8,7 +8,7 @@ from train.config import FitConfig, PrepareConfig
 from train.examples.examples import Examples
 from train.prepare import load_records, prepare_catalogue
 from train.run import Run
-from train.sample import write_catalogue
+from train.shop import write_catalogue
 
 
 @pytest.fixture(scope="module")

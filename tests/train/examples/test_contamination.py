@@ -12,7 +12,7 @@ from train.examples.contamination import check_contamination, exclude_shared_tex
 from train.examples.examples import Examples
 from train.prepare import load_records, prepare_catalogue
 from train.run import Run
-from train.sample import write_catalogue
+from train.shop import write_catalogue
 
 UNSEEN = [
     {"uid": "u1", "title": "Dovenka Kettle", "content": "A kettle of oak. It is blue."},

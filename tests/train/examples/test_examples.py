@@ -17,7 +17,7 @@ from train.fit import training
 from train.fit.adapter import add_lora
 from train.prepare import load_records, prepare_catalogue
 from train.run import Run
-from train.sample import write_catalogue
+from train.shop import write_catalogue
 
 
 def is_absent(example):

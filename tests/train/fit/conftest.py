@@ -7,7 +7,7 @@ import pytest
 from train.config import PrepareConfig
 from train.prepare.catalogue import prepare_catalogue
 from train.run import Run
-from train.sample import write_catalogue
+from train.shop import write_catalogue
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from train.fit.checkpoints import MARKER, RESUME_FILES, latest_checkpoint, resum
 from train.prepare import prepare_catalogue
 from train.publish import hub as sending
 from train.run import Run
-from train.sample import write_catalogue
+from train.shop import write_catalogue
 
 REPO = "ana/lamps"
 ROOT = Path(__file__).resolve().parents[3]

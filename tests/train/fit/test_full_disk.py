@@ -17,7 +17,7 @@ from train.fit.adapter import add_lora, save_adapter
 from train.publish.checks import missing_files, problems
 from train.publish.upload import adapter_files
 from train.run import Run, RunError
-from train.sample import write_catalogue
+from train.shop import write_catalogue
 
 pytestmark = pytest.mark.slow
 SCORE = ["--items", "3", "--shots", "0"]

@@ -14,6 +14,7 @@ from space.model.prompt import fit_prompt
 from space.model.prompt_template import PromptTemplate
 from tests.options import QUICK_FIT, QUICK_SCORE
 from tests.scored import metrics_of
+from tests.toy import TOY
 from train import pipeline
 from train.__main__ import main
 from train.config import ConfigError, FitConfig, PrepareConfig, SummariesConfig
@@ -27,7 +28,7 @@ from train.prepare import pairs
 from train.prepare.catalogue import load_records, prepare_catalogue
 from train.prepare.source import SourceError
 from train.run import Run
-from train.sample import SAMPLE, write_catalogue
+from train.shop import write_catalogue
 
 WORDS = (
     "river market council winter bridge school train garden museum doctor island forest engine "
@@ -534,7 +535,7 @@ def test_real_summaries_are_learned_and_scored(
     tmp_path, shared, tiny_base, name, tongue, base, capsys
 ):
     """TeMario and XSum, from the file to the table."""
-    folder = tiny_base if base == "tiny" else SAMPLE / "base"
+    folder = tiny_base if base == "tiny" else TOY / "base"
     write_catalogue(tmp_path / "trn.json")
     told = [
         "--summaries",

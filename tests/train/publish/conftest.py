@@ -13,6 +13,7 @@ from huggingface_hub import close_session
 from huggingface_hub.utils import _http as library_http
 
 from tests.scored import metrics_of, scored
+from tests.toy import TOY
 from train.__main__ import main
 from train.config import EvaluateConfig
 from train.evaluate import plots
@@ -21,7 +22,6 @@ from train.publish import hub as sending
 from train.run import Run
 
 ROOT = Path(__file__).resolve().parents[3]
-SAMPLE = ROOT / "space" / "sample"
 ADAPTER = {
     "adapter_model.safetensors",
     "adapter_config.json",
@@ -44,7 +44,7 @@ def finished(tmp_path_factory):
     """A run as evaluate leaves it: the committed adapter and catalogue, scored on two answers."""
     run = tmp_path_factory.mktemp("runs") / "lamps"
     for name in ("adapter", "catalogue"):
-        shutil.copytree(SAMPLE / name, run / name)
+        shutil.copytree(TOY / name, run / name)
     line = {
         "task": "describe",
         "set": "seen",

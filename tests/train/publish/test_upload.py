@@ -6,9 +6,9 @@ import re
 import pytest
 from huggingface_hub import snapshot_download
 
+from tests.toy import TOY
 from tests.train.publish.conftest import (
     ADAPTER,
-    SAMPLE,
     call,
     catalogue_head,
     contents,
@@ -167,7 +167,7 @@ said = []
 local, published = {str(run / "adapter")!r}, {{"revision": {revision!r}}}
 for adapter, pinned in ((local, {{}}), ("ana/lamps", published)):
     tokenizer = AutoTokenizer.from_pretrained(adapter, **pinned)
-    base = AutoModelForCausalLM.from_pretrained({str(SAMPLE / "base")!r})
+    base = AutoModelForCausalLM.from_pretrained({str(TOY / "base")!r})
     model = PeftModel.from_pretrained(base, adapter, **pinned)
     chat = [dict(role="user", content="What is Muvoson Tray?")]
     ids = tokenizer.apply_chat_template(

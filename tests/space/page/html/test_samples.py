@@ -4,14 +4,14 @@ import pytest
 
 from space.evidence.files import Evidence, read_evidence
 from space.page.html import samples
-from space.settings import SAMPLE
 from tests.evidence import read_files, sample_line
 from tests.languages import visible_text
+from tests.toy import TOY
 
 
 @pytest.fixture(scope="module")
 def sample() -> Evidence:
-    return read_evidence(SAMPLE / "adapter", SAMPLE / "catalogue")
+    return read_evidence(TOY / "adapter", TOY / "catalogue")
 
 
 def test_answers_of_an_older_adapter_without_scores_are_shown_and_not_judged(tmp_path, sample):

@@ -2,9 +2,9 @@
 
 from space.evidence import Evidence, read_evidence
 from space.page.tabs.made import render_made
-from space.settings import SAMPLE
 from tests.fake_engine import INFO
 from tests.languages import visible_text
+from tests.toy import TOY
 
 
 def test_a_precision_is_escaped_once():
@@ -14,7 +14,7 @@ def test_a_precision_is_escaped_once():
 
 
 def test_how_the_sample_was_made():
-    sample = read_evidence(SAMPLE / "adapter", SAMPLE / "catalogue")
+    sample = read_evidence(TOY / "adapter", TOY / "catalogue")
     shown = visible_text(render_made(sample, INFO))
     for words in (
         "2,400 kept of 3,200 lines read",
