@@ -15,7 +15,6 @@ from train.config import FitConfig
 from train.fit.adapter import add_lora
 
 ROOT = Path(__file__).resolve().parents[1]
-TOY_ADAPTER = TOY / "adapter"
 FILES = {
     "adapter_model.safetensors",
     "adapter_config.json",
@@ -34,12 +33,10 @@ WEIGHT = re.compile(
 
 @pytest.fixture(params=["committed", pytest.param("made", marks=pytest.mark.slow)])
 def folder(request):
-    """The committed sample's adapter, and one that went through every verb."""
-    return (
-        TOY_ADAPTER
-        if request.param == "committed"
-        else request.getfixturevalue("tuned_run") / "adapter"
-    )
+    """The toy's adapter, and one that went through every verb."""
+    if request.param == "committed":
+        return TOY / "adapter"
+    return request.getfixturevalue("tuned_run") / "adapter"
 
 
 def test_it_holds_no_file_that_is_not_needed(folder):

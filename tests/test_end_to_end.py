@@ -41,16 +41,14 @@ def serving(tmp_path, **environ):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = tmp_path / "app.log"
+    models = {} if "ADAPTER" in environ else SERVED
     with log.open("w") as out:
         process = subprocess.Popen(
             [sys.executable, "app.py"],
             cwd=ROOT,
             stdout=out,
             stderr=subprocess.STDOUT,
-            env=os.environ
-            | {"PORT": str(port)}
-            | ({} if "ADAPTER" in environ else SERVED)
-            | environ,
+            env=os.environ | {"PORT": str(port)} | models | environ,
         )
         try:
             for _ in range(300):

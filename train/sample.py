@@ -41,11 +41,10 @@ def rebuild_sample(config: SampleConfig) -> None:
     With `config.adapter` all of the recipe's steps are taken, and the result goes to `config.out`.
     """
     steps = config.max_steps or (None if config.adapter else QUICK_STEPS)
+    recipe = replace(RECIPE, max_steps=steps)
     out = Path(config.out) if config.out else SAMPLE
-    fitting = replace(RECIPE, max_steps=steps)
-    train_sample(
-        Run(Path(config.run)), fitting, CATALOGUE, out if config.adapter else None, config.items
-    )
+    run = Run(Path(config.run))
+    train_sample(run, recipe, CATALOGUE, out if config.adapter else None, config.items)
 
 
 def train_sample(

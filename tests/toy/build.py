@@ -182,9 +182,8 @@ def rebuild(adapter: bool, base: bool, runs: Path) -> None:
         build_base(runs / "toy-base")
     if adapter:
         shop.write_catalogue(TOY / "trn.json")
-        train_sample(
-            Run(runs / "toy"), replace(RECIPE, base=str(TOY / "base")), TOY / "trn.json", TOY
-        )
+        recipe = replace(RECIPE, base=str(TOY / "base"))
+        train_sample(Run(runs / "toy"), recipe, TOY / "trn.json", TOY)
 
 
 if __name__ == "__main__":
