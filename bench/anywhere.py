@@ -18,6 +18,7 @@ from space.catalogue.search import Catalogue
 from space.model.decode import stream_tokens
 from space.model.pair import Pair, load_pair
 from space.model.prompt import build_messages, prompt_ids
+from space.settings import DEFAULT_BASE
 from train.merge import agreement
 
 TOKENS = 32
@@ -34,7 +35,7 @@ SAME = (
 def measure(options: Options) -> Outcome:
     """Load the adapter in every way with the four packages alone, and compare the tokens."""
     need_sample()
-    pair = load_pair(str(SAMPLE / "base"), str(SAMPLE / "adapter"))
+    pair = load_pair(DEFAULT_BASE, str(SAMPLE / "adapter"))
     asked = questions(1 if options.tiny else QUESTIONS)
     prompts = [prompt_ids(pair.tokenizer, pair.prompt_template, *question) for question in asked]
     page = [tuned(pair, prompt) for prompt in prompts]
@@ -121,7 +122,7 @@ def elsewhere(folder: Path, python: Path, chats: list) -> dict:
     base = json.loads((folder / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))[
         "base_model_name_or_path"
     ]
-    shutil.copytree(SAMPLE / "base", folder / base)
+    shutil.copytree(DEFAULT_BASE, folder / base)
     shutil.copy(ROOT / "bench" / "stranger.py", folder)
     asked = {"adapter": "adapter", "base": base, "chats": chats, "tokens": TOKENS}
     (folder / "ask.json").write_text(json.dumps(asked), encoding="utf-8")

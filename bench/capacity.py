@@ -13,11 +13,12 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from bench.figures import ROOT, Figure, Options, Outcome
-from bench.startup import SAMPLE, need_sample
+from bench.startup import need_sample
 from space.model.base import load_base, load_tokenizer
 from space.model.decode import complete, decode_text
 from space.model.family import split_row
 from space.model.pair import load_pair
+from space.settings import DEFAULT_BASE
 from train.config import FitConfig, PrepareConfig, PushConfig, TrackConfig
 from train.evaluate.metrics import similarity
 from train.evaluate.score import MARGIN
@@ -25,7 +26,7 @@ from train.fit import fit, is_done
 from train.pipeline import load_examples
 from train.prepare import prepare_catalogue
 from train.run import Run
-from train.sample import RECIPE
+from train.sample import CATALOGUE, RECIPE
 
 RUNS = (
     ROOT / "runs" / "capacity"
@@ -46,7 +47,7 @@ def measure(options: Options) -> Outcome:
         for count in counts:
             config = replace(
                 RECIPE,
-                base=str(SAMPLE / "base"),
+                base=DEFAULT_BASE,
                 learn=count,
                 rank=rank,
                 alpha=2.0 * rank,
@@ -71,7 +72,7 @@ def measure(options: Options) -> Outcome:
 
 def recall(run: Path, config: FitConfig) -> dict:
     """Train or resume a run, and score its answers from memory."""
-    prepare_catalogue(str(SAMPLE / "trn.json"), Run(run), PrepareConfig(), progress=False)
+    prepare_catalogue(str(CATALOGUE), Run(run), PrepareConfig(), progress=False)
     if not is_done(Run(run)):
         model, base = load_base(config.base, precision=config.precision, training=True)
         tokenizer = load_tokenizer(config.base)

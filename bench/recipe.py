@@ -7,12 +7,13 @@ from dataclasses import replace
 from statistics import mean, stdev
 
 from bench.figures import ROOT, Figure, Options, Outcome
-from bench.startup import SAMPLE, need_sample
+from bench.startup import need_sample
+from space.settings import DEFAULT_BASE
 from train import pipeline
 from train.config import EvaluateConfig, FitConfig, PrepareConfig, PushConfig, TrackConfig
 from train.prepare import prepare_catalogue
 from train.run import Run
-from train.sample import RECIPE
+from train.sample import CATALOGUE, RECIPE
 
 RUNS = ROOT / "runs" / "recipe"  # kept: a measurement that was cut off goes on from its runs
 STEPS, SEEDS, ITEMS = 300, (1, 2, 3), 100
@@ -45,7 +46,7 @@ def measure(options: Options) -> Outcome:
     steps, seeds, items = (2, (1, 2), 2) if options.tiny else (STEPS, SEEDS, ITEMS)
     figures, samples = [], {}
     for choice, changes in list(CHOICES.items())[: 2 if options.tiny else None]:
-        config = replace(RECIPE, base=str(SAMPLE / "base"), max_steps=steps, **changes)
+        config = replace(RECIPE, base=DEFAULT_BASE, max_steps=steps, **changes)
         samples[choice] = [
             scored(choice, replace(config, seed=seed), items, options.tiny) for seed in seeds
         ]
@@ -63,7 +64,7 @@ def measure(options: Options) -> Outcome:
 def scored(choice: str, config: FitConfig, items: int, tiny: bool) -> dict:
     """Train and score one choice with one seed, in its own run."""
     run = RUNS / f"{'tiny-' if tiny else ''}{choice.replace(' ', '-')}-{config.seed}"
-    prepare_catalogue(str(SAMPLE / "trn.json"), Run(run), PrepareConfig(), progress=False)
+    prepare_catalogue(str(CATALOGUE), Run(run), PrepareConfig(), progress=False)
     pipeline.fit_run(Run(run), config, PushConfig(), TrackConfig())
     pipeline.evaluate_run(Run(run), EvaluateConfig(items=items, shots=0))
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))

@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from bench.figures import ROOT, Figure, Options, Outcome
-from bench.startup import SAMPLE, need_sample, running_app, served
+from bench.startup import need_sample, running_app, served
+from space.settings import DEFAULT_BASE
 
 ITEMS, FULL_ITEMS = 50, 200  # of each scored set
 
@@ -18,7 +19,7 @@ ITEMS, FULL_ITEMS = 50, 200  # of each scored set
 def measure(options: Options) -> Outcome:
     """Time `train sample` and the app's start, as in `make run`."""
     with tempfile.TemporaryDirectory() as name:
-        run, base, extra = Path(name, "sample"), SAMPLE / "base", []
+        run, base, extra = Path(name, "sample"), DEFAULT_BASE, []
         items, full_items = (2, 3) if options.tiny else (ITEMS, FULL_ITEMS)
         if options.tiny:
             from bench.shapes import make_base

@@ -15,11 +15,13 @@ from bench.startup import SAMPLE, need_sample
 from space.model.base import load_base
 from space.model.family import split_row
 from space.model.pair import load_pair
+from space.settings import DEFAULT_BASE
 from train.config import EvaluateConfig, FitConfig, PrepareConfig
 from train.evaluate import score as evaluate
 from train.pipeline import load_examples
 from train.prepare import prepare_catalogue
 from train.run import Run
+from train.sample import CATALOGUE
 
 ITEMS, ALONE, SECONDS, TIMES = 500, 12, 240, 5  # items of a set; of them one at a time; targets
 
@@ -31,8 +33,8 @@ def measure(options: Options) -> Outcome:
     with tempfile.TemporaryDirectory() as name:
         run = Path(name)
         recipe = json.loads((SAMPLE / "adapter" / "run.json").read_text(encoding="utf-8"))["config"]
-        config = FitConfig(**{**recipe, "base": str(SAMPLE / "base")})
-        prepare_catalogue(str(SAMPLE / "trn.json"), Run(run), PrepareConfig(), progress=False)
+        config = FitConfig(**{**recipe, "base": DEFAULT_BASE})
+        prepare_catalogue(str(CATALOGUE), Run(run), PrepareConfig(), progress=False)
         pair = load_pair(config.base, str(SAMPLE / "adapter"), precision=config.precision)
         examples = load_examples(
             Run(run), config, pair.tokenizer, pair.window, pair.prompt_template

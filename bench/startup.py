@@ -65,9 +65,9 @@ def measure(options: Options) -> Outcome:
 
 
 def need_sample() -> None:
-    """Raise Skipped where the embedded sample's base is missing."""
-    if not (SAMPLE / "base" / "config.json").is_file():
-        raise Skipped("space/sample/base is missing: python -m train sample --base makes it")
+    """Raise Skipped where the embedded sample is missing."""
+    if not (SAMPLE / "adapter" / "run.json").is_file():
+        raise Skipped("space/sample is missing: python -m train sample --adapter makes it")
 
 
 def served(base: Path, run: Path, adapter: Path | None = None) -> dict[str, str]:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from bench.figures import ROOT, Figure, Options, Outcome, Skipped
 from bench.sample import read_metrics, verb
-from bench.startup import SAMPLE, need_sample
+from bench.startup import need_sample
+from space.settings import DEFAULT_BASE
+from train.sample import CATALOGUE
 
 SHARED = ROOT.parent / "shared"
 SETS = {"temario-50": "rougeL_unicode", "xsum-25": "rougeL"}  # TeMario is Portuguese
-BASES = {"TinyStories-656K": SHARED / "models" / "TinyStories-656K", "sample": SAMPLE / "base"}
+BASES = {"TinyStories-656K": SHARED / "models" / "TinyStories-656K", "sample": DEFAULT_BASE}
 HELD_OUT = 0.4  # of so few that a tenth of them would be two or four
 RECIPE = (
     "--learn",
@@ -65,7 +67,7 @@ def scored(base: Path, name: str, options: Options) -> dict:
         run = Path(folder, "run")
         verb(
             "all",
-            str(SAMPLE / "trn.json"),
+            str(CATALOGUE),
             "--limit",
             "200",
             "--run",

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from bench.anywhere import environment, questions
 from bench.figures import Figure, Options, Outcome, Skipped
-from bench.startup import SAMPLE, free_port, need_sample, wait_for_page
+from bench.startup import SAMPLE, free_port, need_sample, served, wait_for_page
 from space.model.decode import complete, decode_text
 from space.model.pair import load_pair
 from space.model.prompt import build_messages, prompt_ids
+from space.settings import DEFAULT_BASE
 from train.merge import agreement
 
 TOKENS = 64
@@ -36,7 +37,7 @@ def measure(options: Options) -> Outcome:
     need_sample()
     if options.tiny:
         raise Skipped("vLLM is installed anew each time; there is no tiny form of that")
-    pair = load_pair(str(SAMPLE / "base"), str(SAMPLE / "adapter"), precision="bf16")
+    pair = load_pair(DEFAULT_BASE, str(SAMPLE / "adapter"), precision="bf16")
     asked = questions(QUESTIONS)
     prompts = [prompt_ids(pair.tokenizer, pair.prompt_template, *question) for question in asked]
     page = {}
@@ -86,7 +87,7 @@ def served(python: Path) -> Iterator[str]:
         "-m",
         "vllm.entrypoints.openai.api_server",
         "--model",
-        SAMPLE / "base",
+        DEFAULT_BASE,
         "--served-model-name",
         "base",
         "--enable-lora",

@@ -11,6 +11,8 @@ from pathlib import Path
 VERSION = "1.0.0"
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "space" / "sample"
+# The name that stands for the default base: a file in the package registry, kept in a cache.
+DEFAULT_BASE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 PRECISIONS = ("auto", "nf4", "bf16")
 TOKEN_LIMIT = 2048  # new tokens of one answer
 TEMPERATURE_LIMIT = 2.0
@@ -41,7 +43,7 @@ class SettingsError(ValueError):
 class Settings:
     """What the Space runs with; models and the catalogue are Hub ids or folders."""
 
-    base_model: str = str(SAMPLE / "base")
+    base_model: str = DEFAULT_BASE
     base_revision: str | None = None
     adapter: str = str(SAMPLE / "adapter")
     adapter_revision: str | None = None

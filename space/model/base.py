@@ -16,6 +16,7 @@ from transformers.utils import logging as transformers_logging
 
 from space.errors import ModelError, translate_load_errors
 from space.model.family import family_of
+from space.model.gguf import dequantize_gguf, find_gguf, sha256_of
 from space.model.prompt import CHAT_TEMPLATE, chat_template
 
 # Progress bars of every shard and warnings about other versions' plans hide what matters.
@@ -28,7 +29,7 @@ warnings.filterwarnings("ignore", message="Could not find a config file in", cat
 
 @dataclass(frozen=True)
 class Base:
-    """A base, by Hub id and commit or by folder name and digest."""
+    """A base, by Hub id and commit, or by the name and digest of a folder or a GGUF file."""
 
     name: str
     revision: str
@@ -72,6 +73,9 @@ def load_tokenizer(source: str, revision: str | None = None, template: str = CHA
 
     `template` is for a tokenizer that has none.
     """
+    file = find_gguf(source)
+    if file is not None:
+        source = str(dequantize_gguf(file))
     with translate_load_errors("the tokenizer of", source):
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
     tokenizer.chat_template = chat_template(tokenizer, template)
@@ -86,9 +90,13 @@ def load_base(
 ) -> tuple[PreTrainedModel, Base]:
     """Load a base, to the GPU if there is one.
 
-    It is a Llama, Mistral, T5 or BART. `precision` is "nf4" (4 bits, double quantization, compute
+    It is a Llama, Mistral, T5 or BART: a folder, a Hub id or a GGUF file, whose weights are decoded
+    first. `precision` is "nf4" (4 bits, double quantization, compute
     in bf16) or "bf16". Raises ModelError.
     """
+    file = find_gguf(base)
+    if file is not None:
+        base = str(dequantize_gguf(file))
     folder = Path(base)
     if not folder.is_dir() and (folder.is_absolute() or base.startswith(".")):
         raise ModelError(
@@ -130,4 +138,6 @@ def load_base(
             # these multiples.
             fits = layer.out_features % 32 == 0 and layer.in_features % 64 == 0
             layer.support_avx512bf16_for_cpu &= fits and not training
+    if file is not None:
+        return model.eval(), Base(file.name, f"sha256:{sha256_of(file)}")
     return model.eval(), identify_base(base, commit, config)
