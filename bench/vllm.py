@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.anywhere import environment, questions
 from bench.figures import Figure, Options, Outcome, Skipped
-from bench.startup import SAMPLE, free_port, need_sample, served, wait_for_page
+from bench.startup import SAMPLE, free_port, need_sample, wait_for_page
 from space.model.decode import complete, decode_text
 from space.model.pair import load_pair
 from space.model.prompt import build_messages, prompt_ids

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from space.evidence import FILES
+from space.settings import DEFAULT_BASE
 from train.config import (
     EvaluateConfig,
     FitConfig,
@@ -26,7 +27,7 @@ CATALOGUE = ROOT / "examples" / "catalogue"
 QUICK_STEPS = 60  # of `make run`: some three minutes on two cores; the committed adapter takes all
 PREPARE = PrepareConfig(unseen_share=0.15)
 RECIPE = FitConfig(
-    base="/tmp/smol/base",
+    base=DEFAULT_BASE,
     learn=200,
     learning_rate=1e-3,
     batch_size=8,
@@ -50,7 +51,7 @@ def rebuild_sample(config: SampleConfig) -> None:
 def train_sample(
     run: Run, recipe: FitConfig, source: Path, out: Path | None, items: int = 50
 ) -> None:
-    """Train and score `recipe` on `source`, and copy what is served to `out`."""
+    """Train and score a recipe, and copy what is served to `out`."""
     configs = (
         PREPARE,
         SummariesConfig(),

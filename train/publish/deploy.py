@@ -194,11 +194,9 @@ def space_files(variables: dict[str, str]) -> dict[str, Path | bytes]:
 def sample_files() -> list[Path]:
     """List what the page reads of the sample."""
     paths = [SAMPLE / name for name in (*FILES, "catalogue/report.json")]
-    for part in ("base", "adapter", "catalogue/index"):
+    for part in ("adapter", "catalogue/index"):
         paths += sorted((SAMPLE / part).glob("*"))
-    # The page quotes the limits in the adapter's card, and nothing of the base's.
-    unread = SAMPLE / "base" / "README.md"
-    return [path for path in paths if path.is_file() and path != unread]
+    return [path for path in paths if path.is_file()]
 
 
 def readme(variables: dict[str, str]) -> str:
