@@ -21,6 +21,7 @@ from space.evidence.files import (
 )
 from space.evidence.findings import (
     COLUMNS,
+    COUNTED,
     FEW,
     JUDGED,
     METRICS,
@@ -32,11 +33,13 @@ from space.evidence.findings import (
     less_is_better,
     list_findings,
     metric_key,
+    principal_metric,
 )
 
 __all__ = [
     "CITATION",
     "COLUMNS",
+    "COUNTED",
     "FEW",
     "FILES",
     "JUDGED",
@@ -62,6 +65,7 @@ __all__ = [
     "nested",
     "normalise_number",
     "plot",
+    "principal_metric",
     "read_evidence",
     "read_scores",
     "round_ticks",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from space.evidence.findings import COLUMNS, JUDGED, METRICS, Change, Scores
+from space.evidence.findings import COLUMNS, JUDGED, METRICS, Change, Scores, principal_metric
 
 FILES = ("metrics.json", "samples.jsonl", "history.jsonl")
 OBJECT_BYTES = 4_000_000  # of a JSON file
@@ -188,10 +188,11 @@ def read_scores(metrics: Mapping) -> tuple[Scores, ...]:
     They have their principal mean of base and of tuned.
     """
     found = []
-    for name, judged in JUDGED.items():
+    for name in JUDGED:
         items = as_count(nested(metrics, name, "n"))
         means = {column: _means(nested(metrics, name, column)) for column in COLUMNS}
-        if not items or judged[0] not in means["base"] or judged[0] not in means["tuned"]:
+        principal = principal_metric(name, means["base"], means["tuned"])
+        if not items or principal not in means["base"] or principal not in means["tuned"]:
             continue
         changes = {"base": _changes(nested(metrics, name, "difference"))}
         for column in COLUMNS:
@@ -242,9 +243,9 @@ def _sample(number: int, line: Mapping) -> Sample | None:
     name = nested(line, "set")
     if not isinstance(name, str) or name not in JUDGED or not texts["question"]:
         return None
-    before, after = (
-        _means(nested(line, "scores", column)).get(JUDGED[name][0]) for column in ("base", "tuned")
-    )
+    base, tuned = (_means(nested(line, "scores", column)) for column in ("base", "tuned"))
+    principal = principal_metric(name, base, tuned)
+    before, after = base.get(principal), tuned.get(principal)
     sources = nested(line, "sources")
     named = [as_text(uid, 80) for uid in sources[:10]] if isinstance(sources, list) else []
     return Sample(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 # Names are keys of space/texts.json.
@@ -22,6 +22,7 @@ SETS = {
 }
 # The metrics that people are shown, in this order; metrics.json has more.
 METRICS = {
+    "right": "metric_right",
     "rougeL": "metric_rouge",
     "rougeL_unicode": "metric_rouge_unicode",
     "token_f1": "metric_f1",
@@ -37,11 +38,14 @@ OUTCOMES = {
     "worse": "outcome_worse",
     "unclear": "outcome_unclear",
 }
-# What a set is for comes first; then what a gain there could hide.
+# Metrics that are 1 or 0 for each item: people read them as "151 of 200".
+COUNTED = frozenset(("right",))
+# What a set is for comes first; then what a gain there could hide. An older adapter lacks the
+# newer metrics: principal_metric() passes over them.
 JUDGED = {
     "seen": ("rougeL", "supported", "invented_numbers"),
     "unseen": ("rougeL", "invented_numbers", "invented_names"),
-    "grounded": ("rougeL", "source_right", "supported", "says_absent"),
+    "grounded": ("right", "rougeL", "source_right", "supported", "says_absent"),
     "absent": ("says_absent",),
     "summary": ("rougeL", "supported", "invented_numbers"),
 }
@@ -100,11 +104,7 @@ class Finding:
     values: Mapping[str, float]
     change: Change
     items: int
-
-    @property
-    def principal(self) -> bool:
-        """Whether the metric is what the set is for."""
-        return self.metric == JUDGED[self.set][0]
+    principal: bool  # whether the metric is what the set is for
 
     @property
     def judged(self) -> bool:
@@ -123,6 +123,17 @@ def list_findings(scores: Iterable[Scores], column: str = "tuned") -> list[Findi
     return found
 
 
+def principal_metric(name: str, *columns: Container[str]) -> str:
+    """Return the first judging metric that every column has.
+
+    The first of all where there is none.
+    """
+    for metric in JUDGED[name]:
+        if all(metric in column for column in columns):
+            return metric
+    return JUDGED[name][0]
+
+
 def _list_set(scores: Scores, column: str) -> Iterator[Finding]:
     for metric in METRICS:
         values = {name: means[metric] for name, means in scores.means.items() if metric in means}
@@ -135,6 +146,7 @@ def _list_set(scores: Scores, column: str) -> Iterator[Finding]:
                     continue
                 # Some adapters bring means alone.
                 change = Change(round(values[column] - values[against], 4))
+            pair = scores.means[column], scores.means[against]
             yield Finding(
                 scores.name,
                 metric,
@@ -144,6 +156,7 @@ def _list_set(scores: Scores, column: str) -> Iterator[Finding]:
                 values,
                 change,
                 scores.items,
+                metric == principal_metric(scores.name, *pair),
             )
 
 

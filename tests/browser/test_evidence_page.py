@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from space.evidence.findings import JUDGED
+from space.evidence.findings import principal_metric
 from space.page.ui import TABS
 from space.texts import TEXTS
 from tests.browser.chromium import HERE, expect, pytestmark, running  # noqa: F401
@@ -60,7 +60,10 @@ def go_to(page, key: str) -> None:
 def test_scores_samples_recipe_and_code(page, address):
     scores = json.loads((TOY / "metrics.json").read_text(encoding="utf-8"))
     count = sum(one["n"] for one in scores.values())
-    lost = sum(one["difference"][JUDGED[name][0]]["losses"] for name, one in scores.items())
+    principal = {
+        name: principal_metric(name, one["base"], one["tuned"]) for name, one in scores.items()
+    }
+    lost = sum(one["difference"][principal[name]]["losses"] for name, one in scores.items())
     go_to(page, "evidence_tab")
     cards = page.locator(".set:not(.meanings)")
     expect(cards).to_have_count(5)

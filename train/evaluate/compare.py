@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from space.evidence import METRICS, Finding, Scores, list_findings
+from space.evidence import JUDGED, METRICS, Finding, Scores, list_findings
 from space.model import PromptTemplate
 from train.config import CompareConfig, ConfigError, FitConfig
 from train.evaluate.evaluation import evaluation_problems
@@ -29,7 +29,7 @@ from train.evaluate.page import (
     statements,
     tables,
 )
-from train.evaluate.report import as_text, finding_rows, lead, sentence
+from train.evaluate.report import as_text, finding_rows, headline, lead, sentence
 from train.evaluate.samples import ScoredItem, read_samples
 from train.evaluate.statistics import changes, means
 from train.run import AdapterRecord, Run, read_json
@@ -99,6 +99,9 @@ def compare_runs(folders: Sequence[Path], config: CompareConfig) -> str:
     out.write_text(compare_page(comparison), encoding="utf-8")
     names, worse = comparison.names, []
     parts = list(comparison.notes)
+    counts = "\n".join(headline(_all_scores(comparison), names))
+    if counts:
+        parts.append(counts)
     for column in comparison.scores:
         found = comparison.findings(column)
         shown = {FIRST: names[FIRST], column: names[column]}
@@ -188,7 +191,7 @@ def _load(run: Run, name: str) -> EvaluatedRun:
     record["config"] = asdict(FitConfig()) | record["config"]
     prompt_template = PromptTemplate.load(run.adapter / "prompt.json")
     samples = read_samples(run)
-    if not all(item.scores for item in samples):  # an older version did not write them
+    if not all(_is_scored(item) for item in samples):  # by an older version
         samples = score_items(samples, prompt_template)
     return EvaluatedRun(
         name,
@@ -198,6 +201,12 @@ def _load(run: Run, name: str) -> EvaluatedRun:
         prompt_template,
         read_json(run.evaluation)["adapter"].get("tokenizer.json"),
     )
+
+
+def _is_scored(item: ScoredItem) -> bool:
+    """Tell whether an item has its set's principal metric in every column."""
+    principal = JUDGED.get(item.set, ("",))[0]
+    return all(principal in scores for scores in item.scores.values()) and bool(item.scores)
 
 
 def _check_alike(first: EvaluatedRun, other: EvaluatedRun) -> None:
@@ -276,7 +285,7 @@ def seed_groups(comparison: Comparison) -> list[list[str]]:
 def spread(comparison: Comparison, group: Sequence[str]) -> list[list[str]]:
     """Lay out the mean, deviation, least and most of several runs' means."""
     rows = [["set", "runs", "metric", "mean", "deviation", "least", "most"]]
-    for scores in next(iter(comparison.scores.values())):
+    for scores in _all_scores(comparison):
         first = [scores.name, str(len(group))]
         for metric in METRICS:
             values = [scores.means[column].get(metric) for column in group]
@@ -309,7 +318,7 @@ def compare_page(comparison: Comparison) -> str:
     return TEMPLATES.get_template("compare.html").render(
         names=names,
         notes=comparison.notes,
-        lead=lead(judged, names),
+        lead=[*headline(_all_scores(comparison), names), *lead(judged, names)],
         about=SET_NAMES,
         runs={run.name: _facts(run, comparison.runs[0]) for run in comparison.runs},
         findings=found_by_run,
@@ -318,6 +327,11 @@ def compare_page(comparison: Comparison) -> str:
         figures=list(_figures(comparison, judged)),
         pairs=pairs,
     )
+
+
+def _all_scores(comparison: Comparison) -> list[Scores]:
+    """Return the scores by set, with every run's means."""
+    return next(iter(comparison.scores.values()))
 
 
 def _facts(run: EvaluatedRun, first: EvaluatedRun) -> dict[str, str]:

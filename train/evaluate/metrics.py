@@ -23,6 +23,7 @@ from train.evaluate.samples import ScoredItem
 
 GRAM = 4  # words; an answer that repeats as many says nothing new
 SPELLED_ALIKE = 0.8  # of the letters of two titles, from which on one is the other misspelled
+LOOPING = 0.5  # of an answer's four-word sequences; one that repeats more is never right
 DIGITS = 6  # of a score in samples.jsonl
 # A number and its unit: "1.5 kg", "20 pages".
 MEASURED = re.compile(rf"({NUMBER.pattern})\s*([^\W\d_]+|%)")
@@ -133,13 +134,21 @@ def repetition(answer: str) -> float:
 # --- an answer beside the records in its prompt ---
 
 
-def citation(answer: str, position: int) -> dict[str, float]:
-    """Score 1 where an answer cites the right record and no other.
+def citation(answer: str, position: int, record: str, question: str) -> dict[str, float]:
+    """Score whether an answer cites the right record and is right.
 
-    `position` is the record's in the prompt, from 1.
+    `position` is the record's in the prompt, from 1, and `record` its title and content.
+    `source_right` needs that record cited and no other, beside a word that the record has and the
+    question lacks: "[1]" alone cites nothing. `right` needs more: each number and name is in the
+    record, and the answer does not loop.
     """
     cited = {int(number) for number in CITATION.findall(answer)}
-    return {"source_right": float(cited == {position})}
+    text = CITATION.sub("", answer)
+    new_words = set(_content_words(text)) - set(_content_words(question))
+    source_right = cited == {position} and bool(new_words & set(_content_words(record)))
+    invented = invented_numbers(text, record) or invented_names(text, record)
+    right = source_right and not invented and repetition(text) <= LOOPING
+    return {"right": float(right), "source_right": float(source_right)}
 
 
 def abstention(answer: str, title: str, absent: Mapping[str, str]) -> dict[str, float]:
@@ -315,17 +324,30 @@ def _set_scores(
         metric = ItemMetric(faithfulness, questions="string")
         scores |= _compute(metric, texts, evidence, questions=questions)
     if items[0].set == "grounded":
-        right = [list(item.sources).index(item.uid) + 1 for item in items]
-        scores |= _compute(ItemMetric(citation, references="int32"), texts, right)
+        positions = [list(item.sources).index(item.uid) + 1 for item in items]
+        metric = ItemMetric(citation, references="int32", records="string", questions="string")
+        records = [_own_record(item) for item in items]
+        questions = [item.question for item in items]
+        scores |= _compute(metric, texts, positions, records=records, questions=questions)
     if items[0].set in ("grounded", "absent"):
         titles = [item.title for item in items]
         scores |= _compute(ItemMetric(abstention), texts, titles, absent=absent)
+    if items[0].set == "absent":
+        scores["right"] = scores["says_absent"]
     if all(answer.ended is not None for answer in answers):
         scores["ended"] = [float(bool(answer.ended)) for answer in answers]
     losses = [math.nan if answer.loss is None else answer.loss for answer in answers]
     if all(map(math.isfinite, losses)):
         scores["loss"] = losses
     return scores
+
+
+def _own_record(item: ScoredItem) -> str:
+    """Find the record asked about in the evidence."""
+    lines = item.evidence.split("\n")
+    if len(lines) != len(item.sources):  # a content of several lines
+        return item.evidence
+    return lines[list(item.sources).index(item.uid)]
 
 
 def _compute(

@@ -12,7 +12,6 @@ import numpy as np
 from markupsafe import Markup
 
 from space.evidence import (
-    JUDGED,
     OUTCOMES,
     SETS,
     Change,
@@ -22,6 +21,7 @@ from space.evidence import (
     list_findings,
     metric_key,
     plot,
+    principal_metric,
     read_scores,
     round_ticks,
     scale,
@@ -35,6 +35,7 @@ from train.evaluate.report import (
     difference_words,
     finding_cells,
     format_mean,
+    headline,
     in_sentences,
     lead,
     rare_options,
@@ -128,7 +129,7 @@ def report_page(
         data=data,
         done=_facts(record, data, evaluation),
         total=f"{len(samples):,}",
-        lead=lead(told, in_sentences(names)),
+        lead=[*headline(scores, names), *lead(told, in_sentences(names))],
         cautions=list(cautions(scores)),
         about=SET_NAMES,
         findings=_by_set(statements(told, in_sentences(names))),
@@ -260,8 +261,10 @@ def means_figure(title: str, arrays: Arrays, names: Names) -> Figure:
     """Draw each column's principal mean by set, with the mean's own interval."""
     groups: dict[str, list[Mark]] = {}
     for name, by_column in arrays.items():
-        metric, group = JUDGED[name][0], groups.setdefault(_group_title(name), [])
-        for column, values in by_column.items():
+        present = {column: values for column, values in by_column.items() if values}
+        metric = principal_metric(name, *present.values())
+        group = groups.setdefault(_group_title(name, metric), [])
+        for column, values in present.items():
             own = difference("mean", np.zeros_like(values[metric]), values[metric])
             group.append(_mark(column, names[column], own, "{:.2f}"))
     return Figure(
@@ -271,8 +274,8 @@ def means_figure(title: str, arrays: Arrays, names: Names) -> Figure:
     )
 
 
-def _group_title(name: str) -> str:
-    return f"{name}: {words(metric_key(name, JUDGED[name][0]))}"
+def _group_title(name: str, metric: str) -> str:
+    return f"{name}: {words(metric_key(name, metric))}"
 
 
 def _mark(kind: str, name: str, change: Change, form: str) -> Mark:
@@ -304,7 +307,7 @@ def differences_figure(
     for each in found:
         if each.principal:
             kind, name = name_of(each)
-            group = groups.setdefault(_group_title(each.set), [])
+            group = groups.setdefault(_group_title(each.set, each.metric), [])
             group.append(_mark(kind, name, each.change, "{:+.2f}"))
             change = each.change
             ends += [end for end in (change.mean, change.low, change.high) if end is not None]

@@ -11,7 +11,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from space.evidence import read_scores
+from space.evidence import principal_metric, read_scores
 from train.evaluate.report import column_names
 from train.run import read_jsonl
 
@@ -30,28 +30,34 @@ def plot_loss(history: Path, path: Path) -> None:
 
 
 def plot_before_after(metrics: Mapping[str, Any], shots: int, path: Path) -> None:
-    """Draw ROUGE-L of every set and column.
+    """Draw the principal metric of every set and column.
 
     The tuned bar has the interval of its difference to the base.
     """
     names = column_names(read_scores(metrics), shots)
-    sets = list(metrics.values())
     figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
     width = 0.8 / len(names)
-    for index, (column, name) in enumerate(names.items()):
-        lefts = [position + index * width for position in range(len(sets))]
-        heights = [scores[column]["rougeL"] for scores in sets]
-        bars = axes.bar(lefts, heights, width * 0.92, color=INK[column], label=name)
+    for index, (column, label) in enumerate(names.items()):
+        lefts, heights, changes = [], [], []
+        for position, (name, scores) in enumerate(metrics.items()):
+            metric = principal_metric(name, scores["base"], scores["tuned"])
+            if metric in scores.get(column, {}):
+                lefts.append(position + index * width)
+                heights.append(scores[column][metric])
+                changes.append(scores["difference"][metric])
+        bars = axes.bar(lefts, heights, width * 0.92, color=INK[column], label=label)
         axes.bar_label(bars, fmt="%.2f", fontsize=8)
         if column == "tuned":
-            changes = [scores["difference"]["rougeL"] for scores in sets]
             below = [_reach(change, "low") for change in changes]
             above = [_reach(change, "high") for change in changes]
             axes.errorbar(lefts, heights, [below, above], fmt="none", ecolor="#222")
     middle = width * (len(names) - 1) / 2
-    labels = [f"{name} (n={scores['n']})" for name, scores in metrics.items()]
-    axes.set_xticks([position + middle for position in range(len(sets))], labels)
-    axes.set(ylabel="ROUGE-L", ylim=(0, 1.12))
+    labels = []
+    for name, scores in metrics.items():
+        metric = principal_metric(name, scores["base"], scores["tuned"])
+        labels.append(f"{name} (n={scores['n']})\n{metric}")
+    axes.set_xticks([position + middle for position in range(len(metrics))], labels)
+    axes.set(ylabel="mean, 0 to 1", ylim=(0, 1.12))
     axes.legend(loc="upper right", ncols=len(names), frameon=False)
     _save(figure, axes, path)
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from space.evidence import (
     COLUMNS,
+    COUNTED,
     FEW,
+    JUDGED,
     Change,
     Finding,
     Scores,
@@ -23,13 +25,13 @@ Names = Mapping[str, str]  # {column: what a person reads}
 
 
 def column_names(scores: Iterable[Scores], shots: int) -> dict[str, str]:
-    """Name the columns that every set has, for a table's head."""
+    """Name the columns that there are, for a table's head."""
     names = {column: words(key) for column, key in COLUMNS.items()}
     # "Base with 3 examples"; the Space does not know how many they were.
     names["few_shot"] = names["few_shot"].replace("with", f"with {shots}")
-    present = set(COLUMNS)
+    present: set[str] = set()
     for each in scores:
-        present &= set(each.means)
+        present |= set(each.means)
     return {
         column: name[:1].lower() + name[1:] for column, name in names.items() if column in present
     }
@@ -64,9 +66,8 @@ def reported(found: Iterable[Finding]) -> list[Finding]:
 def sentence(finding: Finding, names: Names) -> str:
     """Say what a finding shows, with its figures."""
     metric, other = metric_name(finding), names[finding.against]
-    ours, theirs = finding.values[finding.column], finding.values[finding.against]
     change = finding.change
-    figures = f"{ours:.3f} against {theirs:.3f}"
+    figures = f"{figure(finding, finding.column)} against {figure(finding, finding.against)}"
     if change.low is None or change.high is None:
         return f"One item shows nothing about {metric} ({figures}, {other})."
     # The figures of an interval stay on one line.
@@ -82,6 +83,31 @@ def sentence(finding: Finding, names: Names) -> str:
     counts = f"{change.wins} won, {change.ties} tied, {change.losses} lost"
     outcome = finding.outcome.capitalize()
     return f"{outcome} than {other} in {metric}: {figures}, {interval}; {counts}."
+
+
+def headline(scores: Iterable[Scores], names: Names) -> Iterator[str]:
+    """Yield the counts of right answers, a line for each set."""
+    for each in scores:
+        metric, counts = JUDGED[each.name][0], []
+        for column, name in names.items():
+            share = each.means.get(column, {}).get(metric)
+            if share is not None:
+                counts.append(f"{name} {count_of(share, each.items)}")
+        if metric in COUNTED and counts:
+            yield f"{metric.capitalize()} on {each.name}: {', '.join(counts)}."
+
+
+def figure(finding: Finding, column: str) -> str:
+    """Format a column's mean, "" where the column has none."""
+    value = finding.values.get(column)
+    if value is not None and finding.metric in COUNTED:
+        return count_of(value, finding.items)
+    return format_mean(value)
+
+
+def count_of(share: float, items: int) -> str:
+    """Format a share of items as their count: "151 of 200"."""
+    return f"{round(share * items):,} of {items:,}"
 
 
 def metric_name(finding: Finding) -> str:
@@ -183,7 +209,7 @@ def finding_rows(found: Iterable[Finding], names: Names, against: str = "base") 
 
 def finding_cells(finding: Finding, names: Names) -> list[str]:
     """Lay out a finding's metric, means, difference and won-tied-lost."""
-    means = [format_mean(finding.values.get(column)) for column in names]
+    means = [figure(finding, column) for column in names]
     return [finding.metric, *means, difference_words(finding.change), tally(finding.change)]
 
 
@@ -230,7 +256,11 @@ def as_markdown(rows: Sequence[Sequence[str]]) -> str:
 
 def describe_scores(metrics: Mapping[str, Any], shots: int) -> str:
     """Format a run's metrics.json for a terminal."""
+    scores = read_scores(metrics)
+    counts = "\n".join(headline(scores, column_names(scores, shots)))
     text = as_text(score_rows(metrics, shots))
+    if counts:
+        text = f"{counts}\n\n{text}"
     references = metrics.get("summary", {}).get("references")
     return f"{text}\n\nsummary: {references}" if references else text
 

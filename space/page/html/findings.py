@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from space.evidence import (
     COLUMNS,
+    COUNTED,
     FEW,
     OUTCOMES,
     SETS,
@@ -26,6 +27,7 @@ from space.texts import LANGUAGES, Html, decimal, html, words
 
 TICKS = (0.0, 0.5, 1.0)  # of a chart: every principal metric is a share
 MEANINGS = {
+    "mean_right": "mean_right_is",
     "mean_rouge": "mean_rouge_is",
     "mean_interval": "mean_interval_is",
     "mean_tally": "mean_tally_is",
@@ -64,8 +66,8 @@ def _by_set(found: Iterable[Finding]) -> dict[str, list[Finding]]:
 
 def lead(found: Sequence[Finding]) -> Html:
     """Say on which sets tuned is better or worse."""
-    sentences = []
     principal = [each for each in found if each.principal]
+    sentences = [_count(each) for each in principal if each.metric in COUNTED]
     for outcome in OUTCOMES:
         sets = [each.set for each in principal if each.outcome == outcome]
         if sets:
@@ -78,6 +80,16 @@ def lead(found: Sequence[Finding]) -> Html:
         names = Html(", ".join(metric_name(each) for each in losses))
         sentences.append(html("lead_beside", metrics=names, set=list_sets([name])))
     return Html(" ".join(sentences))
+
+
+def _count(finding: Finding) -> Html:
+    return html(
+        "lead_count",
+        set=list_sets([finding.set]),
+        metric=metric_name(finding),
+        base=value_of(finding, "base"),
+        tuned=value_of(finding, "tuned"),
+    )
 
 
 def metric_name(finding: Finding) -> Html:
@@ -118,8 +130,8 @@ def _card(found: Sequence[Finding]) -> str:
 def _sentence(finding: Finding) -> Html:
     values = {
         "metric": metric_name(finding),
-        "base": figure(finding.values["base"]),
-        "tuned": figure(finding.values["tuned"]),
+        "base": value_of(finding, "base"),
+        "tuned": value_of(finding, "tuned"),
     }
     change = finding.change
     if change.low is None or change.high is None:
@@ -134,7 +146,8 @@ def _marks(finding: Finding) -> list[Mark]:
     marks = []
     base, change = finding.values["base"], finding.change
     for column, value in finding.values.items():
-        mark = Mark(column, html(COLUMNS[column]), value, html("number", number=figure(value)))
+        label = html("number", number=value_of(finding, column))
+        mark = Mark(column, html(COLUMNS[column]), value, label)
         if column == "tuned":
             mark = mark._replace(start=base)
             if change.low is not None and change.high is not None:
@@ -156,9 +169,7 @@ def _beside(found: Sequence[Finding]) -> str:
     lines = ""
     for each in found:
         if each.judged and not each.principal:
-            pair = html(
-                "from_to", base=figure(each.values["base"]), tuned=figure(each.values["tuned"])
-            )
+            pair = html("from_to", base=value_of(each, "base"), tuned=value_of(each, "tuned"))
             lines += (
                 f'<li class="{each.outcome}"><span>{metric_name(each)}</span> '
                 f'<span class="numbers">{pair} <em>{html(OUTCOMES[each.outcome])}</em></span></li>'
@@ -187,6 +198,15 @@ def _interval(change: Change) -> Html:
     return html(
         "interval", mean=signed(change.mean), low=signed(change.low), high=signed(change.high)
     )
+
+
+def value_of(finding: Finding, column: str) -> dict[str, str]:
+    """Format a column's mean or count, for html()."""
+    value = finding.values[column]
+    if finding.metric not in COUNTED:
+        return figure(value)
+    count = round(value * finding.items)
+    return {name: words("count_of", name, count=count, total=finding.items) for name in LANGUAGES}
 
 
 def figure(value: float) -> dict[str, str]:

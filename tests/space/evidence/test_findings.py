@@ -62,3 +62,12 @@ def test_every_set_and_measure_has_words_in_both_languages():
     keys += [metric_key(name, metric) for name in SETS for metric in METRICS]
     assert set(SETS) == set(JUDGED) and set(keys) <= set(TEXTS)
     assert {metric for metrics in JUDGED.values() for metric in metrics} <= set(METRICS)
+
+
+def test_an_older_adapter_is_judged_by_the_first_metric_that_it_has():
+    change = {"base": {"rougeL": Change(0.4, 0.3, 0.5), "right": Change(0.5, 0.4, 0.6)}}
+    old = {"base": {"rougeL": 0.2}, "tuned": {"rougeL": 0.6}}
+    new = {"base": {"rougeL": 0.2, "right": 0.0}, "tuned": {"rougeL": 0.6, "right": 0.5}}
+    for means, metric in ((old, "rougeL"), (new, "right")):
+        found = list_findings([Scores("grounded", 10, means, change)])
+        assert [each.metric for each in found if each.principal] == [metric]

@@ -179,10 +179,37 @@ def test_the_right_source_by_hand():
         "It is oak. [2] [9]",
         "It is oak. [9]",
     ]
-    scores = ItemMetric(citation, references="int32").compute(
-        predictions=said, references=[2] * len(said)
-    )["source_right"]
-    assert scores == [1, 1, 0, 0, 0, 0]
+    assert cite(said, 2)["source_right"] == [1, 1, 0, 0, 0, 0]
+
+
+def cite(answers: list[str], position: int) -> dict[str, list[float]]:
+    """Score answers about the tray, whose record has this position."""
+    metric = ItemMetric(citation, references="int32", records="string", questions="string")
+    count = len(answers)
+    return metric.compute(
+        predictions=answers,
+        references=[position] * count,
+        records=[EVIDENCE] * count,
+        questions=["What is the Muvoson Tray?"] * count,
+    )
+
+
+def test_a_citation_alone_or_with_the_questions_words_is_no_answer():
+    said = ["[1]", "", " [1] .", "What is the Muvoson Tray? [1]", "A tray. [1]", "A kettle. [1]"]
+    assert cite(said, 1) == {"right": [0] * 6, "source_right": [0] * 6}
+    assert cite(["It is a tray of oak. [1]"], 1) == {"right": [1], "source_right": [1]}
+
+
+def test_right_needs_each_number_and_name_in_the_cited_record_and_no_loop():
+    said = [
+        "The tray weighs 3 kg and is made by Ana Lopes. [1]",
+        "The tray weighs 4 kg and is made of oak. [1]",
+        "The tray is made of oak by Rui Lopes. [1]",
+        "It is made of oak." + " It is made of oak." * 9 + " [1]",
+        "The tray weighs 3 kg. [2]",
+        "The tray weighs 3 kg.",
+    ]
+    assert cite(said, 1) == {"right": [1, 0, 0, 0, 0, 0], "source_right": [1, 1, 1, 1, 0, 0]}
 
 
 def test_saying_that_it_is_absent_by_hand():

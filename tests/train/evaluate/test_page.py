@@ -101,6 +101,7 @@ def test_it_says_what_was_done_and_what_came_of_it(html):
         "Changed most for the worse",
     ):
         assert words in html, words
+    assert "Right on grounded: base 0 of 6, first record found 0 of 6, tuned 6 of 6." in html
     for name, scores in metrics.items():
         change = scores["difference"]["rougeL"]
         assert f"{change['mean']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]" in html, name

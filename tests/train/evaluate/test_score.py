@@ -58,9 +58,14 @@ def test_metrics_can_be_recomputed_from_the_samples():
 
 
 def test_only_questions_with_records_have_sources_to_be_right():
-    records = {"sources": ["a", "b"], "uid": "b", "title": "Blue Kettle"}
+    records = {
+        "sources": ["a", "b"],
+        "uid": "b",
+        "title": "Blue Kettle",
+        "evidence": "Red Lamp: It is red and of 7 pages.\nBlue Kettle: It is blue.",
+    }
     lines = [
-        line("grounded", "It is blue. [1]", "It is blue. [2]", **records),
+        line("grounded", "It has 7 pages, blue. [1]", "It is blue. [2]", **records),
         line(
             "grounded",
             "It is blue. [2]",
@@ -86,6 +91,8 @@ def test_only_questions_with_records_have_sources_to_be_right():
         and metrics["grounded"]["base"]["says_absent"] == 0
     )
     assert metrics["absent"]["difference"]["says_absent"]["mean"] == 1.0
+    assert metrics["grounded"]["tuned"]["right"] == 0.5, "each record is a line of the evidence"
+    assert metrics["absent"]["tuned"]["right"] == 1.0
     assert (
         "source_right" not in metrics["absent"]["tuned"]
         and "says_absent" not in metrics["seen"]["tuned"]
@@ -94,6 +101,12 @@ def test_only_questions_with_records_have_sources_to_be_right():
     assert other["absent"]["tuned"]["says_absent"] == 0
     text = report.as_text(report.score_rows(metrics, 3))
     assert "source_right" in text and "says_absent" in text
+    assert ["grounded", "2", "right", "1 of 2", "1 of 2"] in [
+        row[:5] for row in report.score_rows(metrics, 3)
+    ]
+    assert report.describe_scores(metrics, 3).startswith(
+        "Right on grounded: base 1 of 2, tuned 1 of 2.\n"
+    )
 
 
 def test_a_difference_that_may_be_nothing_is_called_that():

@@ -28,3 +28,13 @@ def test_the_lead_and_the_cards_say_what_the_intervals_show():
     assert "the 95% interval, from −0.100 to +0.400, holds zero" in visible_text(
         shown
     ) and "−0,100 a +0,400" in visible_text(shown, "pt")
+
+
+def test_right_answers_are_counted_and_come_first():
+    right = set_scores("grounded", "right", 0.0, 0.76, low=0.7, high=0.8)
+    for language, words in (
+        ("en", "wholly right answers: base 0 of 50, tuned 38 of 50."),
+        ("pt", "respostas inteiramente certas: base 0 de 50, ajustado 38 de 50."),
+    ):
+        shown = visible_text(show_findings(Evidence(scores=(right,))), language)
+        assert words in shown.split(".", 1)[0] + "."
