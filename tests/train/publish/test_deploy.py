@@ -248,7 +248,6 @@ def test_without_an_adapter_it_serves_the_sample_and_takes_older_variables_away(
     space = shop.repo("ana/shop", "spaces")
     assert not space.variables
     assert {
-        "space/sample/base/model.safetensors",
         "space/sample/adapter/adapter_model.safetensors",
         "space/sample/catalogue/index/meta.json",
         "space/sample/catalogue/report.json",
@@ -257,9 +256,7 @@ def test_without_an_adapter_it_serves_the_sample_and_takes_older_variables_away(
         "space/sample/history.jsonl",
         "space/sample/adapter/README.md",
     } <= set(space.files)
-    assert not any(
-        path.endswith((".parquet", "trn.json", "sample/base/README.md")) for path in space.files
-    )
+    assert not any(path.endswith((".parquet", "trn.json")) for path in space.files)
 
 
 def test_a_published_run_is_served_at_the_commits_it_was_sent_to(shop, tmp_path):

@@ -44,7 +44,7 @@ def test_one_commit_each_with_exactly_what_belongs_there(hub, run, tmp_path, cap
         "catalogue": ("ana/lamps-catalogue", data.head),
     }
     out = capsys.readouterr().out
-    assert "publish: the base shelftalk-sample is a folder and not on the Hub" in out
+    assert "publish: the base shelftalk-sample is not on the Hub" in out
     assert (
         f"/ana/lamps/commit/{model.head}" in out
         and f"/datasets/ana/lamps-catalogue/commit/{data.head}" in out
