@@ -21,6 +21,7 @@ NAMES = (
     "scoring",
     "catalogue",
     "search",
+    "titles",
     "explain",
     "anywhere",
     "vllm",

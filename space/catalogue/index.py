@@ -12,6 +12,7 @@ from typing import TypedDict
 
 import tantivy
 
+from space.catalogue.naming import title_keys
 from space.catalogue.text import fold, only_asks
 from space.errors import CatalogueError
 
@@ -39,7 +40,9 @@ class Hit(Record):
 def index_schema() -> tantivy.Schema:
     """Define the stored texts and the searched fields of a record.
 
-    `whole` holds the complete title of a record whose words cannot be looked up (see only_asks()).
+    `whole` holds the keys of a title (see title_keys()), by which a question that names it finds it
+    whatever else the question says; or the complete title of a record whose words cannot be looked
+    up (see only_asks()). An index that was built before has these last ones alone.
     """
     builder = tantivy.SchemaBuilder()
     for name in ("uid", "title", "content"):
@@ -140,6 +143,9 @@ def _document(position: int, uid: str, title: str, content: str) -> tantivy.Docu
     document.add_text("content_words", fold(content[:SEARCHED_CONTENT]))
     if only_asks(words):
         document.add_text("whole", " ".join(words.split()))
+    else:
+        for key in title_keys(title, words):
+            document.add_text("whole", key)
     document.add_unsigned("position", position)
     return document
 

@@ -12,6 +12,7 @@ import tantivy
 from tantivy import Occur, Query
 
 from space.catalogue.index import SEARCHED_CONTENT, Hit, Record, decode_record, open_index
+from space.catalogue.naming import named_titles, names_by_case
 from space.catalogue.text import (
     QUESTION_WORDS,
     fold,
@@ -26,6 +27,8 @@ THRESHOLD = 0.45  # below it nothing in the catalogue is what the question names
 RELEVANT_SHARE = 0.5  # of the best hit's score; a hit below it is left out
 SURE = 0.8  # the title is named in full: no further look is worth its time
 NAMED_SHARE = 0.8  # for being named; the rest is for holding the question's words
+NAMED = 0.9  # at least, for a record whose whole title stands in the question
+OTHER_NAME = 1.5  # of the rarest word's weight: a missed word that is in a name by its capital
 UNNAMED = 0.5  # for a record that holds every word of a question and is not named by it
 UNNAMED_FEW_WORDS = 0.4  # the same for one or two words, which any long text may hold
 EDITED = 0.9  # of a word, where one edit lies between the question's spelling and the record's
@@ -59,10 +62,15 @@ def keep_relevant(hits: Sequence[Hit]) -> list[Hit]:
 
 @dataclass
 class Candidate:
-    """A record that may be meant: its words, and its score once it has one."""
+    """A record that may be meant: its words, and its score once it has one.
+
+    `turn` is set where the question names its title: which record of that title it is, the best one
+    first, and which of the titles in the question, also from 0.
+    """
 
     record: Record
     score: float = 0.0
+    turn: tuple[int, int] | None = None
     title_words: set[str] = field(init=False)
     content_words: set[str] = field(init=False)
 
@@ -82,6 +90,8 @@ class Question:
     def __init__(self, text: str, rarity: Callable[[str], float], max_rarity: float) -> None:
         self.rarity, self.max_rarity = rarity, max_rarity
         text = text.encode("utf-8", "ignore").decode()  # without lone surrogates
+        self.text = text
+        self.names = names_by_case(text)
         self.line = f" {normalise(text)} "
         self.order = self.line.split()
         self.asked = dict.fromkeys([*self.order, *symbol_words(text)])
@@ -129,7 +139,11 @@ class Question:
             match = 1.0 if word in record_words else self._edited_match(word, record_words)
             held.append(weight * match)
             if not match and is_telling(word):
-                missed.append(weight * weight / self.max_rarity)
+                missed.append(
+                    OTHER_NAME * self.max_rarity
+                    if word in self.names
+                    else weight * weight / self.max_rarity
+                )
         holds = math.fsum(held)
         share = holds / math.fsum(map(self.rarity, self.words))
         covered = holds / (holds + math.fsum(missed)) if holds else 0
@@ -173,27 +187,35 @@ class Catalogue:
         """Find up to `k` records for any sentence, best first.
 
         They share a word with it. Titles are searched first. Where none is named in full, words one
-        edit away are allowed, and contents are searched as well. The score is Question.score().
+        edit away are allowed, and contents are searched as well. The score is Question.score(), and
+        at least NAMED for a record whose title the question names; of several titles each has its
+        best record first.
         """
         question = Question(query, self._rarity, math.log1p(len(self)))
         if not question.words or k < 1 or not len(self):
             return []
-        found: dict[tuple[int, int], Candidate] = {}
+        found = self._named(question, k)
+        several = len({candidate.turn[1] for candidate in found.values() if candidate.turn}) > 1
         for propose in (self._by_title, self._by_edited_words, self._by_content):
             for address in propose(question, max(CANDIDATES, 4 * k)):
                 key = (address.segment_ord, address.doc)
                 if key not in found:
                     found[key] = Candidate(self._record(address))
             for candidate in found.values():
-                candidate.score = question.score(candidate.title_words, candidate.content_words)
+                score = question.score(candidate.title_words, candidate.content_words)
+                named = candidate.turn is not None
+                candidate.score = max(score, NAMED) if named else score
+                if named and several:
+                    candidate.score = NAMED  # all the same: they stand in the question's order
             if len(found) >= k and max(candidate.score for candidate in found.values()) >= SURE:
                 break
 
-        def rank(candidate: Candidate) -> tuple[float, bool, int]:
+        def rank(candidate: Candidate) -> tuple[float, tuple[float, ...], bool, int]:
             # Of equals the title as the question has it, then the one that takes up more of it.
             contained = question.contains_title(candidate.record["title"])
             shared = len(question.asked.keys() & candidate.title_words)
-            return -candidate.score, not contained, -shared
+            turn = candidate.turn or (math.inf,)
+            return -candidate.score, turn, not contained, -shared
 
         scored = [candidate for candidate in found.values() if candidate.score]
         best = sorted(scored, key=rank)[:k]
@@ -212,6 +234,23 @@ class Catalogue:
         return found
 
     # --- candidates ---
+
+    def _named(self, question: Question, limit: int) -> dict[tuple[int, int], Candidate]:
+        """Find the records whose whole titles stand in the question."""
+        found: dict[tuple[int, int], Candidate] = {}
+        titles = named_titles(question.text, lambda key: self._count("whole", key) > 0)
+        for position, named in enumerate(titles[:limit]):
+            candidates = {}
+            for address in self._with_any([self._term("whole", named.key)], CANDIDATES):
+                candidates[address.segment_ord, address.doc] = Candidate(self._record(address))
+            ordered = sorted(
+                candidates.items(),
+                key=lambda item: not question.contains_title(item[1].record["title"]),
+            )
+            for turn, (key, candidate) in enumerate(ordered[:limit]):
+                candidate.turn = turn, position
+                found.setdefault(key, candidate)
+        return found
 
     def _by_title(self, question: Question, limit: int) -> list[tantivy.DocAddress]:
         words = list(question.words)
