@@ -352,6 +352,7 @@ def load_engine(settings: Settings, on_gpu: Callable[..., Callable] = run_here) 
         settings.base_revision,
         settings.adapter_revision,
         precision,
+        probe=not settings.on_zero_gpu,
     )
     return Engine(pair, catalogue, settings, on_gpu, folder)
 

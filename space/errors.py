@@ -41,6 +41,8 @@ LOAD_MESSAGES = {
     "read: check the spelling, or set HF_TOKEN where it is private",
     "pieces": "{what} {name} comes as a SentencePiece or tiktoken file alone: "
     "pip install sentencepiece protobuf, or tiktoken",
+    "code": "{what} {name} brings code of its own, which is never run here: use one that "
+    "transformers reads by itself",
     "other": "{what} {name} cannot be loaded: {reason}",
 }
 
@@ -49,10 +51,15 @@ LOAD_MESSAGES = {
 def translate_load_errors(
     what: str, name: str, error_type: type[Exception] = ModelError
 ) -> Iterator[None]:
-    """Turn what loading `name` raises into an `error_type` of one line."""
+    """Turn what loading `name` raises into an `error_type` of one line.
+
+    Libraries raise errors of any type for a broken file, some of them a bare Exception.
+    """
     try:
         yield
-    except (OSError, ValueError, RuntimeError) as error:
+    except (ModelError, PromptTemplateError, CatalogueError):
+        raise
+    except Exception as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
         message = LOAD_MESSAGES[classify_load_error(error)].format(
             what=what,
@@ -89,6 +96,8 @@ def classify_load_error(error: BaseException) -> str:
         return "revision"
     if raised(RepositoryNotFoundError) or "valid model identifier" in text:
         return "absent"
+    if "trust_remote_code" in text:
+        return "code"
     if "`tiktoken` is required" in text:
         return "pieces"
     return "other"

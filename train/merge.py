@@ -10,10 +10,17 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, cast
 
 from huggingface_hub import ModelCardData
-from peft import PeftModel
 from transformers import GenerationConfig
 
-from space.model import Pair, Rows, load_base, load_pair, split_row, stream_tokens
+from space.model import (
+    Pair,
+    Rows,
+    find_adapter,
+    load_base,
+    load_pair,
+    split_row,
+    stream_tokens,
+)
 from train.config import ConfigError, FitConfig, MergeConfig
 from train.modelfile import build_modelfile, common_prefix
 from train.pipeline import load_examples
@@ -61,7 +68,7 @@ def merge(run: Run, out: Path, config: MergeConfig) -> MergeRecord:
     pair.model = cast(Any, None)  # frees the memory for the next one
     gc.collect()
     base, _ = load_base(fit_config.base, fit_config.base_revision, "bf16")
-    adapted = PeftModel.from_pretrained(base, adapter)
+    adapted = find_adapter(adapter).attach(base)
     pair = replace(pair, model=adapted.base_model.model, precision="bf16", rows=Rows())
     unmerged = _answers(pair, batches, limit)
     cast(Any, adapted).merge_and_unload(safe_merge=True)  # in place: pair.model is merged now

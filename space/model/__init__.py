@@ -1,5 +1,6 @@
 """Prompts, weights and tokens: load a base with its adapter, generate and explain answers."""
 
+from space.model.adapter import find_adapter
 from space.model.base import Base, identify_base, load_base, load_tokenizer
 from space.model.conversation import (
     COLUMNS,
@@ -60,6 +61,7 @@ __all__ = [
     "explain_answer",
     "family_of",
     "family_of_task",
+    "find_adapter",
     "fit_prompt",
     "fit_prompts",
     "identify_base",

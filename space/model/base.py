@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import warnings
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ from typing import Any, cast
 
 import torch
 from huggingface_hub import hf_hub_download
+from tokenizers import Regex, pre_tokenizers
 from transformers import AutoConfig, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from space.errors import ModelError, translate_load_errors
 from space.model.family import family_of
+from space.model.files import check_base_files, show
 from space.model.gguf import dequantize_gguf, find_gguf, sha256_of
 from space.model.prompt import CHAT_TEMPLATE, chat_template
 
@@ -25,6 +28,13 @@ transformers_logging.set_verbosity_error()
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
 warnings.filterwarnings("ignore", message="Could not find a config file in", category=UserWarning)
+
+# The words of Mistral's Tekken, as in its tekken.json and in transformers.
+TEKKEN = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
 @dataclass(frozen=True)
@@ -81,12 +91,52 @@ def load_tokenizer(source: str, revision: str | None = None, template: str = CHA
     if file is not None:
         source = str(dequantize_gguf(file))
     with translate_load_errors("the tokenizer of", source):
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+        tokenizer = AutoTokenizer.from_pretrained(
+            source, revision=revision, trust_remote_code=False
+        )
+    mend_tekken(tokenizer)
     tokenizer.chat_template = chat_template(tokenizer, template)
     if tokenizer.pad_token is None:
         # It is always masked, in labels and in attention, so an EOS here teaches nothing.
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
     return tokenizer
+
+
+def mend_tekken(tokenizer) -> None:
+    """Correct a Tekken tokenizer that splits words wrongly.
+
+    Some of Mistral Nemo's, Ministral's and Small's tokenizer.json split as Llama 3 does. It is
+    what transformers does at fix_mistral_regex=True, which must be asked for, and which would
+    break the 7B, whose tokenizer is another kind.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    splitter = getattr(backend, "pre_tokenizer", None)
+    tekken = all(token in tokenizer.get_vocab() for token in ("[INST]", "[/INST]"))
+    if not tekken or not isinstance(splitter, pre_tokenizers.Sequence):
+        return
+    state = json.loads(backend.to_str())["pre_tokenizer"]["pretokenizers"]
+    pattern = state[0].get("pattern", {}).get("Regex") if len(state) > 1 else None
+    if state[-1]["type"] == "ByteLevel" and pattern not in (None, TEKKEN):
+        split = pre_tokenizers.Split(pattern=Regex(TEKKEN), behavior="isolated")
+        cast(Any, splitter)[0] = split
+
+
+def _check_stored(base: str, config, precision: str) -> None:
+    """Raise ModelError for a quantized base that cannot be loaded as asked."""
+    stored = getattr(config, "quantization_config", None)
+    if not stored:
+        return
+    stored = stored if isinstance(stored, dict) else stored.to_dict()
+    method = stored.get("quant_method", "an unknown method")
+    four_bits = method == "bitsandbytes" and stored.get("load_in_4bit")
+    if four_bits and precision == "nf4":
+        return
+    how = "4 bits" if four_bits else f"another way ({show(method)})"
+    remedy = "set PRECISION=nf4 (--precision nf4), or name" if four_bits else "name"
+    raise ModelError(
+        f"base {base} is stored in {how}, and {precision} was asked for: {remedy} the unquantized "
+        "base"
+    )
 
 
 def load_base(
@@ -107,6 +157,8 @@ def load_base(
             f"base {base} is not a folder: give a folder or a Hub id such as "
             "mistralai/Mistral-7B-Instruct-v0.3"
         )
+    if folder.is_dir():
+        check_base_files(base, folder)
     quantization = None
     if precision == "nf4":
         quantization = BitsAndBytesConfig(
@@ -121,13 +173,15 @@ def load_base(
         if not folder.is_dir():
             # The commit that a branch has now, so that config and weights are of the same one.
             commit = Path(hf_hub_download(base, "config.json", revision=revision)).parent.name
-        config = AutoConfig.from_pretrained(base, revision=commit)
+        config = AutoConfig.from_pretrained(base, revision=commit, trust_remote_code=False)
+        _check_stored(base, config, precision)
         family = family_of(config)
         # Weights are quantized on the GPU. Without quantization they are read on the CPU and moved
         # afterwards: on ZeroGPU the threads that read weights cannot use the stand-in for CUDA.
         loaded = family.loader.from_pretrained(
             base,
             revision=commit,
+            trust_remote_code=False,
             dtype=torch.bfloat16,
             quantization_config=quantization,
             device_map={"": device if quantization else "cpu"},

@@ -124,9 +124,16 @@ class DecoderOnly:
         leaving them out of the costly projection and softmax changes neither loss nor gradients.
         """
         labels = labels[:, 1:]
-        hidden = model.model(**inputs, use_cache=False).last_hidden_state[:, :-1]
         wanted = labels != IGNORE_INDEX
-        return model.lm_head(hidden[wanted]), labels[wanted]
+
+        def keep_wanted(_: torch.nn.Module, hidden: tuple[torch.Tensor, ...]) -> torch.Tensor:
+            return hidden[0][:, :-1][wanted][None]
+
+        # The model's own forward pass, because some (Granite, Gemma 2, Cohere) scale or cap the
+        # logits after the head.
+        with model.get_output_embeddings().register_forward_pre_hook(keep_wanted):
+            logits = model(**inputs, use_cache=False).logits
+        return logits[0], labels[wanted]
 
 
 class EncoderDecoder:

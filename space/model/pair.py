@@ -5,25 +5,30 @@ The first rows of a batch are the untouched base's.
 
 from __future__ import annotations
 
-import json
+import contextlib
 import math
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
-from huggingface_hub import snapshot_download
-from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import nn
 from torch.nn.functional import linear
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from space.errors import ModelError, translate_load_errors
-from space.model.base import Base, digest_files, load_base, load_tokenizer
-from space.model.family import Family, Window, family_of
+from space.errors import ModelError
+from space.model.adapter import find_adapter
+from space.model.base import Base, load_base, load_tokenizer
+from space.model.family import IGNORE_INDEX, DecoderOnly, Family, TokenRow, Window, family_of
 from space.model.prompt_template import PromptTemplate
+
+PROBE_TOKENS = 8
+PROBE_STEP = 7919  # a prime, so that the tokens are spread over the vocabulary
+ROUNDING = 0.05  # of the largest logit; joined layers round bf16 otherwise than single ones
+SAME_VOCABULARY = 0.9  # a base's embeddings may have some rows more than its tokenizer has tokens
 
 
 @dataclass
@@ -140,31 +145,115 @@ def load_pair(
     base_revision: str | None = None,
     adapter_revision: str | None = None,
     precision: str = "nf4",
+    probe: bool = True,
 ) -> Pair:
     """Load a base and an adapter from folders or Hub ids.
 
-    An adapter without a prompt.json gets the default prompt template. Raises ModelError and
-    PromptTemplateError.
+    An adapter without a prompt.json gets the default prompt template. `probe` compares the base
+    rows with the base before; without it no forward pass runs and no weight is read, as it must be
+    in a process that has no GPU yet (ZeroGPU). Raises ModelError and PromptTemplateError.
     """
-    folder, commit = _adapter_folder(adapter, adapter_revision)
-    prompt_template = PromptTemplate()
-    if (folder / "prompt.json").is_file():
-        prompt_template = PromptTemplate.load(folder / "prompt.json")
+    found = find_adapter(adapter, adapter_revision)
+    prompt_template = found.prompt_template()
     model, identity = load_base(base, base_revision, precision)
-    _check_base(folder, adapter, identity)
-    with translate_load_errors("adapter", adapter):
-        # Read on the CPU and copied to the model: reading a file straight to a GPU would start
-        # CUDA, which this process must not do on ZeroGPU.
-        peft_model = PeftModel.from_pretrained(model, str(folder), torch_device="cpu")
-    model = cast(PreTrainedModel, peft_model.base_model.model)
+    found.check_base(identity)
+    own = (str(found.folder), None) if found.has_tokenizer else (base, base_revision)
+    tokenizer = load_tokenizer(*own, template=family_of(model.config).template)
+    _check_tokenizer(adapter if found.has_tokenizer else base, tokenizer, model)
+    expected = _logits(model) if probe else None
+    model = cast(PreTrainedModel, found.attach(model, compare=probe).base_model.model)
     rows = pair_up(model)
-    has_tokenizer = (folder / "tokenizer_config.json").is_file()
-    source = (str(folder), None) if has_tokenizer else (base, base_revision)
-    tokenizer = load_tokenizer(*source, template=family_of(model.config).template)
     name = Path(adapter).resolve().parent.name if Path(adapter).is_dir() else adapter
-    return Pair(
-        model.eval(), tokenizer, prompt_template, identity, name, commit, precision, rows, folder
+    pair = Pair(
+        model.eval(),
+        tokenizer,
+        prompt_template,
+        identity,
+        name,
+        found.revision,
+        precision,
+        rows,
+        found.folder,
     )
+    if expected is not None:
+        _check_base_rows(pair, expected)
+    return pair
+
+
+def _check_tokenizer(source: str, tokenizer: PreTrainedTokenizerBase, model) -> None:
+    """Raise ModelError for tokens that the base lacks, or another vocabulary."""
+    rows = model.get_input_embeddings().num_embeddings
+    last = max(tokenizer.get_vocab().values(), default=0)
+    if last >= rows or len(tokenizer) < rows * SAME_VOCABULARY:
+        what = "tokens that the base lacks" if last >= rows else "another vocabulary than the base"
+        raise ModelError(
+            f"the tokenizer of {source} has {what}: {len(tokenizer)} tokens with ids up to {last}, "
+            f"and the base {rows}: use the base's own tokenizer files, or the base that the "
+            "adapter was trained on"
+        )
+
+
+@contextlib.contextmanager
+def _weights_as_stored(model: nn.Module) -> Iterator[None]:
+    """Keep bitsandbytes from repacking 4-bit weights at a CPU's first forward pass.
+
+    They could not be decoded after it.
+    """
+    layers = [
+        cast(Any, layer)
+        for layer in model.modules()
+        if getattr(layer, "support_avx512bf16_for_cpu", False)
+    ]
+    for layer in layers:
+        layer.support_avx512bf16_for_cpu = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.support_avx512bf16_for_cpu = True
+
+
+@torch.inference_mode()
+def _logits(model) -> torch.Tensor:
+    """Compute the logits of one fixed prompt.
+
+    Shape: (tokens, vocabulary), in fp32 on the CPU.
+    """
+    inputs, _ = _probe_batch(model)
+    with _weights_as_stored(model):
+        return model(**inputs, use_cache=False).logits[0].float().cpu()
+
+
+def _probe_batch(model) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    rows = model.get_input_embeddings().num_embeddings
+    ids = [(PROBE_STEP * position + 1) % rows for position in range(PROBE_TOKENS)]
+    row: TokenRow = {"input_ids": ids, "labels": [IGNORE_INDEX, *ids[1:]]}
+    batch = family_of(model.config).batch(model, [row], model.device)
+    labels = batch.pop("labels")
+    return batch, labels
+
+
+@torch.inference_mode()
+def _check_base_rows(pair: Pair, expected: torch.Tensor) -> None:
+    """Raise ModelError where base rows or answer-only logits changed."""
+    pair.rows.base = 1
+    batch, labels = _probe_batch(pair.model)
+    with _weights_as_stored(pair.model):
+        short, _ = pair.family.answer_logits(pair.model, labels, **batch)
+    # A decoder's last position has no next token; an encoder-decoder's first ones may be forced.
+    decoder = isinstance(pair.family, DecoderOnly)
+    scored = expected[:-1] if decoder else expected[-len(short) :]
+    _check_close(pair, "base column", _logits(pair.model), expected)
+    _check_close(pair, "scoring shortcut", short.float().cpu(), scored)
+
+
+def _check_close(pair: Pair, what: str, logits: torch.Tensor, expected: torch.Tensor) -> None:
+    size, off = float(expected.abs().max()), float((logits - expected).abs().max())
+    if not off <= size * ROUNDING:  # NaN too
+        raise ModelError(
+            f"base {pair.base} with adapter {pair.adapter}: the {what} is {off:.3g} off the base's "
+            f"own logits (of up to {size:.3g}): this base or adapter is not supported"
+        )
 
 
 def pair_up(model: nn.Module) -> Rows:
@@ -191,47 +280,3 @@ def pair_up(model: nn.Module) -> Rows:
             "its base column would not be the untouched base"
         )
     return rows
-
-
-def _adapter_folder(adapter: str, revision: str | None) -> tuple[Path, str]:
-    """Find an adapter's folder and its commit, or a local folder's digest."""
-    folder = Path(adapter)
-    if folder.is_dir():
-        files = [folder / "adapter_config.json", folder / "adapter_model.safetensors"]
-        if not all(path.is_file() for path in files):
-            raise ModelError(
-                f"adapter {adapter} needs adapter_config.json and adapter_model.safetensors: "
-                "is training done?"
-            )
-        return folder, digest_files(files)
-    if folder.is_absolute() or adapter.startswith("."):
-        raise ModelError(
-            f"adapter {adapter} is not a folder: give a folder or a Hub id such as user/name"
-        )
-    ignored = ["checkpoint*", "plots/*"]
-    with translate_load_errors("adapter", adapter):
-        folder = Path(snapshot_download(adapter, revision=revision, ignore_patterns=ignored))
-    return folder, folder.name
-
-
-def _check_base(folder: Path, adapter: str, base: Base) -> None:
-    """Raise ModelError if the adapter names another base."""
-    record = folder / "run.json"
-    if record.is_file():
-        made_for = Base(**json.loads(record.read_text(encoding="utf-8"))["base"])
-        same = (
-            made_for.revision == base.revision
-            if base.revision.startswith("sha256:")
-            else made_for == base
-        )
-    else:
-        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-        made_for = Base(
-            str(config.get("base_model_name_or_path")), str(config.get("revision") or "any")
-        )
-        same = made_for.name == base.name or base.revision.startswith("sha256:")
-    if not same:
-        raise ModelError(
-            f"adapter {adapter} was made for the base {made_for}, not for {base}: "
-            "set BASE_MODEL and BASE_REVISION to its own"
-        )
