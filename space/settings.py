@@ -11,7 +11,8 @@ from pathlib import Path
 VERSION = "1.0.0"
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "space" / "sample"
-# The name that stands for the default base: a file in the package registry, kept in a cache.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "shelftalk"
+# The name that stands for the default base: a file in the package registry, kept in CACHE.
 DEFAULT_BASE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 PRECISIONS = ("auto", "nf4", "bf16")
 TOKEN_LIMIT = 2048  # new tokens of one answer

