@@ -17,13 +17,18 @@ from peft import (
     get_peft_model,
 )
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from space.errors import ModelError
 from space.model import adapter as adapters
+from space.model import pair
 from space.model.adapter import find_adapter
-from space.model.base import load_base
+from space.model.base import Base, load_base, load_tokenizer
+from space.model.family import DecoderOnly
 from space.model.pair import load_pair
+from space.model.prompt import build_messages, prompt_ids
+from space.model.prompt_template import PromptTemplate
 
 COMMON = {"task_type": "CAUSAL_LM"}
 LORA = COMMON | {"r": 4, "target_modules": ["q_proj", "v_proj"]}
@@ -476,3 +481,118 @@ def test_a_broken_tokenizer_is_one_line(tiny_base, folder):
         assert "the tokenizer of" in refusal(tiny_base, folder)
     (folder / "tokenizer_config.json").write_text("[" * 10_000 + "]" * 10_000)
     assert "the tokenizer of" in refusal(tiny_base, folder)
+
+
+# --- bases ---
+
+
+def test_a_base_in_four_bits_is_refused_in_bf16_with_what_to_do(tmp_path, tiny_base, plain):
+    base, _ = load_base(str(tiny_base))
+    base.save_pretrained(tmp_path / "four")
+    load_base(str(tmp_path / "four"))
+    assert (
+        "is stored in 4 bits, and bf16 was asked for: set PRECISION=nf4 (--precision nf4), or name "
+        "the unquantized base" in refusal(tmp_path / "four", plain)
+    )
+
+
+def test_an_adapter_of_unsloths_four_bit_copy_is_served_on_the_same_base(folder):
+    change(folder, base_model_name_or_path="unsloth/some-7b-unsloth-bnb-4bit", revision=None)
+    found = find_adapter(str(folder))
+    commit = "a" * 40
+    found.check_base(Base("unsloth/some-7b", commit))
+    with pytest.raises(ModelError, match="was made for the base unsloth/some-7b-unsloth-bnb-4bit"):
+        found.check_base(Base("unsloth/other-7b", commit))
+
+
+def test_an_adapter_that_names_another_base_is_refused_on_a_gguf_file(folder):
+    change(folder, base_model_name_or_path="HuggingFaceTB/SmolLM2-135M-Instruct")
+    with pytest.raises(ModelError, match="made for the base HuggingFaceTB/SmolLM2-135M-Instruct"):
+        find_adapter(str(folder)).check_base(Base("SmolLM2.Q4_1.gguf", "sha256:00"))
+
+
+def test_an_answer_only_shortcut_that_is_not_the_bases_is_refused(tiny_base, folder, monkeypatch):
+    own = DecoderOnly.answer_logits
+
+    def scaled(self, model, labels, **inputs):
+        logits, wanted = own(self, model, labels, **inputs)
+        return logits * 8, wanted
+
+    monkeypatch.setattr(DecoderOnly, "answer_logits", scaled)
+    assert "the scoring shortcut is" in refusal(tiny_base, folder)
+
+
+def test_a_base_column_that_is_tuned_is_refused(tiny_base, folder, monkeypatch):
+    original = pair.pair_up
+
+    def tuned(model):
+        original(model)
+        return pair.Rows()  # not the one that the layers read
+
+    monkeypatch.setattr(pair, "pair_up", tuned)
+    assert "the base column is" in refusal(tiny_base, folder)
+
+
+def test_without_a_probe_no_forward_pass_runs(tiny_base, folder, monkeypatch):
+    monkeypatch.setattr(pair, "_logits", lambda *_: pytest.fail("it ran"))
+    monkeypatch.setattr(adapters, "_sample_weights", lambda *_: pytest.fail("it read"))
+    load_pair(str(tiny_base), str(folder), precision="bf16", probe=False)
+
+
+# --- Mistral's tokenizers ---
+
+LLAMA3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def byte_tokenizer(pattern, special):
+    trained = Tokenizer(models.BPE())
+    split = pre_tokenizers.Split(pattern=Regex(pattern), behavior="isolated")
+    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    trained.pre_tokenizer = pre_tokenizers.Sequence([split, level])
+    trained.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    trained.train_from_iterator(["12345 theBigShop THEBigShop 12345"] * 9, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=trained, eos_token="</s>", unk_token="<unk>")
+
+
+TEKKEN_TOKENS = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]"]
+
+
+def words_of(tokenizer, text):
+    return [word for word, _ in tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(text)]
+
+
+def test_a_tekken_that_splits_as_llama_does_is_corrected(tmp_path, shared):
+    faulty = byte_tokenizer(LLAMA3, TEKKEN_TOKENS)
+    templates = shared / "tokenizers" / "chat-templates"
+    faulty.chat_template = (templates / "mistralai-Mistral-Nemo-Instruct-2407.jinja").read_text()
+    faulty.save_pretrained(tmp_path)
+    loaded = load_tokenizer(str(tmp_path))
+    assert words_of(faulty, "theBigShop 12") == ["theBigShop", "Ġ", "12"]
+    assert words_of(loaded, "theBigShop 12") == ["the", "Big", "Shop", "Ġ", "1", "2"]
+    loaded.save_pretrained(tmp_path / "saved")
+    assert words_of(AutoTokenizer.from_pretrained(tmp_path / "saved"), "aB") == ["a", "B"]
+    ids = prompt_ids(loaded, PromptTemplate(), "describe", "What is theBigShop?")
+    messages = build_messages(PromptTemplate(), "describe", "What is theBigShop?")
+    assert ids == loaded.apply_chat_template(
+        messages, add_generation_prompt=True, return_dict=False
+    )
+
+
+def test_other_tokenizers_keep_their_words(tmp_path, shared):
+    byte_tokenizer(LLAMA3, ["<unk>", "<s>", "</s>"]).save_pretrained(tmp_path)
+    assert words_of(load_tokenizer(str(tmp_path)), "theBigShop") == ["theBigShop"]
+    # It has the same control tokens, and is a SentencePiece.
+    folder = shared / "tokenizers" / "mistral-7b-instruct-v0.3"
+    own = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    loaded = load_tokenizer(str(folder))
+    for text in ("theBigShop 12345", "Não há.", "C++ 'll  x\n\n"):
+        assert loaded(text, add_special_tokens=False)["input_ids"] == (
+            own.encode(text, add_special_tokens=False).ids
+        )

@@ -8,7 +8,16 @@ import pytest
 import torch
 from peft import PeftModel
 from sentencepiece import SentencePieceTrainer
-from transformers import AutoTokenizer, BartConfig, LlamaConfig, T5Config
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BartConfig,
+    CohereConfig,
+    Gemma2Config,
+    GraniteConfig,
+    LlamaConfig,
+    T5Config,
+)
 
 from space.engine import Engine
 from space.errors import ModelError
@@ -432,3 +441,42 @@ def test_the_loss_of_a_reference_is_the_models_own(made, pairs, kind):
 
 def untouched_batch(model, row):
     return EncoderDecoder().batch(model, [row], model.device)
+
+
+# --- logits at the answer alone ---
+
+SHAPE = dict(
+    vocab_size=96,
+    hidden_size=32,
+    intermediate_size=64,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    head_dim=8,
+    initializer_range=0.5,
+)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        LlamaConfig(**SHAPE),
+        GraniteConfig(**SHAPE, logits_scaling=8.0),
+        CohereConfig(**SHAPE, logit_scale=0.0625, pad_token_id=0),
+        Gemma2Config(**SHAPE, final_logit_softcapping=5.0),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_answer_logits_are_the_models_own_where_it_scales_or_caps_them(config):
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    family = family_of(config)
+    inputs = family.batch(model, rows(), torch.device("cpu"))
+    labels = inputs.pop("labels")
+    with torch.no_grad():
+        logits, wanted = family.answer_logits(model, labels, **inputs)
+        full = model(**inputs).logits
+    expected = [full[row, place - 1] for row, place in (labels != -100).nonzero().tolist()]
+    assert torch.allclose(logits, torch.stack(expected), atol=1e-4)
+    assert wanted.tolist() == [token for _, answer in ROWS for token in answer]
+    assert len(model.get_output_embeddings()._forward_pre_hooks) == 0
