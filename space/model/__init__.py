@@ -1,6 +1,6 @@
 """Prompts, weights and tokens: load a base with its adapter, generate and explain answers."""
 
-from space.model.adapter import find_adapter
+from space.model.adapter import ANY_REVISION, find_adapter, read_adapter_base
 from space.model.base import Base, identify_base, load_base, load_tokenizer
 from space.model.conversation import (
     COLUMNS,
@@ -35,6 +35,7 @@ from space.model.prompt import (
 from space.model.prompt_template import PromptTemplate
 
 __all__ = [
+    "ANY_REVISION",
     "COLUMNS",
     "AnswerFigures",
     "Base",
@@ -68,6 +69,7 @@ __all__ = [
     "load_base",
     "load_pair",
     "load_tokenizer",
+    "read_adapter_base",
     "split_row",
     "stream_answers",
     "stream_tokens",

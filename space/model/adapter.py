@@ -47,6 +47,7 @@ from space.model.prompt_template import PromptTemplate
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 RECORD, TEMPLATE = "run.json", "prompt.json"
+ANY_REVISION = "any"  # of an adapter that names a base without a commit
 TOKENIZER_FILES = (
     "added_tokens.json",
     "chat_template.jinja",
@@ -336,22 +337,28 @@ def find_adapter(adapter: str, revision: str | None = None) -> Adapter:
         digest_files(files) if local else folder.name,
         lora_config(what, config, tensors),
         tensors,
-        read_made_for(what, folder, config),
+        _made_for(what, folder, config),
     )
 
 
-def read_made_for(what: str, folder: Path, config: Mapping[str, Any]) -> Base:
+def read_adapter_base(adapter: str, folder: Path) -> Base:
+    """Check an adapter's config and read its base, without its weights.
+
+    Raises ModelError.
+    """
+    what = f"adapter {adapter}"
+    config = read_object(what, folder / CONFIG)
+    lora_config(what, config)
+    return _made_for(what, folder, config)
+
+
+def _made_for(what: str, folder: Path, config: Mapping[str, Any]) -> Base:
     """Read an adapter's base from run.json, or else from its config."""
     path = folder / RECORD
-    if path.is_file():
-        base = read_object(what, path).get("base")
-        return made_for(what, base)
-    name, revision = config.get("base_model_name_or_path"), config.get("revision")
-    return Base(_line(name, "an unnamed base"), _line(revision, "any"))
-
-
-def made_for(what: str, base: object) -> Base:
-    """Read the field `base` of a run.json, or raise ModelError."""
+    if not path.is_file():
+        name, revision = config.get("base_model_name_or_path"), config.get("revision")
+        return Base(_line(name, "an unnamed base"), _line(revision, ANY_REVISION))
+    base = read_object(what, path).get("base")
     name = base.get("name") if isinstance(base, dict) else None
     revision = base.get("revision") if isinstance(base, dict) else None
     if not isinstance(name, str) or not isinstance(revision, str) or not name or not revision:

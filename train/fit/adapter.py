@@ -24,8 +24,23 @@ from transformers import DataCollatorForSeq2Seq
 from space.model import Base, DecoderOnly, PromptTemplate, family_of
 from train.config import ConfigError, FitConfig
 from train.fit.trainer import DivergedError
-from train.run import ADAPTER_RECORD, AdapterRecord, Run, RunError, to_json
+from train.run import (
+    ADAPTER_RECORD,
+    AdapterRecord,
+    Run,
+    RunError,
+    read_json,
+    to_json,
+    write_atomic,
+)
 
+# Fields of adapter_config.json that every PEFT since 0.7 knows. An older one stops at a field that
+# it does not know, so others are written only where they are not at their default.
+PEFT_FIELDS = frozenset(
+    "base_model_name_or_path bias fan_in_fan_out inference_mode init_lora_weights lora_alpha "
+    "lora_dropout modules_to_save peft_type r rank_pattern alpha_pattern revision target_modules "
+    "task_type use_rslora".split()
+)
 EVA_TOKENS = 16  # answer tokens in a batch for each direction
 EVA_BATCHES = 1000  # more will not make the directions converge
 
@@ -180,9 +195,27 @@ def save_adapter(
         with _disk_errors(folder):
             model.save_pretrained(str(folder))
             tokenizer.save_pretrained(folder)
+        _write_for_older_versions(folder)
         prompt_template.save(folder / "prompt.json")
         (folder / ADAPTER_RECORD).write_text(to_json(record), encoding="utf-8")
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's card; evaluate writes ours
+
+
+def _write_for_older_versions(folder: Path) -> None:
+    """Let transformers 4 and older PEFT read what the newer ones saved."""
+    path = folder / "tokenizer_config.json"
+    settings = read_json(path)
+    if settings.get("tokenizer_class") == "TokenizersBackend":
+        # The same class under the name that both versions know.
+        write_atomic(path, to_json(settings | {"tokenizer_class": "PreTrainedTokenizerFast"}))
+    path = folder / "adapter_config.json"
+    default = LoraConfig().to_dict()
+    config = {
+        name: value
+        for name, value in read_json(path).items()
+        if name in PEFT_FIELDS or (name != "peft_version" and value != default.get(name))
+    }
+    write_atomic(path, to_json(config))
 
 
 @contextlib.contextmanager

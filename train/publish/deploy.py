@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from huggingface_hub import (
 )
 
 from space.evidence import FILES
+from space.model import ANY_REVISION, read_adapter_base
 from space.settings import DEFAULT_BASE
 from train.config import ConfigError, DeployConfig
 from train.publish.hub import (
@@ -28,7 +30,7 @@ from train.publish.hub import (
     send,
 )
 from train.publish.upload import Upload, read_published
-from train.run import Run, read_json
+from train.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "space" / "sample"
@@ -43,6 +45,8 @@ VARIABLES = (
     "CATALOGUE_REVISION",
 )
 PICTURE = re.compile(r"!\[[^]]*\]\([^)]*\)\n+")
+
+HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")  # a few old repositories have no owner
 
 
 @dataclass
@@ -140,24 +144,24 @@ def pin_sources(api: HfApi, config: DeployConfig) -> Served:
 def base_of(adapter: RepoInfo, endpoint: str) -> tuple[str | None, str | None]:
     """Read the id and the commit of an adapter's base.
 
-    The id is None for a folder, the commit where none is named.
+    The id is None for a folder, the commit where none is named. Raises ModelError for an adapter
+    that no page can serve.
     """
     names = [file.rfilename for file in adapter.siblings or ()]
-    ours = "run.json" in names
-    name = "run.json" if ours else "adapter_config.json"
-    path = ask_hub(
-        adapter.id,
-        lambda: hf_hub_download(adapter.id, name, revision=adapter.sha, endpoint=endpoint),
-    )
-    record = read_json(Path(path))
-    if not ours:
-        return record["base_model_name_or_path"], record.get("revision")
-    base = record["base"]
-    if base["name"] == DEFAULT_BASE:
+    # Its config even where it is missing: the Hub's answer says so.
+    wanted = ["adapter_config.json", *(["run.json"] if "run.json" in names else [])]
+    paths = []
+    for name in wanted:
+        download = functools.partial(
+            hf_hub_download, adapter.id, name, revision=adapter.sha, endpoint=endpoint
+        )
+        paths.append(Path(ask_hub(adapter.id, download)))
+    base = read_adapter_base(adapter.id, paths[0].parent)
+    if base.name == DEFAULT_BASE:
         return DEFAULT_BASE, None
-    if base["revision"].startswith("sha256:"):
+    if base.revision.startswith("sha256:") or not HUB_ID.fullmatch(base.name):
         return None, None
-    return base["name"], base["revision"]
+    return base.name, None if base.revision == ANY_REVISION else base.revision
 
 
 def prepare_space(api: HfApi, config: DeployConfig, variables: dict[str, str]) -> None:

@@ -13,18 +13,20 @@ from shutil import copytree
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel
+from peft import LoraConfig, PeftConfig, PeftModel
 from safetensors.torch import load_file
+from transformers import AutoTokenizer
 
 from space.model.base import load_base, load_tokenizer
 from space.model.decode import complete
 from space.model.pair import load_pair
+from space.model.prompt_template import PromptTemplate
 from tests.encoder_decoder import tiny_base as encoder_decoder
 from train import pipeline
 from train.__main__ import main
 from train.config import ConfigError, FitConfig, PushConfig, TrackConfig
 from train.fit import training
-from train.fit.adapter import add_lora, eva_batches, init_with_eva
+from train.fit.adapter import add_lora, eva_batches, init_with_eva, save_adapter
 from train.fit.checkpoints import MARKER, latest_checkpoint
 from train.fit.trainer import AnswerTrainer
 from train.run import Run, sha256_json
@@ -263,3 +265,28 @@ def test_a_run_that_was_begun_before_there_were_these_options_goes_on(
     )
     with pytest.raises(ConfigError, match="--init was default, now eva"):
         fit(run, replace(config, init="eva"))
+
+
+def test_what_is_saved_names_nothing_that_older_libraries_do_not_know(
+    tmp_path, tiny_base, tokenizer
+):
+    model, base = load_base(str(tiny_base), training=True)
+    adapted = add_lora(model, base, FitConfig(base=str(tiny_base), rank=4))
+    record = {"steps": 1, "base": {"name": base.name, "revision": base.revision}}
+    run = Run(tmp_path)
+    save_adapter(run, adapted, load_tokenizer(str(tiny_base)), PromptTemplate(), record)
+    settings = json.loads((run.adapter / "tokenizer_config.json").read_text())
+    assert settings["tokenizer_class"] == "PreTrainedTokenizerFast"  # transformers 4 knows it
+    saved = AutoTokenizer.from_pretrained(run.adapter)
+    assert saved("A </s> [1] ação")["input_ids"] == tokenizer("A </s> [1] ação")["input_ids"]
+    # PEFT 0.7, which stops at any other field.
+    assert set(json.loads((run.adapter / "adapter_config.json").read_text())) <= {
+        *("auto_mapping", "base_model_name_or_path", "bias", "fan_in_fan_out", "inference_mode"),
+        *("init_lora_weights", "layers_pattern", "layers_to_transform", "lora_alpha"),
+        *("lora_dropout", "modules_to_save", "peft_type", "r", "rank_pattern", "alpha_pattern"),
+        *("revision", "target_modules", "task_type", "use_rslora", "loftq_config"),
+    }
+    again = PeftConfig.from_pretrained(run.adapter)
+    assert again.r == 4 and set(again.target_modules) == set(
+        adapted.peft_config["default"].target_modules
+    )

@@ -282,7 +282,7 @@ def test_another_peoples_adapter_names_its_base_in_its_config(shop):
         {
             "run.json": None,
             "adapter_config.json": json.dumps(
-                {"base_model_name_or_path": "ana/tiny", "revision": None}
+                {"peft_type": "LORA", "base_model_name_or_path": "ana/tiny", "revision": None}
             ).encode(),
         }
     )
@@ -292,6 +292,29 @@ def test_another_peoples_adapter_names_its_base_in_its_config(shop):
         variables["BASE_REVISION"]["value"] == shop.repo("ana/tiny").head
         and "CATALOGUE" not in variables
     )
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"run.json": b"[]"}, "run.json is [], not a JSON object"),
+        ({"run.json": b'{"base": "ana/tiny"}'}, "base in run.json is 'ana/tiny', not an object"),
+        ({"run.json": b"[" * 10_000}, "run.json is nested too deeply"),
+        (
+            {"run.json": None, "adapter_config.json": b'{"peft_type": "IA3"}'},
+            "its peft_type is 'IA3', only 'LORA' is served",
+        ),
+        (
+            {"run.json": None, "adapter_config.json": b'{"peft_type": "LORA"}'},
+            "was made for a base that is not on the Hub",
+        ),
+    ],
+)
+def test_an_adapter_that_no_page_can_serve_is_refused_in_one_line(shop, capsys, files, words):
+    shop.repo("ana/shop-adapter").commit(files)
+    assert deploy("--adapter", "ana/shop-adapter") != 0
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert words in line and ("spaces", "ana/shop") not in shop.repos
 
 
 def test_a_dry_run_changes_nothing(shop, capsys):
