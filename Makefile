@@ -1,4 +1,4 @@
-# make run: install, fine-tune the embedded sample, print base against tuned, serve the page.
+# make run: install, fetch the base, fine-tune it on the embedded catalogue, print base against tuned, serve the page.
 # make test: install, pass every test.
 # make quick: style and the fast tests, in two minutes.
 # make lint: style and types.
@@ -14,7 +14,7 @@ RUN := runs/sample
 
 run: $(VENV)/train.ok
 	@test -f $(RUN)/adapter/README.md || $(PY) -m train sample --run $(RUN)
-	BASE_MODEL=space/sample/base ADAPTER=$(RUN)/adapter CATALOGUE=$(RUN)/catalogue PORT=$(PORT) $(PY) app.py
+	BASE_MODEL=SmolLM2-135M-Instruct.Q4_1.gguf ADAPTER=$(RUN)/adapter CATALOGUE=$(RUN)/catalogue PORT=$(PORT) $(PY) app.py
 
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
 

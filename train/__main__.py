@@ -132,11 +132,6 @@ def read_configs(call: argparse.Namespace) -> dict[type[Checked], typing.Any]:
     configs = {}
     for config in VERBS[call.verb].configs:
         configs[config] = config(**{item.name: getattr(call, item.name) for item in fields(config)})
-    if FitConfig in configs and not configs[FitConfig].base:
-        raise ConfigError(
-            "--base is missing: give a Hub id such as mistralai/Mistral-7B-Instruct-v0.3, "
-            "or a folder"
-        )
     if call.verb == "fit" and call.to and not call.push_every:
         raise ConfigError(
             "--push-every is missing: --to says where checkpoints go; `publish` sends the adapter"

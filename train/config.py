@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from space.settings import DEFAULT_BASE
+
 
 class ConfigError(ValueError):
     """The call was wrong; one message that lists every problem."""
@@ -115,7 +117,7 @@ class SummariesConfig(Checked):
 class FitConfig(Checked):
     """How an adapter is trained; the defaults suit a 7B model on one GPU."""
 
-    base: str = option("", "the base: a Hub id or a folder")
+    base: str = option(DEFAULT_BASE, "the base: a Hub id, a folder or a GGUF file")
     base_revision: str | None = option(None, "the base's commit on the Hub")
     precision: str = option("nf4", "how the base is held while training", choices=("nf4", "bf16"))
     learn: int | None = option(
@@ -345,4 +347,4 @@ class SampleConfig(Checked):
     run: str = option("runs/sample", "the folder it is trained in")
     out: str = option("", "where it goes; space/sample if not set")
     max_steps: int | None = option(None, "stop after this many steps", low=1)
-    items: int = option(50, "items in a set, at most", low=2)
+    items: int = option(20, "items in a set, at most", low=2)

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from space.settings import DEFAULT_BASE
 from tests.options import QUICK_FIT, QUICK_SCORE
-from train.__main__ import main
+from train.__main__ import build_parser, main, read_configs
+from train.config import FitConfig
 from train.shop import write_catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,7 +111,11 @@ def test_a_wrong_call_lists_every_problem(tmp_path, source, capsys):
         capsys, ["all", source, "--run", tmp_path, "--base", "x", "--rank", "0", "--epochs", "0"], 2
     )
     assert "--rank is 0" in line and "--epochs is 0" in line
-    assert "--base is missing" in said(capsys, ["fit", "--run", tmp_path], 2)
+
+
+def test_without_a_base_it_is_the_default_one():
+    call = build_parser().parse_args(["fit", "--run", "runs/shop"])
+    assert read_configs(call)[FitConfig].base == DEFAULT_BASE
 
 
 def test_a_publish_that_cannot_be_is_refused_before_any_work(tmp_path, source, capsys):
@@ -262,45 +268,12 @@ def test_all_verbs_in_order_then_nothing_is_done_twice(tmp_path, source, tiny_ba
 
 
 @pytest.mark.slow
-def test_the_sample_is_rebuilt_from_nothing(tmp_path, capsys):
-    """Base and adapter, a few steps each, into another folder."""
+def test_the_sample_is_rebuilt_with_the_real_default_base(tmp_path, capsys):
+    """Every verb on it, two steps, into another folder."""
     out = tmp_path / "sample"
-    assert (
-        main(
-            [
-                "sample",
-                "--base",
-                "--run",
-                str(tmp_path / "run"),
-                "--out",
-                str(out),
-                "--max-steps",
-                "2",
-            ]
-        )
-        == 0
-    )
-    assert (out / "base/model.safetensors").stat().st_size <= 16 * 2**20
-    assert (
-        main(
-            [
-                "sample",
-                "--adapter",
-                "--run",
-                str(tmp_path / "run"),
-                "--out",
-                str(out),
-                "--max-steps",
-                "2",
-                "--items",
-                "2",
-            ]
-        )
-        == 0
-    )
+    call = ["sample", "--adapter", "--run", str(tmp_path / "run"), "--out", str(out)]
+    assert main([*call, "--max-steps", "2", "--items", "2"]) == 0
     assert {path.name for path in out.iterdir()} == {
-        "base",
-        "trn.json",
         "catalogue",
         "adapter",
         "plots",
