@@ -5,27 +5,27 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from space.catalogue.text import QUESTION_WORDS, fold
 
 NAMING_WORDS = 400  # of a question in which titles are looked for; a look-up for each run of them
 LONGEST_NAMED = 20  # words of a title that is looked up whole
 ARTICLES = frozenset("the a an o a os as um uma".split())
-# What an apostrophe leaves behind: "mog s", "don t". People leave the apostrophe out as well.
-CONTRACTED = frozenset("s t m d re ve ll".split())
 # Names go on behind these: "Antonio of the Wrath".
 JOINTS = frozenset("of the a an and for with in on to is de da do das dos o e em para com".split())
 BETWEEN_TITLES = frozenset("and with to e com para".split())
 # A sentence that begins with one of these, or a question word, does not begin with a name.
 ASKING = frozenset(
-    """any buy choose compare explain hello hey hi list looking need recommend say search so suggest
-summarise summarize thanks want
-compara comparar compare comprar escolha liste busco oi ola preciso procure procuro queria quero
-recomende resuma resume sugira""".split()
+    """any buy bought choose compare explain get got hello hey hi like liked list looking love loved
+need needs or recommend return say search so suggest summarise summarize thanks vs want wants
+comprei compara comparar compare comprar escolha estou liste busco oi ola ou preciso procurando
+procure procuro queria quero recomende resuma resume sugira""".split()
 )
 HEAD = " …"  # behind the key of a title's head
-_HEAD = re.compile(r"\s*[(\[,:]")
+# What an apostrophe cuts off, and people write without it: "don t", "dont".
+CUT_OFF = tuple((f" {end} ", f"{end} ") for end in "t m d re ve ll".split())
+_HEAD = re.compile(r"[(\[,:]")
 _OPENS = "\"'“‘«([¿¡"
 _CLOSES = '.!?;,)]"”»'
 _ENDS_SENTENCE = ".!?…"
@@ -50,27 +50,30 @@ class Word:
 
 @dataclass(frozen=True)
 class Named:
-    """A run of a question's words that is a title: its key, first word and the one after it."""
+    """A run of a question's words that is a title: its key, first word and the one after it.
+
+    `doubtful` where no capital letters tell whether a name goes on, and a word beside it is in no
+    title: that may be a misspelled one of a longer title.
+    """
 
     key: str
     start: int
     end: int
+    doubtful: bool = False
 
 
-def title_key(words: Sequence[str]) -> str:
-    """Join a title's folded words so that small slips do not matter.
+def title_key(words: str) -> str:
+    """Make a title's folded words, with one space between, a key that small slips do not change.
 
-    A leading article, apostrophes, and the s of a plural or possessive are left out.
+    A leading article, what an apostrophe cuts off, and the s of a plural or possessive are left
+    out.
     """
-    if len(words) > 1 and words[0] in ARTICLES:
-        words = words[1:]
-    joined: list[str] = []
-    for word in words:
-        if joined and word in CONTRACTED:
-            joined[-1] += word
-        else:
-            joined.append(word)
-    return " ".join(map(_singular, joined))
+    first, _, others = words.partition(" ")
+    key = f"{others if others and first in ARTICLES else words} "
+    for apart, joined in CUT_OFF:
+        key = key.replace(apart, joined)
+    key = key.replace("ss ", "\0").replace("s ", " ").replace("\0", "ss ")
+    return " ".join(key.split()) or words
 
 
 def title_keys(title: str, folded: str) -> list[str]:
@@ -79,10 +82,12 @@ def title_keys(title: str, folded: str) -> list[str]:
     `folded` is fold(title). A head of one word is left out: it says too little.
     """
     words = folded.split()
-    keys = [title_key(words)] if 0 < len(words) <= LONGEST_NAMED else []
+    if not 0 < len(words) <= LONGEST_NAMED:
+        return []
+    keys = [title_key(" ".join(words))]
     mark = _HEAD.search(title)
     if mark and mark.start():
-        head = title_key(fold(title[: mark.start()]).split()[:LONGEST_NAMED])
+        head = title_key(" ".join(fold(title[: mark.start()]).split()))
         if " " in head:
             keys.append(head + HEAD)
     return keys
@@ -114,11 +119,14 @@ def read_words(text: str) -> list[Word]:
     return words
 
 
-def named_titles(text: str, is_title: Callable[[str], bool]) -> list[Named]:
+def named_titles(
+    text: str, is_title: Callable[[str], bool], is_word: Callable[[str], bool]
+) -> list[Named]:
     """Find the titles in a question, in its order; of those that overlap the longest.
 
-    `is_title` checks a key. A title of one word counts where it is quoted or has a capital letter
-    inside a sentence. A title inside a longer name does not count: "Zorvaxi Blue Kettle".
+    `is_title` checks a key, `is_word` whether a word is in any title. A title of one word counts
+    where it is quoted or has a capital letter inside a sentence. A title inside a longer name does
+    not count: "Zorvaxi Blue Kettle".
     """
     words = read_words(text)
     cased = _tells_names_by_case(words)
@@ -128,7 +136,9 @@ def named_titles(text: str, is_title: Callable[[str], bool]) -> list[Named]:
         if any(taken[run.start : run.end]):
             continue
         if _counts(words, run, cased):
-            found.append(run)
+            before, behind = _doubts(words, run, is_word)
+            if not (before and _is_one_word(run)):
+                found.append(replace(run, doubtful=(before or behind) and not cased))
         taken[run.start : run.end] = [True] * (run.end - run.start)
     return sorted(found, key=lambda run: run.start)
 
@@ -145,7 +155,8 @@ def _runs(words: Sequence[Word], is_title: Callable[[str], bool]) -> Iterator[Na
         telling = 0
         for end in range(start + 1, min(start + LONGEST_NAMED, len(texts)) + 1):
             telling += words[end - 1].telling
-            key = title_key(texts[start:end]) if telling else " ".join(texts[start:end])
+            run = " ".join(texts[start:end])
+            key = title_key(run) if telling else run
             if is_title(key):
                 yield Named(key, start, end)
             elif is_title(key + HEAD):
@@ -158,11 +169,29 @@ def _counts(words: Sequence[Word], run: Named, cased: bool) -> bool:
         inside = inside[1:]
     quoted = inside[0].quoted and inside[-1].ends
     written_as_name = quoted or (cased and all(word.capital for word in inside))
-    one_word = " " not in run.key.removesuffix(HEAD)
+    one_word = _is_one_word(run)
     only_asks = not any(word.telling for word in inside)
     if (one_word or only_asks) and not written_as_name:
         return False
     return quoted or not cased or not _goes_on(words, run, one_word)
+
+
+def _is_one_word(run: Named) -> bool:
+    return " " not in run.key.removesuffix(HEAD)
+
+
+def _doubts(words: Sequence[Word], run: Named, is_word: Callable[[str], bool]) -> tuple[bool, bool]:
+    """Check whether the word directly before, and the one behind, is in no title."""
+
+    def is_new(word: Word) -> bool:
+        return word.telling and word.text not in ASKING and not is_word(word.text)
+
+    if words[run.start].quoted:
+        return False, False
+    begins = run.start == 0 or words[run.start].starts or words[run.start - 1].ends
+    stops = run.end == len(words) or words[run.end - 1].ends
+    before = not begins and is_new(words[run.start - 1])
+    return before, not stops and is_new(words[run.end])
 
 
 def _goes_on(words: Sequence[Word], run: Named, one_word: bool) -> bool:
@@ -209,8 +238,3 @@ def _tells_names_by_case(words: Sequence[Word]) -> bool:
     only_name = any(word.capital and word.starts and not word.quoted for word in words)
     inside = [word.capital for word in words if not word.starts]
     return only_name or (any(inside) and not all(inside)) or any(word.quoted for word in words)
-
-
-def _singular(word: str) -> str:
-    plural = len(word) > 3 and word[-1] == "s" and word[-2] != "s"
-    return word[:-1] if plural else word

@@ -27,6 +27,7 @@ THRESHOLD = 0.45  # below it nothing in the catalogue is what the question names
 RELEVANT_SHARE = 0.5  # of the best hit's score; a hit below it is left out
 SURE = 0.8  # the title is named in full: no further look is worth its time
 NAMED_SHARE = 0.8  # for being named; the rest is for holding the question's words
+DOUBTFUL = 0.6  # the same, where a word beside the title may be a misspelled one of a longer title
 NAMED = 0.9  # at least, for a record whose whole title stands in the question
 OTHER_NAME = 1.5  # of the rarest word's weight: a missed word that is in a name by its capital
 UNNAMED = 0.5  # for a record that holds every word of a question and is not named by it
@@ -65,12 +66,13 @@ class Candidate:
     """A record that may be meant: its words, and its score once it has one.
 
     `turn` is set where the question names its title: which record of that title it is, the best one
-    first, and which of the titles in the question, also from 0.
+    first, and which of the titles in the question, also from 0. `least` is then its least score.
     """
 
     record: Record
     score: float = 0.0
     turn: tuple[int, int] | None = None
+    least: float = 0.0
     title_words: set[str] = field(init=False)
     content_words: set[str] = field(init=False)
 
@@ -203,9 +205,8 @@ class Catalogue:
                     found[key] = Candidate(self._record(address))
             for candidate in found.values():
                 score = question.score(candidate.title_words, candidate.content_words)
-                named = candidate.turn is not None
-                candidate.score = max(score, NAMED) if named else score
-                if named and several:
+                candidate.score = max(score, candidate.least)
+                if several and candidate.turn:
                     candidate.score = NAMED  # all the same: they stand in the question's order
             if len(found) >= k and max(candidate.score for candidate in found.values()) >= SURE:
                 break
@@ -238,7 +239,11 @@ class Catalogue:
     def _named(self, question: Question, limit: int) -> dict[tuple[int, int], Candidate]:
         """Find the records whose whole titles stand in the question."""
         found: dict[tuple[int, int], Candidate] = {}
-        titles = named_titles(question.text, lambda key: self._count("whole", key) > 0)
+        titles = named_titles(
+            question.text,
+            lambda key: self._count("whole", key) > 0,
+            lambda word: self._count("title_words", word) > 0,
+        )
         for position, named in enumerate(titles[:limit]):
             candidates = {}
             for address in self._with_any([self._term("whole", named.key)], CANDIDATES):
@@ -249,6 +254,7 @@ class Catalogue:
             )
             for turn, (key, candidate) in enumerate(ordered[:limit]):
                 candidate.turn = turn, position
+                candidate.least = DOUBTFUL if named.doubtful else NAMED
                 found.setdefault(key, candidate)
         return found
 

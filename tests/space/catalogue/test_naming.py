@@ -138,6 +138,12 @@ def test_the_head_of_a_title_names_all_that_have_it(catalogue):
     )
 
 
+def test_a_misspelled_longer_title_comes_before_the_title_inside_it(tmp_path):
+    rows = [(title, title, "A.") for title in ("Bake Tola", "Bake Tola Zuri Wobo")]
+    build_index([*rows, *((f"{n}", f"Filler {n}", "B.") for n in range(2000))], tmp_path / "index")
+    assert titles(Catalogue.open(tmp_path), "what is bake tola zuir wobo?")[0] == rows[1][1]
+
+
 def test_text_from_right_to_left_is_searched_as_any_other(catalogue):
     assert titles(catalogue, "هل يصلح مصباح أحمر للتخييم في الشتاء أم لا؟") == ["مصباح أحمر"]
 
@@ -160,14 +166,14 @@ def test_a_long_question_takes_little_time(catalogue, text):
 
 
 def test_keys_leave_out_what_people_leave_out():
-    assert title_key("the dragon s jaws".split()) == "dragon jaw"
-    assert title_key("don t".split()) == title_key(["dont"]) == "dont"
-    assert title_key(["glass"]) == "glass" and title_key(["the"]) == "the"
+    assert title_key("the dragon s jaws") == title_key("dragons jaw") == "dragon jaw"
+    assert title_key("don t") == title_key("dont") == "dont"
+    assert title_key("glass") == "glass" and title_key("the") == "the"
     title = "The Tide Clerk (Paperback)"
     assert title_keys(title, fold(title)) == ["tide clerk paperback", "tide clerk" + HEAD]
     assert title_keys("Mirror (DVD)", "mirror dvd") == ["mirror dvd"]
 
 
 def test_a_named_title_says_which_words_it_takes():
-    (named,) = named_titles("Is the Blue Kettle good?", "blue kettle".__eq__)
+    (named,) = named_titles("Is the Blue Kettle good?", "blue kettle".__eq__, bool)
     assert (named.key, named.start, named.end) == ("blue kettle", 1, 4)
