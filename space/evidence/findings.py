@@ -19,10 +19,12 @@ SETS = {
     "grounded": ("set_grounded", "about_grounded"),
     "absent": ("set_absent", "about_absent"),
     "summary": ("set_summary", "about_summary"),
+    "kept": ("set_kept", "about_kept"),
 }
 # The metrics that people are shown, in this order; metrics.json has more.
 METRICS = {
     "right": "metric_right",
+    "kept": "metric_kept",
     "rougeL": "metric_rouge",
     "rougeL_unicode": "metric_rouge_unicode",
     "token_f1": "metric_f1",
@@ -39,7 +41,7 @@ OUTCOMES = {
     "unclear": "outcome_unclear",
 }
 # Metrics that are 1 or 0 for each item: people read them as "151 of 200".
-COUNTED = frozenset(("right",))
+COUNTED = frozenset(("right", "kept"))
 # What a set is for comes first; then what a gain there could hide. An older adapter lacks the
 # newer metrics: principal_metric() passes over them.
 JUDGED = {
@@ -48,6 +50,7 @@ JUDGED = {
     "grounded": ("right", "rougeL", "source_right", "supported", "says_absent"),
     "absent": ("says_absent",),
     "summary": ("rougeL", "supported", "invented_numbers"),
+    "kept": ("kept",),
 }
 LESS_IS_BETTER = frozenset(
     ("loss", "perplexity", "invented_numbers", "invented_names", "contradicted", "repetition")

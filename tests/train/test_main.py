@@ -216,9 +216,13 @@ def test_all_verbs_in_order_then_nothing_is_done_twice(tmp_path, source, tiny_ba
     assert "seen" in out and "grounded" in out and "difference [95%]" in out
     assert {path.name for path in run.iterdir()} == RUN_FILES
     metrics = json.loads((run / "metrics.json").read_text())
-    assert {"seen", "unseen", "grounded", "absent"} <= set(metrics)
-    assert {"source_right", "says_absent"} <= set(metrics["grounded"]["tuned"])
+    assert {"seen", "unseen", "grounded", "absent", "kept"} <= set(metrics)
+    assert {"right", "source_right", "says_absent"} <= set(metrics["grounded"]["tuned"])
     for name, scores in metrics.items():
+        if name == "kept":
+            assert set(scores) == {"n", "base", "tuned", "difference", "against"}
+            assert {"kept", "loss"} <= set(scores["tuned"]) and not scores["against"]
+            continue
         told = {"references"} if name == "summary" else set()
         assert {
             "n",

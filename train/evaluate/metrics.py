@@ -19,7 +19,8 @@ from sacrebleu import sentence_bleu, sentence_chrf
 from space.catalogue import QUESTION_WORDS, detect_language, normalise
 from space.evidence import CITATION, NUMBER, normalise_number
 from space.model import PromptTemplate
-from train.evaluate.samples import ScoredItem
+from train.evaluate.kept import KEPT, kept
+from train.evaluate.samples import Answer, ScoredItem
 
 GRAM = 4  # words; an answer that repeats as many says nothing new
 SPELLED_ALIKE = 0.8  # of the letters of two titles, from which on one is the other misspelled
@@ -312,6 +313,11 @@ def _set_scores(
     references = [item.reference for item in items]
     evidence = [item.evidence for item in items]
     scores: dict[str, Sequence[float]] = {}
+    if items[0].set == KEPT:
+        # Their references are one answer of many: words shared with them mean nothing.
+        scores |= _compute(ItemMetric(kept), texts, [item.question for item in items])
+        scores["repetition"] = [repetition(text) for text in texts]
+        return scores | _as_generated(answers)
     scores |= _compute(ItemMetric(similarity), texts, references)
     portuguese = [detect_language(reference) == "pt" for reference in references]
     if any(portuguese):
@@ -334,6 +340,12 @@ def _set_scores(
         scores |= _compute(ItemMetric(abstention), texts, titles, absent=absent)
     if items[0].set == "absent":
         scores["right"] = scores["says_absent"]
+    return scores | _as_generated(answers)
+
+
+def _as_generated(answers: Sequence[Answer]) -> dict[str, Sequence[float]]:
+    """Return what was measured while a model answered."""
+    scores: dict[str, Sequence[float]] = {}
     if all(answer.ended is not None for answer in answers):
         scores["ended"] = [float(bool(answer.ended)) for answer in answers]
     losses = [math.nan if answer.loss is None else answer.loss for answer in answers]

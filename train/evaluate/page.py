@@ -377,6 +377,7 @@ def extreme_pairs(
     found = [
         AnswerPair(item, closeness(item.scores[before]), closeness(item.scores[after]))
         for item in samples
+        if "rougeL" in item.scores[before] and "rougeL" in item.scores[after]
     ]
     found.sort(key=lambda pair: pair.difference, reverse=True)
     count = min(PAIRS, (len(found) + 1) // 2)

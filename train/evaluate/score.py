@@ -21,6 +21,7 @@ from space.catalogue import detect_language, keep_relevant, split_sentences
 from space.evidence import CITATION
 from space.model import Pair, TokenRow, complete, decode_text, split_row
 from train.config import EvaluateConfig
+from train.evaluate.kept import ANSWER_TOKENS, KEPT, kept_examples
 from train.evaluate.samples import Answer, EvaluationError, ScoredItem
 from train.examples import Example, Examples, add_few_shot
 from train.run import Run
@@ -97,26 +98,37 @@ def score_column(
 def _jobs(pair: Pair, examples: Examples, config: EvaluateConfig, column: str) -> list[Job]:
     model = pair.adapter_revision if column == "tuned" else pair.base.revision
     jobs = []
-    for name, items in examples.build_sets(config.items).items():
+    for name, items in sets_to_score(examples, config).items():
         if column == "few_shot":
+            if name == KEPT:
+                continue  # its instructions have no examples in a catalogue
             items = [add_few_shot(examples, item, config.shots) for item in items]
         rows = examples.encode(items)
         fitting = [(item.uid, row) for item, row in zip(items, rows, strict=True) if row]
-        limits = answer_limits(pair, [row for _, row in fitting])
+        answer_tokens = ANSWER_TOKENS if name == KEPT else None
+        limits = answer_limits(pair, [row for _, row in fitting], answer_tokens)
         for (uid, row), limit in zip(fitting, limits, strict=True):
             fingerprint = digest([FORMAT, model, pair.precision, limit, row["input_ids"]])
             jobs.append(Job(name, uid, row, limit, fingerprint))
     return jobs
 
 
-def answer_limits(pair: Pair, rows: Sequence[TokenRow]) -> list[int]:
+def sets_to_score(examples: Examples, config: EvaluateConfig) -> dict[str, list[Example]]:
+    """Build the run's own sets and `kept`, up to --items of each."""
+    return {**examples.build_sets(config.items), KEPT: kept_examples(config.items)}
+
+
+def answer_limits(
+    pair: Pair, rows: Sequence[TokenRow], answer_tokens: int | None = None
+) -> list[int]:
     """Limit each answer's tokens.
 
-    By the longest reference of its set and by its own window.
+    By `answer_tokens` or else the longest reference of its set, and by its own window.
     """
     split = [split_row(row) for row in rows]
-    longest = max((len(answer) for _, answer in split), default=0)
-    return [min(longest + MARGIN, pair.window.answer_limit(len(prompt))) for prompt, _ in split]
+    if answer_tokens is None:
+        answer_tokens = max((len(answer) for _, answer in split), default=0) + MARGIN
+    return [min(answer_tokens, pair.window.answer_limit(len(prompt))) for prompt, _ in split]
 
 
 def batches(jobs: Iterable[Job], size: int) -> Iterator[list[Job]]:
@@ -271,14 +283,16 @@ def collect_samples(
 ) -> list[ScoredItem]:
     """Gather every item that all columns answered, not scored yet.
 
+    `kept` is answered by base and tuned alone.
     Raises EvaluationError where base and tuned were not asked the same.
     """
     records = {record["uid"]: record for record in (*examples.train, *examples.held_out)}
     samples = []
-    for name, items in examples.build_sets(config.items).items():
+    for name, items in sets_to_score(examples, config).items():
+        asked = [column for column in columns if name != KEPT or column in ("base", "tuned")]
         for item in items:
             key = name, item.uid
-            if not all(key in answers for answers in columns.values()):
+            if not all(key in columns[column] for column in asked):
                 continue
             if columns["base"][key].prompt != columns["tuned"][key].prompt:
                 raise EvaluationError(
@@ -292,8 +306,8 @@ def collect_samples(
                     question=item.text,
                     reference=item.answer,
                     answers={
-                        column: _with_citations(answers[key], item.sources)
-                        for column, answers in columns.items()
+                        column: _with_citations(columns[column][key], item.sources)
+                        for column in asked
                     },
                     sources=item.sources,
                     uid=item.uid,

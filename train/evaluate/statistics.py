@@ -28,14 +28,15 @@ def compute_metrics(items: Sequence[ScoredItem], columns: Sequence[str]) -> dict
     """
     result: dict[str, Any] = {}
     for name, members in by_set(items).items():
-        scores = {column: score_arrays(members, column) for column in columns}
+        answered = [column for column in columns if column in members[0].answers]
+        scores = {column: score_arrays(members, column) for column in answered}
         result[name] = {"n": len(members)}
-        for column in columns:
+        for column in answered:
             result[name][column] = means(scores[column]) | _speed(members, column)
         result[name]["difference"] = _as_json(name, scores["base"], scores["tuned"])
         result[name]["against"] = {
             column: _as_json(name, scores[column], scores["tuned"])
-            for column in columns
+            for column in answered
             if column not in ("base", "tuned")
         }
     return result

@@ -282,6 +282,7 @@ def _prompt_table(prompt_template: PromptTemplate) -> str:
 
 def sample_pairs(items: Sequence[ScoredItem]) -> str:
     """Show three pairs of answers, from the most to the least helped."""
+    items = [item for item in items if "token_f1" in item.scores["tuned"]]  # `kept` has none
     ranked = sorted(items, key=_f1_change, reverse=True)
     worse = sum(_f1_change(item) < 0 for item in items)
     if worse:
