@@ -1,8 +1,8 @@
 """Call a Shelftalk Space over MCP, as an assistant does: list its tools and use each.
 
 pip install "mcp<2" httpx
-python call_as_mcp_tool.py http://127.0.0.1:7860 "What is Muvoson Tray?"
-HF_TOKEN=hf_... python call_as_mcp_tool.py https://user-space.hf.space "What is Muvoson Tray?"
+python call_as_mcp_tool.py http://127.0.0.1:7860 "Brigsteer Paring Knife"
+HF_TOKEN=hf_... python call_as_mcp_tool.py https://user-space.hf.space "Brigsteer Paring Knife"
 """
 
 import ast

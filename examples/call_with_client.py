@@ -1,8 +1,8 @@
 """Ask a Shelftalk Space with gradio_client: at once, while the answers grow, stopped half-way.
 
 pip install gradio_client
-python call_with_client.py http://127.0.0.1:7860 "What is Muvoson Tray?"
-HF_TOKEN=hf_... python call_with_client.py user/private-space "What is Muvoson Tray?"
+python call_with_client.py http://127.0.0.1:7860 "Brigsteer Paring Knife"
+HF_TOKEN=hf_... python call_with_client.py user/private-space "Brigsteer Paring Knife"
 """
 
 import os

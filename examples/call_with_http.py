@@ -1,7 +1,7 @@
 """Ask a Shelftalk Space over plain HTTP with the standard library; any language can do this.
 
-    python call_with_http.py http://127.0.0.1:7860 "What is Muvoson Tray?"
-    HF_TOKEN=hf_... python call_with_http.py https://user-space.hf.space "What is Muvoson Tray?"
+    python call_with_http.py http://127.0.0.1:7860 "Brigsteer Paring Knife"
+    HF_TOKEN=hf_... python call_with_http.py https://user-space.hf.space "Brigsteer Paring Knife"
 
 A call is two requests. The POST sends the arguments by name and returns an event id. The GET of
 that event streams server-sent events: `generating` with all that is written so far, again and

@@ -3,7 +3,8 @@
     pip install torch transformers peft huggingface_hub rouge_score numpy  # bitsandbytes for 4 bits
     python evaluate_adapter.py mistralai/Mistral-7B-Instruct-v0.3 user/adapter --items 50
 
-Base and adapter are Hub ids or folders. `samples.jsonl` beside the adapter has every question with
+Base and adapter are Hub ids or folders; the base may be a GGUF file.
+`samples.jsonl` beside the adapter has every question with
 its reference and both published answers. This program asks the `describe` and `summarize` questions
 again, with the prompt template in `prompt.json`. The other questions need catalogue records in the
 prompt: of those it scores the published answers. On the machine and in the precision of the
@@ -27,6 +28,7 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
     BitsAndBytesConfig,
+    GgufConfig,
 )
 
 MARGIN = 16  # tokens that an answer may have more than the longest reference
@@ -41,7 +43,10 @@ GREEDY = {
 
 
 def load(base, folder):
-    """Load (model, tokenizer); the base in NF4 if bitsandbytes is installed, else in bf16."""
+    """Load (model, tokenizer); the base in NF4 if bitsandbytes is installed, else in bf16.
+
+    A GGUF file is always decoded to bf16.
+    """
     nf4 = (
         BitsAndBytesConfig(
             load_in_4bit=True,
@@ -53,14 +58,20 @@ def load(base, folder):
         else None
     )
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    # The base's commit that the adapter was trained on.
-    revision = PeftConfig.from_pretrained(folder).revision
-    # T5 and BART are encoder-decoders; Llama and Mistral are not.
-    encoder_decoder = AutoConfig.from_pretrained(base, revision=revision).is_encoder_decoder
-    loader = AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
-    model = loader.from_pretrained(
-        base, revision=revision, dtype=torch.bfloat16, quantization_config=nf4, device_map=device
-    )
+    options = {"dtype": torch.bfloat16, "quantization_config": nf4, "device_map": device}
+    if base.endswith(".gguf"):  # decoded to bf16
+        options |= {
+            "gguf_file": Path(base).name,
+            "quantization_config": GgufConfig(dequantize=True),
+        }
+        model = AutoModelForCausalLM.from_pretrained(Path(base).parent, **options)
+    else:
+        # The base's commit that the adapter was trained on.
+        options["revision"] = PeftConfig.from_pretrained(folder).revision
+        config = AutoConfig.from_pretrained(base, revision=options["revision"])
+        # T5 and BART are encoder-decoders; Llama and Mistral are not.
+        loader = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        model = loader.from_pretrained(base, **options)
     return PeftModel.from_pretrained(model, folder).eval(), AutoTokenizer.from_pretrained(folder)
 
 

@@ -1,13 +1,15 @@
 """Load a Shelftalk adapter on its base and ask it a question, without Shelftalk.
 
     pip install torch transformers peft        # and bitsandbytes, for 4 bits
-    python load_adapter.py mistralai/Mistral-7B-Instruct-v0.3 user/adapter "What is Muvoson Tray?"
+    python load_adapter.py mistralai/Mistral-7B-Instruct-v0.3 user/adapter "Brigsteer Paring Knife"
 
-Base and adapter are Hub ids or folders. The tokenizer and the chat template come with the adapter.
+Base and adapter are Hub ids or folders; the base may be a GGUF file.
+The tokenizer and the chat template come with the adapter.
 """
 
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 from peft import PeftConfig, PeftModel
@@ -17,6 +19,7 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
     BitsAndBytesConfig,
+    GgufConfig,
 )
 
 # Greedy, as the page decodes, whatever the base's own generation config says.
@@ -30,7 +33,10 @@ GREEDY = {
 
 
 def load(base, adapter):
-    """Load (model, tokenizer); the base in NF4 if bitsandbytes is installed, else in bf16."""
+    """Load (model, tokenizer); the base in NF4 if bitsandbytes is installed, else in bf16.
+
+    A GGUF file is always decoded to bf16.
+    """
     nf4 = (
         BitsAndBytesConfig(
             load_in_4bit=True,
@@ -42,14 +48,20 @@ def load(base, adapter):
         else None
     )
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    # The base's commit that the adapter was trained on.
-    revision = PeftConfig.from_pretrained(adapter).revision
-    # T5 and BART are encoder-decoders; Llama and Mistral are not.
-    encoder_decoder = AutoConfig.from_pretrained(base, revision=revision).is_encoder_decoder
-    loader = AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
-    model = loader.from_pretrained(
-        base, revision=revision, dtype=torch.bfloat16, quantization_config=nf4, device_map=device
-    )
+    options = {"dtype": torch.bfloat16, "quantization_config": nf4, "device_map": device}
+    if base.endswith(".gguf"):  # decoded to bf16
+        options |= {
+            "gguf_file": Path(base).name,
+            "quantization_config": GgufConfig(dequantize=True),
+        }
+        model = AutoModelForCausalLM.from_pretrained(Path(base).parent, **options)
+    else:
+        # The base's commit that the adapter was trained on.
+        options["revision"] = PeftConfig.from_pretrained(adapter).revision
+        config = AutoConfig.from_pretrained(base, revision=options["revision"])
+        # T5 and BART are encoder-decoders; Llama and Mistral are not.
+        loader = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        model = loader.from_pretrained(base, **options)
     return PeftModel.from_pretrained(model, adapter).eval(), AutoTokenizer.from_pretrained(adapter)
 
 

