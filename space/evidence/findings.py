@@ -159,8 +159,22 @@ def _list_set(scores: Scores, column: str) -> Iterator[Finding]:
                 values,
                 change,
                 scores.items,
-                metric == principal_metric(scores.name, *pair),
+                metric
+                == (lost_support(scores, column, against) or principal_metric(scores.name, *pair)),
             )
+
+
+def lost_support(scores: Scores, column: str, against: str) -> str | None:
+    """Return "supported" where a model's summaries lost support.
+
+    No gain of words makes up for it, so it is then what the summaries are judged by. A text's own
+    first sentences, quoted, are always supported: no model is asked to beat that.
+    """
+    change = scores.changes.get(against, {}).get("supported")
+    values = [scores.means[each].get("supported") for each in (column, against)]
+    if scores.name != "summary" or against == "retrieved" or None in values or change is None:
+        return None
+    return "supported" if _outcome(scores.name, "supported", change) == "worse" else None
 
 
 def _outcome(name: str, metric: str, change: Change) -> str:

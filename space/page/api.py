@@ -109,8 +109,8 @@ def summarize_endpoint(
         temperature: float = settings.temperature,
     ) -> Iterator[tuple[str, str]]:
         """Summarize a text about a product twice: with a base model,
-        and with the same model fine-tuned on a shop's catalogue. The tuned summary is the one to
-        use; the base's shows what the fine-tuning changed.
+        and with the same model fine-tuned on a shop's catalogue. Neither is
+        checked against the text: compare both with it before use.
 
         Parameters:
             text: The text to shorten, in English or Portuguese.

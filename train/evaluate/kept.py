@@ -36,7 +36,7 @@ def _first(text: str, reference: str, word: str) -> Instruction:
 
 
 def _sum(text: str, result: int, written: str) -> Instruction:
-    """Ask for a number, alone or after an equals sign or a verb."""
+    """Ask for a number, alone or after "=" or a verb."""
     number = rf"(?:{result}|{written})"
     pattern = rf"(?:=|\bis|\bare|\bé|\bsão)\s*{number}\b|^\W*{number}\b"
     return Instruction(text, str(result), pattern)
@@ -131,7 +131,7 @@ PORTUGUESE = (
 
 
 def _in_turn() -> list[Instruction]:
-    """Order them so that any first few have both languages: every fourth is Portuguese."""
+    """Put a Portuguese instruction after every three English ones."""
     ordered: list[Instruction] = []
     for index, portuguese in enumerate(PORTUGUESE):
         ordered += [*ENGLISH[3 * index : 3 * index + 3], portuguese]

@@ -60,7 +60,13 @@ def reported(found: Iterable[Finding]) -> list[Finding]:
         lost = each.against != "retrieved" and each.outcome != "better"
         if each.principal or (each.judged and (each.against == "base" or lost)):
             chosen.append(each)
-    return chosen
+    order = list(dict.fromkeys(each.set for each in chosen))
+
+    def rank(each: Finding) -> tuple[int, bool]:
+        # What a set is for comes first: of summaries that lost support, the loss.
+        return order.index(each.set), not (each.principal and each.against == "base")
+
+    return sorted(chosen, key=rank)
 
 
 def sentence(finding: Finding, names: Names) -> str:

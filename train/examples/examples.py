@@ -23,7 +23,7 @@ from space.model import (
 from train.config import FitConfig
 from train.examples.contamination import check_contamination, exclude_shared_texts
 from train.examples.plan import TrainingPlan
-from train.examples.summaries import principal_sentence, split_principal, take_lead
+from train.examples.summaries import principal_sentence, summarize_text, take_lead
 from train.examples.unanswerable import invent_titles
 from train.prepare import SplitRecord, SummaryPair
 
@@ -211,9 +211,9 @@ class Examples:
     def summarize(self, record: SplitRecord | SummaryPair) -> Example | None:
         """Ask for the summary of a pair's text or of a content.
 
-        A content's summary are its principal sentences, and its text is the rest. None for a text
-        that is too short or too long, or shorter than its summary. A pair's text is cut where
-        serving would cut it, and a long summary at a sentence.
+        A content's summary are its principal sentences, which stay in it. None for a text that is
+        too short or too long, or whose summary is longer than half of it. A pair's text is cut
+        where serving would cut it, and a long summary at a sentence.
         """
         if "summary" in record:
             text, summary = record["content"], record["summary"]
@@ -222,10 +222,9 @@ class Examples:
                 return None
             text = text[: len(text) - prompt.cut]
         else:
-            parts = split_principal(record["content"])
-            if parts is None or len(parts[1]) > len(parts[0]):
+            text, summary = record["content"], summarize_text(record["content"])
+            if summary is None or 2 * len(summary) > len(text):
                 return None
-            text, summary = parts
         answer = self._lead(summary)
         example = Example("summarize", text, answer, record["uid"], record["title"])
         return example if self.fits(example) else None

@@ -8,24 +8,43 @@ from collections.abc import Sequence
 
 from space.catalogue import sentence_spans, split_sentences
 
-MIN_SENTENCES = 4  # of a text; from a shorter one nothing can be taken out
+MIN_SENTENCES = 4  # of a text; a shorter one needs no summary
+SHORTEST = 6  # words of a sentence that is cut at a clause
+BRACKETS = re.compile(r"\s*\([^()\d]*\)")
+# A last clause that adds something: ", which folds flat." A comma in it may begin what belongs to
+# the sentence, so there is none.
+RELATIVE = re.compile(
+    r", (?:which|who|whose|where|o que|que|o qual|a qual|cujo|cuja|onde)\b[^,;:]*?(?P<end>[.!?]?)$"
+)
 
 
-def split_principal(text: str) -> tuple[str, str] | None:
-    """Split a text into (the rest, its principal sentences).
+def summarize_text(text: str) -> str | None:
+    """Make a summary of a text's principal sentences, in its order.
 
     None for a text of too few sentences. A sentence is principal when it says most of what the
     others say: the F-measure of its words against the words of all other sentences (gap-sentence
     selection, "Ind-Uniq" in PEGASUS, Zhang et al. 2020, section 3.1). It is one sentence of a text
-    of up to seven, two of a longer one.
+    of up to seven, two of a longer one. They stay in the text, where PEGASUS takes them out: a
+    summary of what is not there teaches a model to invent.
     """
     sentences = split_sentences(text)
     if len(sentences) < MIN_SENTENCES:
         return None
-    principal = _rank_sentences(sentences)[: 1 if len(sentences) < 8 else 2]
-    taken = [sentence for index, sentence in enumerate(sentences) if index in principal]
-    rest = [sentence for index, sentence in enumerate(sentences) if index not in principal]
-    return " ".join(rest), " ".join(taken)
+    principal = sorted(_rank_sentences(sentences)[: 1 if len(sentences) < 8 else 2])
+    return " ".join(shorten_sentence(sentences[index]) for index in principal)
+
+
+def shorten_sentence(sentence: str) -> str:
+    """Leave out brackets and a last relative clause.
+
+    What remains is as true as the sentence was. Brackets go where they hold no digit, which may be
+    a size; a clause goes where nothing follows it and enough is left.
+    """
+    shorter = BRACKETS.sub("", sentence)
+    match = RELATIVE.search(shorter)
+    if match and len(shorter[: match.start()].split()) >= SHORTEST:
+        shorter = shorter[: match.start()] + match["end"]
+    return shorter
 
 
 def principal_sentence(text: str) -> str:

@@ -71,3 +71,23 @@ def test_an_older_adapter_is_judged_by_the_first_metric_that_it_has():
     for means, metric in ((old, "rougeL"), (new, "right")):
         found = list_findings([Scores("grounded", 10, means, change)])
         assert [each.metric for each in found if each.principal] == [metric]
+
+
+def test_summaries_that_lost_support_are_worse_whatever_words_they_share():
+    more = Change(0.2, 0.1, 0.3)
+    for fell, principal, outcome in (
+        (Change(-0.3, -0.4, -0.2), "supported", "worse"),
+        (Change(-0.1, -0.3, 0.1), "rougeL", "better"),
+    ):
+        means = {
+            "base": {"rougeL": 0.2, "supported": 0.9},
+            "retrieved": {"rougeL": 0.2, "supported": 1.0},
+            "tuned": {"rougeL": 0.4, "supported": 0.6},
+        }
+        changes = {name: {"rougeL": more, "supported": fell} for name in ("base", "retrieved")}
+        found = list_findings([Scores("summary", 40, means, changes)])
+        told = [each for each in found if each.principal]
+        assert [
+            (each.against, each.metric, each.outcome) for each in told if each.against == "base"
+        ] == [("base", principal, outcome)]
+        assert [each.metric for each in told if each.against == "retrieved"] == ["rougeL"]

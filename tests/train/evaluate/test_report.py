@@ -131,3 +131,24 @@ def test_junk_is_told_of_without_an_error(reference, said):
     assert {each.outcome for each in found.values() if each.against == "base"} == {"unclear"}
     assert report.lead(list(found.values()), names(metrics))
     assert list(report.cautions(read_scores(metrics)))
+
+
+def test_summaries_that_lost_support_are_worse_and_that_comes_first():
+    """Of the text they share more words with the reference, and invent the others."""
+    samples = [
+        line(
+            "summary",
+            f"u{index}",
+            "the kettle",
+            f"{REFERENCE} 12 vases sold again cheaply",
+            REFERENCE,
+        )
+        for index in range(30)
+    ]
+    found, words, metrics = judged(samples)
+    assert metrics["summary"]["difference"]["rougeL"]["low"] > 0
+    assert next(iter(found)) == ("summary", "supported", "base")
+    assert words["summary", "supported", "base"].startswith("Worse than the base in words")
+    assert report.lead(list(found.values()), names(metrics))[0].startswith(
+        "Against the base, the tuned model is worse on summary."
+    )
