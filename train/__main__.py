@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import logging
 import os
+import signal
 import sys
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -209,7 +211,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     call = build_parser().parse_args(arguments)
     try:
-        do(call)
+        with _terminated_as_interrupted():
+            do(call)
     except ConfigError as error:
         return _stop(str(error), 2)
     except KeyboardInterrupt:
@@ -233,6 +236,16 @@ def in_one_line(error: Exception) -> str | None:
         name = f": {Path(error.filename).name}" if error.filename else ""
         return f"{error.strerror}{name}"
     return None
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM act as Ctrl-C: it ends a job or a Space."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _stop(words: str, code: int) -> int:

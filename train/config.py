@@ -156,8 +156,10 @@ class FitConfig(Checked):
         2e-4, "peak learning rate, cosine after a warm-up", low=0.0, high=1.0
     )
     warmup: float = option(0.03, "share of the steps that warm up", low=0.0, high=0.5)
-    batch_size: int = option(16, "examples in a forward pass", low=1)
-    accumulate: int = option(1, "forward passes in an optimizer step", low=1)
+    batch_size: int = option(
+        16, "examples in a batch; long ones pass through the model in parts", low=1
+    )
+    accumulate: int = option(1, "batches in an optimizer step", low=1)
     max_length: int = option(
         1024,
         "tokens in an example (an encoder-decoder: in its prompt); a longer one is left out",

@@ -56,9 +56,6 @@ def add_lora(model, base: Base, config: FitConfig) -> PeftModel:
     if config.checkpointing == "on" or (config.checkpointing == "auto" and large):
         model.gradient_checkpointing_enable({"use_reentrant": False})
         model.enable_input_require_grads()
-    if model.device.type == "cpu":
-        # The CPU's fused attention has a slow backward pass.
-        model.set_attn_implementation("eager")
     # PEFT writes this to adapter_config.json, which must hold no path of this machine.
     model.name_or_path = model.config._name_or_path = base.name
     lora = LoraConfig(

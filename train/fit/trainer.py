@@ -22,6 +22,7 @@ from transformers import (
 
 from space.model import family_of
 from train.config import FitConfig
+from train.fit.microbatches import micro_batch_tokens, split_batch
 from train.fit.tracking import PROJECT
 from train.run import Run, write_atomic
 
@@ -48,9 +49,20 @@ class AnswerTrainer(Trainer):
         total = cross_entropy(logits.float(), labels, reduction="sum")
         return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
 
-    def training_step(self, *args, **kwargs):
-        """Run one forward and backward pass and return the loss."""
-        return self._finite("loss", super().training_step(*args, **kwargs))
+    def training_step(self, model, inputs, num_items_in_batch=None):
+        """Add a batch's gradients and return its loss.
+
+        The batch is split into micro-batches, which all divide by the labels of the whole: loss and
+        gradients are those of one forward pass, and its memory is bounded.
+        """
+        if num_items_in_batch is None:
+            num_items_in_batch = (inputs["labels"] >= 0).sum()
+        tokens = micro_batch_tokens(self.args.device)
+        losses = [
+            super(AnswerTrainer, self).training_step(model, part, num_items_in_batch)
+            for part in split_batch(inputs, tokens)
+        ]
+        return self._finite("loss", torch.stack(losses).sum())
 
     def _clip_grad_norm(self, model):
         return self._finite("gradient's norm", super()._clip_grad_norm(model))

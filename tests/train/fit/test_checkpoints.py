@@ -273,3 +273,18 @@ def test_a_hub_that_cannot_be_asked_begins_anew(fitting, undisturbed, hub, capsy
 def test_half_a_wish_is_refused(tmp_path, capsys, words, said):
     assert main(["fit", "--run", str(tmp_path), "--base", "x/y", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_sigterm_stops_in_the_line_of_ctrl_c_and_keeps_the_checkpoint(ready):
+    """So a job or a container is stopped."""
+    call, run = ready("terminated"), ready.folder / "terminated"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "train", *call], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    while process.poll() is None and not (run / "checkpoints/checkpoint-3" / MARKER).exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    errors = process.communicate()[1]
+    assert process.returncode == 1 and "Traceback" not in errors
+    assert errors.splitlines()[-1] == "error: stopped; the same command goes on from here"
+    assert latest_checkpoint(run / "checkpoints") and not (run / "adapter").exists()

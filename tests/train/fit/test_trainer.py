@@ -117,7 +117,7 @@ def test_an_infinite_gradient_changes_no_weight(run, tiny_base, monkeypatch):
     def exploding(*args, **kwargs):
         kept["model"] = adapted = add_lora(*args, **kwargs)
         last = [parameter for parameter in adapted.parameters() if parameter.requires_grad][-1]
-        last.register_hook(lambda gradient: gradient * torch.inf)
+        last.register_hook(lambda gradient: torch.full_like(gradient, torch.inf))
         return adapted
 
     monkeypatch.setattr(training, "add_lora", exploding)
