@@ -27,6 +27,8 @@ transformers_logging.disable_progress_bar()
 transformers_logging.set_verbosity_error()
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+# A base that is stored in 4 bits keeps its own settings.
+warnings.filterwarnings("ignore", message="You passed `quantization_config`")
 warnings.filterwarnings("ignore", message="Could not find a config file in", category=UserWarning)
 
 # The words of Mistral's Tekken, as in its tekken.json and in transformers.
@@ -109,7 +111,7 @@ def mend_tekken(tokenizer) -> None:
     what transformers does at fix_mistral_regex=True, which must be asked for, and which would
     break the 7B, whose tokenizer is another kind.
     """
-    backend = getattr(tokenizer, "backend_tokenizer", None)
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     splitter = getattr(backend, "pre_tokenizer", None)
     tekken = all(token in tokenizer.get_vocab() for token in ("[INST]", "[/INST]"))
     if not tekken or not isinstance(splitter, pre_tokenizers.Sequence):

@@ -137,6 +137,16 @@ def test_other_layouts_of_lora_are_served(tmp_path, tiny_base, fields):
     assert (rows[1] - rows[0]).abs().max() > 0.1
 
 
+def test_an_attached_adapter_merges_as_pefts_own(tiny_base, folder):
+    rows = column_logits(load_pair(str(tiny_base), str(folder), precision="bf16"))
+    model, _ = load_base(str(tiny_base), precision="bf16")
+    merged = find_adapter(str(folder)).attach(model).merge_and_unload(safe_merge=True)
+    with torch.inference_mode():
+        logits = merged(input_ids=torch.arange(5, 25)[None]).logits[0].float()
+    difference = (rows[1] - rows[0]).abs().max()
+    assert (logits - rows[1]).abs().max() < difference / 10
+
+
 # --- not LoRA on linear layers ---
 
 

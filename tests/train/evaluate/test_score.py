@@ -234,12 +234,12 @@ def test_what_a_run_beside_this_one_scored_of_the_base_is_taken_from_there(
         assert ours == theirs and ours
 
 
-def test_weights_that_are_no_numbers_get_no_scores(tmp_path, tuned_run, capsys):
+def test_weights_that_overflow_get_no_scores(tmp_path, tuned_run, capsys):
     run = tmp_path / "shop"
     shutil.copytree(tuned_run, run)
     weights = load_file(run / "adapter/adapter_model.safetensors")
     save_file(
-        {name: weight * torch.nan for name, weight in weights.items()},
+        {name: torch.full_like(weight, 1e38) for name, weight in weights.items()},
         run / "adapter/adapter_model.safetensors",
     )
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
