@@ -10,7 +10,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.figures import ROOT, Figure, Options, Outcome, Skipped
-from space.catalogue import Catalogue, build_index, keep_relevant, normalise
+from space.catalogue import (
+    Catalogue,
+    Record,
+    build_index,
+    keep_relevant,
+    normalise,
+    question_language,
+)
+from space.model import PromptTemplate
 from train.examples.unanswerable import invent_titles
 
 MUSIC = ROOT.parent / "shared" / "data" / "music-3700.jsonl"
@@ -47,7 +55,46 @@ KNOWN_WAYS = (
     "Bom dia, gostaria de saber mais detalhes de {t} antes de decidir.",
 )
 # These were written afterwards, and the search was not changed to suit them.
-LATER_WAYS: tuple[str, ...] = ()
+LATER_WAYS = (
+    "My son broke his {t} yesterday, do you sell spare parts for it?",
+    "Does {t} ship to Ireland before Christmas?",
+    "thinking about {t}... any downsides?",
+    "I read that {t} got great reviews. True?",
+    "WHAT IS SO SPECIAL ABOUT {t}?",
+    "how long is {t}",
+    "Could you compare {t} with something cheaper?",
+    "{t} or not {t}, that is my question",
+    "{t} - how big is it, roughly?",
+    "{t}: tell me everything",
+    "(about {t}) who published it?",
+    "Is there a newer edition of {t}, by any chance?",
+    "In one sentence, why would anybody buy {t}?",
+    "Good evening, does '{t}' need batteries?",
+    "I lost my copy of {t}; can I order another today?",
+    "we'd like three of {t} for our school please",
+    "What year did {t} come out, and is it still made?",
+    "so what exactly comes with {t}, and is it safe for toddlers",
+    "I'd want to know whether {t} fits in a hand luggage bag",
+    "explain {t} like I'm five",
+    "any chance you have {t} in stock right now?",
+    "Was {t} made in Germany?",
+    "Olá! Alguém aí conhece {t}?",
+    "{t} é bom mesmo ou só propaganda?",
+    "Minha avó pediu {t}, vocês entregam em Recife?",
+    "quero muito {t}, tem desconto à vista?",
+    "Em que ano saiu {t}?",
+    "A {t} aguenta chuva forte no quintal?",
+    "Preciso de duas unidades de {t} até sexta-feira",
+    "Qual a diferença entre {t} e os outros modelos parecidos?",
+    "Dá para lavar {t} na máquina?",
+    "Resuma {t} numa frase curta.",
+    "Já li coisas ruins de {t}; é verdade que quebra fácil?",
+    "Por que {t} custa tão caro?",
+    "Boa noite, o tamanho de {t} cabe numa mochila pequena?",
+    "sobre {t}, o que o registro diz?",
+    "Meu filho adora {t}, existe algo parecido?",
+    "Vem com manual em português o tal do {t}?",
+)
 MADE_UP_WAYS = (
     "What is {t}?",
     "Is the {t} good for camping?",
@@ -126,12 +173,36 @@ def measure_catalogue(
             figures.append(
                 Figure(f"{name}: {what}, {len(questions)} questions", share, low=lows.get(what))
             )
+    figures += measure_languages(name, spread(titles, 200))
     questions = [question for question, _ in cross(MADE_UP_WAYS, made_up)]
     wrong = [question for question in questions if keep_relevant(catalogue.search(question, 3))]
     failed["made up"] = wrong
     share = len(wrong) / len(questions)
     figures.append(Figure(f"{name}: made-up titles, {len(questions)} questions", share, high=0.02))
     return figures, failed
+
+
+def measure_languages(name: str, titles: Sequence[str]) -> list[Figure]:
+    """Ask in either language for titles of the other; read it, before the title is found and after.
+
+    Typed ones are in small letters without accents.
+    """
+    figures = []
+    for language, templates in PromptTemplate().questions.items():
+        templates = [template.replace("{title}", "{t}") for template in templates]
+        asked = cross(templates, titles)
+        typed = []
+        for question, right in asked:
+            typed.append((normalise(question), right))
+        for kind, questions in (("as written", asked), ("typed", typed)):
+            for what, known in (("title not found", False), ("title found", True)):
+                right = 0
+                for question, named in questions:
+                    right += question_language(question, named if known else ()) == language
+                figures.append(
+                    Figure(f"{name}: {language}, {kind}, {what}: language", right / len(questions))
+                )
+    return figures
 
 
 def finds(catalogue: Catalogue, question: str, titles: Sequence[str]) -> bool:
@@ -154,7 +225,7 @@ def spread(titles: Sequence[str], count: int) -> list[str]:
 
 def take_made_up(rows: Sequence[Row], count: int) -> list[str]:
     """Make titles up that the catalogue does not have, as the examples for training are."""
-    records = [{"uid": uid, "title": title, "content": content} for uid, title, content in rows]
+    records = [Record(uid=uid, title=title, content=content) for uid, title, content in rows]
     known = {normalise(title) for _, title, _ in rows}
     made = invent_titles(records, known, "unseen", 7)
     return [title for title, _ in itertools.islice(made, count)]

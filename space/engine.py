@@ -113,13 +113,23 @@ class Engine:
         max_new_tokens: int,
         temperature: float,
         notify: Notify = _ignore,
+        language: str = "",
     ) -> Generator[tuple[str, str, list[Hit]]]:
         """Yield (base text, tuned text, records in the prompt), growing.
 
-        `[1]` in an answer cites the first record. `notify` gets what had to be cut. Raises
-        InputError for an empty or too long question.
+        `[1]` in an answer cites the first record. `notify` gets what had to be cut. `language` is
+        that of a question whose words show none. Raises InputError for an empty or too long
+        question.
         """
-        steps = self.converse(question, (), use_sources, max_new_tokens, temperature, notify=notify)
+        steps = self.converse(
+            question,
+            (),
+            use_sources,
+            max_new_tokens,
+            temperature,
+            notify=notify,
+            language=language,
+        )
         with closing(steps):
             for step in steps:
                 yield step.base, step.tuned, step.sources
@@ -133,6 +143,7 @@ class Engine:
         temperature: float,
         seed: int | None = None,
         notify: Notify = _ignore,
+        language: str = "",
     ) -> Generator[Step]:
         """Yield both answers to the next question after `turns`, growing.
 
@@ -140,7 +151,7 @@ class Engine:
         seed is chosen and returned in the figures. Raises what answer() raises.
         """
         found, kept = self._find(question, turns, use_sources)
-        prompts, answer_limit = self._fit_question(question, turns, found, max_new_tokens)
+        prompts, answer_limit = self._fit_question(question, turns, found, max_new_tokens, language)
         sources = [cast(Hit, dict(record)) for record in prompts[1].context]
         cut = 0
         for before, after in zip(found or [], sources, strict=False):
@@ -190,6 +201,7 @@ class Engine:
         use_sources: bool,
         max_new_tokens: int,
         turns: Sequence[Turn] = (),
+        language: str = "",
     ) -> list[ExplainedToken]:
         """Compute how likely each token of an answer is to either model.
 
@@ -197,7 +209,7 @@ class Engine:
         question or answer is empty or too long.
         """
         found, _ = self._find(question, turns, use_sources)
-        prompts, _ = self._fit_question(question, turns, found, max_new_tokens)
+        prompts, _ = self._fit_question(question, turns, found, max_new_tokens, language)
         return self._explain_text(prompts[1], answer, "answer")
 
     def explain_summary(self, text: str, summary: str, max_new_tokens: int) -> list[ExplainedToken]:
@@ -302,6 +314,7 @@ class Engine:
         turns: Sequence[Turn],
         found: list[Hit] | None,
         max_new_tokens: int,
+        language: str,
     ) -> tuple[tuple[Prompt, Prompt], int]:
         """Make both prompts, the base's first, and the answers' limit in tokens."""
         question = check_text(question, self.settings.max_input_chars)
@@ -312,7 +325,7 @@ class Engine:
         histories = [column_messages(turns, column) for column in COLUMNS]
 
         def fit_history(task, context, history) -> Prompt:
-            return fit(task, question, context, history)
+            return fit(task, question, context, history, language=language)
 
         return fit_prompts(fit_history, task, found or (), histories), answer_limit
 

@@ -96,8 +96,10 @@ class FakeEngine:
         max_new_tokens: int,
         temperature: float,
         notify: Callable[..., None] = print,
+        language: str = "",
     ) -> Iterator[tuple[str, str, list[dict]]]:
-        self.calls.append(("answer", question, use_sources, max_new_tokens, temperature))
+        asked = (question, use_sources, max_new_tokens, temperature)
+        self.calls.append(("answer", *asked, *([language] if language == "pt" else [])))
         for step in self._converse(
             question, (), use_sources, max_new_tokens, temperature, None, notify
         ):
@@ -112,6 +114,7 @@ class FakeEngine:
         temperature: float,
         seed: int | None = None,
         notify: Callable[..., None] = print,
+        language: str = "",
     ) -> Iterator[Step]:
         self.calls.append(
             (
@@ -122,6 +125,7 @@ class FakeEngine:
                 max_new_tokens,
                 temperature,
                 seed,
+                *([language] if language == "pt" else []),
             )
         )
         yield from self._converse(
@@ -148,9 +152,11 @@ class FakeEngine:
         use_sources: bool,
         max_new_tokens: int,
         turns: Sequence[Turn] = (),
+        language: str = "",
     ) -> list[dict]:
         before = ([turn["question"] for turn in turns],) if turns else ()
-        self.calls.append(("explain", question, answer, use_sources, max_new_tokens, *before))
+        asked = (question, answer, use_sources, max_new_tokens)
+        self.calls.append(("explain", *asked, *before, *([language] if language == "pt" else [])))
         check_text(question, self.limit)
         return self._explained(check_text(answer, self.limit, "answer"))
 

@@ -9,6 +9,7 @@ from space.catalogue.text import (
     Span,
     detect_language,
     normalise,
+    question_language,
     sentence_spans,
     split_sentences,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "keep_relevant",
     "normalise",
     "open_index",
+    "question_language",
     "records_for_follow_up",
     "replace_folder",
     "sentence_spans",

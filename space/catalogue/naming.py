@@ -63,10 +63,10 @@ class Named:
 
 
 def title_key(words: str) -> str:
-    """Make a title's folded words, with one space between, a key that small slips do not change.
+    """Make a key of a title that small slips do not change.
 
-    A leading article, what an apostrophe cuts off, and the s of a plural or possessive are left
-    out.
+    `words` are folded, with one space between. A leading article, what an apostrophe cuts off, and
+    the s of a plural or possessive are left out.
     """
     first, _, others = words.partition(" ")
     key = f"{others if others and first in ARTICLES else words} "
@@ -77,9 +77,10 @@ def title_key(words: str) -> str:
 
 
 def title_keys(title: str, folded: str) -> list[str]:
-    """Make the keys of a title: the whole one, and its head before a bracket, comma or colon.
+    """Make the keys of a title and of its head.
 
-    `folded` is fold(title). A head of one word is left out: it says too little.
+    The head ends before a bracket, comma or colon. `folded` is fold(title). A head of one word is
+    left out: it says too little.
     """
     words = folded.split()
     if not 0 < len(words) <= LONGEST_NAMED:
@@ -122,11 +123,11 @@ def read_words(text: str) -> list[Word]:
 def named_titles(
     text: str, is_title: Callable[[str], bool], is_word: Callable[[str], bool]
 ) -> list[Named]:
-    """Find the titles in a question, in its order; of those that overlap the longest.
+    """Find the titles in a question, in its order.
 
-    `is_title` checks a key, `is_word` whether a word is in any title. A title of one word counts
-    where it is quoted or has a capital letter inside a sentence. A title inside a longer name does
-    not count: "Zorvaxi Blue Kettle".
+    Of those that overlap the longest counts. `is_title` checks a key, `is_word` whether a word is
+    in any title. A title of one word counts where it is quoted or has a capital letter inside a
+    sentence. A title inside a longer name does not count: "Zorvaxi Blue Kettle".
     """
     words = read_words(text)
     cased = _tells_names_by_case(words)
@@ -181,7 +182,7 @@ def _is_one_word(run: Named) -> bool:
 
 
 def _doubts(words: Sequence[Word], run: Named, is_word: Callable[[str], bool]) -> tuple[bool, bool]:
-    """Check whether the word directly before, and the one behind, is in no title."""
+    """Check whether the words directly before and behind are in no title."""
 
     def is_new(word: Word) -> bool:
         return word.telling and word.text not in ASKING and not is_word(word.text)
@@ -195,7 +196,7 @@ def _doubts(words: Sequence[Word], run: Named, is_word: Callable[[str], bool]) -
 
 
 def _goes_on(words: Sequence[Word], run: Named, one_word: bool) -> bool:
-    """Check whether a name goes on before or behind a title inside it."""
+    """Check whether a longer name holds the title."""
     # "Crimson Kettle and Red Lamp" are two titles, "Hero & Antigua" is another than "Hero".
     joints = JOINTS if one_word else JOINTS - BETWEEN_TITLES
     head = run.key.endswith(HEAD)
@@ -222,7 +223,7 @@ def _is_name(word: Word) -> bool:
 
 
 def _is_only_name(chunks: Sequence[str]) -> bool:
-    """Check whether a question is a name and nothing else: "Zorvaxi Blue Kettle"."""
+    """Check whether a question is a name alone: "Zorvaxi Blue Kettle"."""
     if not chunks or not fold(chunks[0]).strip() or " ".join(chunks).isupper():
         return False
     first = fold(chunks[0]).split()[0]
@@ -234,7 +235,10 @@ def _is_only_name(chunks: Sequence[str]) -> bool:
 
 
 def _tells_names_by_case(words: Sequence[Word]) -> bool:
-    """Check whether capital letters show names: some words have none, or all are one name."""
+    """Check whether capital letters show names.
+
+    They do where some words have none, or all words are one name.
+    """
     only_name = any(word.capital and word.starts and not word.quoted for word in words)
     inside = [word.capital for word in words if not word.starts]
     return only_name or (any(inside) and not all(inside)) or any(word.quoted for word in words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 # Words that ask, and do not tell which record is meant; spelled as normalise() leaves them.
 QUESTION_WORDS = frozenset(
@@ -27,6 +28,27 @@ descreva""".split()
 # Words of both languages show neither.
 _SHOW_LANGUAGE = (FUNCTION_WORDS["en"] | FUNCTION_WORDS["pt"]) - set("a as do no".split())
 
+# Words of a question that are its asker's own, as normalise() leaves them; those of both languages
+# ("a", "do") show neither.
+ASKED_IN = {
+    "en": frozenset(
+        """about am an and any anything are buy can compare could describe did do does excuse find
+from give good had has have hello hey hi how i in is it its know like list looking made make many
+morning much my need of or please price recommend say show some something summarize take tell thank
+thanks that the their there these they this those to want was we weigh weighs were what whats when
+where which who whose why will with would you your""".split()
+    ),
+    "pt": frozenset(
+        """algo alguem algum alguma algumas alguns ao aos aquela aquele bom boa busco com como
+compara compare comprar conte custa da das de descreva diga dizer do dos e ela ele em essa esse esta
+estao este estou eu existe explica explique fala fale faz feita feito foi gostaria ha isso isto la
+lista liste mais meu mim minha mostra mostre na nas nos o obrigada obrigado oi ola onde os ou para
+pela pelo pesa pode podem por porque posso preciso preco procuro qual quais quando quanta quanto
+quantos que quem queria quero resuma sabe sao ser serve sobre sua tem tenho tudo um uma vale vende
+vendem voce voces""".split()
+    ),
+}
+_ASKED_IN_BOTH = ASKED_IN["en"] & ASKED_IN["pt"]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 EDITABLE_LENGTHS = range(2, 25)  # letters; a shorter word has too many neighbours
 
@@ -138,6 +160,24 @@ def detect_language(text: str) -> str:
     if 2 * sum(votes) == len(votes):
         return "pt" if votes and votes[0] else "en"
     return "pt" if 2 * sum(votes) > len(votes) else "en"
+
+
+def question_language(question: str, titles: Iterable[str] = (), default: str = "") -> str:
+    """Return "pt" or "en", by the first word that shows a language.
+
+    Accents do not matter.
+    Words of `titles` in the question show none. Where no word shows it, `default`, or English.
+    """
+    line = f" {normalise(question)} "
+    for title in sorted(titles, key=len, reverse=True):
+        if key := normalise(title):
+            line = line.replace(f" {key} ", " \0 ")
+    for word in line.split():
+        if word not in _ASKED_IN_BOTH:
+            for language, words in ASKED_IN.items():
+                if word in words:
+                    return language
+    return default or "en"
 
 
 # --- sentences -------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TypedDict
 
-from space.catalogue import Record, detect_language
+from space.catalogue import Record, detect_language, question_language
 from space.errors import InputError
 from space.model.prompt_template import PromptTemplate
 from space.texts import remove_controls
@@ -83,11 +83,12 @@ def build_messages(
     text: str,
     context: Sequence[Record] = (),
     history: Sequence[Message] = (),
+    language: str = "",
 ) -> list[Message]:
     """Build the conversation that the model reads, the question last.
 
     `context` are records, best first; `history` are earlier messages. An `answer` without records
-    says that none was found.
+    says that none was found. `language` is that of a question that shows none, "en" or "pt".
     """
     if task not in TASKS:
         raise ValueError(f"unknown task {task!r}; there are {', '.join(TASKS)}")
@@ -100,7 +101,12 @@ def build_messages(
     template = prompt_template.describe
     if task != "describe":
         name = "no_records" if task == "answer" and not context else task
-        template = prompt_template.in_language(name, detect_language(text))
+        titles = [record["title"] for record in context]
+        if task == "summarize":
+            language = detect_language(text)
+        else:
+            language = question_language(text, titles, language)
+        template = prompt_template.in_language(name, language)
     question = template.format(text=remove_controls(text), records="\n\n".join(records))
     messages: list[Message] = []
     for message in history:
@@ -119,6 +125,7 @@ def prompt_ids(
     text: str,
     context: Sequence[Record] = (),
     history: Sequence[Message] = (),
+    language: str = "",
 ) -> list[int]:
     """Encode a prompt, ready to be continued.
 
@@ -126,7 +133,8 @@ def prompt_ids(
     except that a special token spelled inside a user's or a record's text stays ordinary text.
     See build_messages() for the arguments.
     """
-    return _prompt_ids(tokenizer, build_messages(prompt_template, task, text, context, history))
+    messages = build_messages(prompt_template, task, text, context, history, language)
+    return _prompt_ids(tokenizer, messages)
 
 
 def example_ids(
@@ -242,6 +250,7 @@ def fit_prompt(
     history: Sequence[Message] = (),
     *,
     room: int,
+    language: str = "",
 ) -> Prompt:
     """Make the prompt that fits in `room` tokens.
 
@@ -249,9 +258,9 @@ def fit_prompt(
     summarize is cut at its end. Then earlier messages are dropped, oldest first, and records are
     cut and then dropped, last (lowest score) first. A question whose records were all dropped
     becomes a `describe`: it must not say that none was found. Raises InputError where the question
-    alone is too long.
+    alone is too long. `language` is as in build_messages().
     """
-    ids = functools.partial(prompt_ids, tokenizer, prompt_template, task)
+    ids = functools.partial(prompt_ids, tokenizer, prompt_template, task, language=language)
     kept, history, cut, dropped = list(context), list(history), 0, 0
     over = len(ids(text, (), ())) - room
     while over > 0 and task == "summarize" and len(text) > SHORTEST_RECORD:
@@ -279,7 +288,7 @@ def fit_prompt(
             cut += len(content) - len(shorter)
     if context and not kept:
         task = "describe"
-    messages = build_messages(prompt_template, task, text, kept, history)
+    messages = build_messages(prompt_template, task, text, kept, history, language)
     return Prompt(_prompt_ids(tokenizer, messages), messages, tuple(kept), cut, dropped)
 
 

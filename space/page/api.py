@@ -14,7 +14,7 @@ from space.engine import Engine
 from space.errors import InputError
 from space.page.html.cards import NAME
 from space.settings import RESULT_LIMIT, SEED_LIMIT, TEMPERATURE_LIMIT, TOKEN_LIMIT, Settings
-from space.texts import Say, words
+from space.texts import LANGUAGES, Say, words
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ def answer_endpoint(engine: Engine, settings: Settings, say: Say = words) -> Cal
         use_sources: bool = True,
         max_new_tokens: int = settings.max_new_tokens,
         temperature: float = settings.temperature,
+        language: str = "",
     ) -> Iterator[tuple[str, str, list[dict]]]:
         """Answer a question about a shop's products twice: with a base model,
         and with the same model fine-tuned on the shop's catalogue. The tuned answer is the one to
@@ -63,6 +64,7 @@ def answer_endpoint(engine: Engine, settings: Settings, say: Say = words) -> Cal
             use_sources: True: both models first read the records that match the question. False: from memory, perhaps invented.
             max_new_tokens: The longest answer, in tokens, 1 to 2048; it never takes more than half of the model's window.
             temperature: 0, the default, gives the most likely answer, the same every time; up to 2 gives more varied ones.
+            language: "en" or "pt" for a question whose words show no language, such as a bare name; empty is English.
         Returns:
             the base's answer
             the tuned answer
@@ -73,7 +75,10 @@ def answer_endpoint(engine: Engine, settings: Settings, say: Say = words) -> Cal
             _check_bool(use_sources, "use_sources")
             limit = _check_int(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens")
             temperature = _check_temperature(temperature)
-            steps = engine.answer(question, use_sources, limit, temperature, show_notice(say))
+            _check_language(language)
+            steps = engine.answer(
+                question, use_sources, limit, temperature, show_notice(say), language
+            )
             yield from cast(Iterator[tuple[str, str, list[dict]]], steps)
 
     return answer
@@ -82,7 +87,9 @@ def answer_endpoint(engine: Engine, settings: Settings, say: Say = words) -> Cal
 def converse_endpoint(engine: Engine, say: Say) -> Callable:
     """Build Engine.converse() for the page, with the checks of /answer."""
 
-    def converse(question, turns, use_sources, max_new_tokens, temperature, seed) -> Iterator:
+    def converse(
+        question, turns, use_sources, max_new_tokens, temperature, seed, language=""
+    ) -> Iterator:
         with visible_errors(say):
             _check_text(question, "question")
             _check_bool(use_sources, "use_sources")
@@ -91,7 +98,7 @@ def converse_endpoint(engine: Engine, say: Say) -> Callable:
             if seed is not None:
                 seed = _check_int(seed, 0, SEED_LIMIT, "seed")
             yield from engine.converse(
-                question, turns, use_sources, limit, temperature, seed, show_notice(say)
+                question, turns, use_sources, limit, temperature, seed, show_notice(say), language
             )
 
     return converse
@@ -132,7 +139,9 @@ def summarize_endpoint(
 def explain_endpoint(engine: Engine, settings: Settings) -> Callable:
     """Build the function of /explain."""
 
-    def explain(question: str, answer: str, use_sources: bool = True) -> list[dict]:
+    def explain(
+        question: str, answer: str, use_sources: bool = True, language: str = ""
+    ) -> list[dict]:
         """Show what fine-tuning changed in an answer, token by token:
         the logprob (natural logarithm of the probability) that the base model and the tuned model
         give each token, and the alternatives, best first, that the base would rather have written
@@ -142,6 +151,7 @@ def explain_endpoint(engine: Engine, settings: Settings) -> Callable:
             question: The question that was asked.
             answer: The answer to explain: the tuned one, as `answer` returned it, or any other text.
             use_sources: As it was when the question was asked; the records that match it are read again.
+            language: As it was when the question was asked.
         Returns:
             the list of tokens, which joined are the answer, each with token, base_logprob, tuned_logprob and alternatives
         """  # noqa: E501 (gradio reads a parameter's description from one line)
@@ -149,7 +159,10 @@ def explain_endpoint(engine: Engine, settings: Settings) -> Callable:
             _check_text(question, "question")
             _check_text(answer, "answer")
             _check_bool(use_sources, "use_sources")
-            tokens = engine.explain(question, answer, use_sources, settings.max_new_tokens)
+            _check_language(language)
+            tokens = engine.explain(
+                question, answer, use_sources, settings.max_new_tokens, language=language
+            )
             return cast(list[dict], tokens)
 
     return explain
@@ -226,6 +239,11 @@ def _check_text(value, what: str) -> None:
 def _check_bool(value, what: str) -> None:
     if not isinstance(value, bool):
         raise InputError("not_bool", name=what)
+
+
+def _check_language(value) -> None:
+    if value not in ("", *LANGUAGES):
+        raise InputError("not_language", value=str(value)[:40])
 
 
 def _check_int(value, low: int, high: int, what: str) -> int:

@@ -48,9 +48,9 @@ def test_without_sources_the_question_stands_alone(engine):
 def test_without_a_hit_the_prompt_says_that_nothing_was_found(engine, monkeypatch):
     asked = []
 
-    def fit(tokenizer, prompt_template, task, *words, room):
+    def fit(tokenizer, prompt_template, task, *words, **options):
         asked.append(task)
-        return fit_prompt(tokenizer, prompt_template, task, *words, room=room)
+        return fit_prompt(tokenizer, prompt_template, task, *words, **options)
 
     monkeypatch.setattr("space.engine.fit_prompt", fit)
     sought = list(engine.answer("Qwxyz zzyx?", True, 8, 0.0))[-1]

@@ -17,7 +17,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from space.catalogue import detect_language, keep_relevant, split_sentences
+from space.catalogue import keep_relevant, question_language, split_sentences
 from space.evidence import CITATION
 from space.model import Pair, TokenRow, complete, decode_text, split_row
 from train.config import EvaluateConfig
@@ -270,7 +270,9 @@ def top_hit(examples: Examples, item: Example) -> str:
         return " ".join(split_sentences(item.text)[:count])
     found = keep_relevant(examples.catalogue.search(item.text, 1))
     if not found:
-        return examples.prompt_template.absent[detect_language(item.text)].format(title=item.title)
+        return examples.prompt_template.absent[question_language(item.text, [item.title])].format(
+            title=item.title
+        )
     cite = examples.prompt_template.citation.format(position=1) if item.task == "answer" else ""
     return examples.quote(found[0]) + cite
 

@@ -23,6 +23,7 @@ from space.page.tabs.parts import (
     first_of,
     label,
     markup,
+    page_language,
     question_box,
     refuse_unless_ready,
     run_on_model,
@@ -183,14 +184,29 @@ class AskTab:
         examples = gr.Dataset(visible=False)
         return past, live, "", "", "", asked, examples, *self.states(turns, busy=True)
 
-    def write(self, asked: Asked, turns, use_sources, max_new_tokens, temperature, seed):
+    def write(
+        self,
+        asked: Asked,
+        turns,
+        use_sources,
+        max_new_tokens,
+        temperature,
+        seed,
+        request: gr.Request,
+    ):
         """Write a turn, step by step."""
         before, index, drawn = turns[: asked.index], asked.index, None
         warmer = asked.again and not temperature
         if asked.again:
             temperature, seed = temperature or AGAIN, None
         steps = self.converse(
-            asked.question, before, use_sources, max_new_tokens, temperature, seed
+            asked.question,
+            before,
+            use_sources,
+            max_new_tokens,
+            temperature,
+            seed,
+            page_language(request),
         )
         with closing(steps):
             for step in steps:
@@ -248,7 +264,7 @@ class AskTab:
         index = max(0, min(int(event.turn), len(turns) - 1))
         return changed.render_waiting(), index, *self.states(turns, busy=True)
 
-    def explain_turn(self, turns, index):
+    def explain_turn(self, turns, index, request: gr.Request):
         turn, before = turns[index], turns[:index]
         with visible_errors(html):
             tokens = self.engine.explain(
@@ -257,6 +273,7 @@ class AskTab:
                 turn["use_sources"],
                 turn["max_new_tokens"],
                 before,
+                page_language(request),
             )
         return changed.render_changes(tokens, "of-an-answer", turn["question"]), None
 

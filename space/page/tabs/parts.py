@@ -76,6 +76,12 @@ def refuse_unless_ready(text: str, busy: bool) -> None:
         raise visible_error("busy", html)
 
 
+def page_language(request: gr.Request) -> str:
+    """Return "pt" where the browser wants Portuguese first, else "en"."""
+    wanted = request.headers.get("accept-language") or ""
+    return "pt" if wanted.strip().lower().startswith("pt") else "en"
+
+
 def label(key: str):
     """Return a text that the browser shows in the page's language."""
     for language in LANGUAGES:

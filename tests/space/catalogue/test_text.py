@@ -14,6 +14,7 @@ from space.catalogue.text import (
     fold,
     normalise,
     one_letter_edits,
+    question_language,
     sentence_spans,
     split_sentences,
 )
@@ -170,3 +171,34 @@ def test_a_page_of_dots_is_read_once():
 )
 def test_language(text, expected):
     assert detect_language(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Tem algo vermelho?", "pt"),
+        ("tem algo vermelho", "pt"),
+        ("o que e The Wall and the Sea of Dreams?", "pt"),
+        ("voces tem The Art of the Deal of the Century", "pt"),
+        ("Me fale de The Wall", "pt"),
+        ("É de cobre?", "pt"),
+        ("Do you have O Alquimista de Ouro e Prata?", "en"),
+        ("hi, is O Alquimista any good?", "en"),
+        ("Dovenka", "en"),
+    ],
+)
+def test_the_first_known_word_of_a_question_shows_its_language(question, expected):
+    assert question_language(question) == expected
+
+
+def test_words_of_a_found_title_do_not_show_the_language():
+    question = "The Wall and the Sea: quanto custa?"
+    assert question_language(question) == "en"
+    assert question_language(question, ["The Wall and the Sea"]) == "pt"
+    assert question_language("O Alquimista, is it heavy?", ["Alquimista", "O Alquimista"]) == "en"
+
+
+def test_where_no_word_shows_it_the_page_decides():
+    assert question_language("Dovenka?", (), "pt") == "pt"
+    assert question_language("What is Dovenka?", (), "pt") == "en"
+    assert question_language("The Wall", ["The Wall"], "pt") == "pt"

@@ -1,5 +1,7 @@
 """space/model/prompt.py: the chat template's own ids, and no control token from a text."""
 
+from collections.abc import Sequence
+
 import pytest
 from transformers import AutoTokenizer
 
@@ -211,3 +213,18 @@ def test_a_long_text_is_cut_at_its_end(tokenizer):
     fitted = fit_prompt(tokenizer, WORDS, "summarize", text, room=120)
     assert len(fitted.ids) <= 120 and fitted.cut > 1000
     assert "sentence0 sentence1" in tokenizer.decode(fitted.ids)
+
+
+def test_the_first_word_of_a_question_decides_the_template_and_a_title_does_not():
+    template = PromptTemplate()
+
+    def asked(text: str, titles: Sequence[str] = (), language: str = "") -> str:
+        context = [{"uid": "u", "title": title, "content": "A record."} for title in titles]
+        return build_messages(template, "answer", text, context, (), language)[-1]["content"]
+
+    portuguese = template.no_records_pt.split("\n")[0]
+    assert asked("Tem algo vermelho de Dark Side of the Moon?").startswith(portuguese)
+    assert not asked("Dovenka").startswith(portuguese)
+    assert asked("Dovenka", language="pt").startswith(portuguese)
+    assert not asked("What is Dovenka?", language="pt").startswith(portuguese)
+    assert asked("The Wall: quanto custa?", ["The Wall"]).startswith("Registros")

@@ -60,6 +60,7 @@ def test_the_endpoints_are_the_promised_ones_and_no_more(client):
             ("use_sources", "bool", True),
             ("max_new_tokens", "int", 200),
             ("temperature", "float", 0.0),
+            ("language", "str", ""),
         ],
         "/summarize": [
             ("text", "str", None),
@@ -70,6 +71,7 @@ def test_the_endpoints_are_the_promised_ones_and_no_more(client):
             ("question", "str", None),
             ("answer", "str", None),
             ("use_sources", "bool", True),
+            ("language", "str", ""),
         ],
         "/search": [("query", "str", None), ("k", "int", 5)],
         "/info": [],
@@ -140,6 +142,10 @@ def test_every_parameter_reaches_the_engine(client, engine):
     explained = client.predict("hi", "It is oak.", False, api_name="/explain")
     assert engine.calls[-1] == ("explain", "hi", "It is oak.", False, 200)
     assert [token["token"] for token in explained] == ["It", " is", " oak."]
+    client.predict("Dovenka", language="pt", api_name="/answer")
+    assert engine.calls[-1] == ("answer", "Dovenka", True, 200, 0.0, "pt")
+    client.predict("Dovenka", "It is oak.", language="pt", api_name="/explain")
+    assert engine.calls[-1] == ("explain", "Dovenka", "It is oak.", True, 200, "pt")
     assert all(
         set(token) == {"token", "base_logprob", "tuned_logprob", "alternatives"}
         for token in explained
@@ -208,6 +214,11 @@ def test_cancelling_closes_the_engines_generator(client, engine):
             "/answer",
             {"question": "hi", "temperature": True},
             "temperature must be a number from 0 to 2.",
+        ),
+        (
+            "/answer",
+            {"question": "hi", "language": "fr"},
+            'language must be "en", "pt" or empty, not "fr".',
         ),
         ("/summarize", {"text": ""}, "The text is empty. Please write one."),
         (
