@@ -22,6 +22,16 @@ need needs or recommend return say search so suggest summarise summarize thanks 
 comprei compara comparar compare comprar escolha estou liste busco oi ola ou preciso procurando
 procure procuro queria quero recomende resuma resume sugira""".split()
 )
+# A question with one of these asks for all of a kind: "tem cadeiras?"
+KIND_ASKING = frozenset(
+    """any got have list sell show some stock which
+algo algum alguma algumas alguns ha lista liste mostre quais tem vende vendem""".split()
+)
+NOT_A_KIND = KIND_ASKING | frozenset(
+    """all anything else one ones ours shop something store there these those
+ai alguem aqui coisa loja outra outras outro outros todas todos uns umas voces""".split()
+)
+KIND_WORDS = 3  # words of a kind at most: "small red lamps"
 HEAD = " …"  # behind the key of a title's head
 # What an apostrophe cuts off, and people write without it: "don t", "dont".
 CUT_OFF = tuple((f" {end} ", f"{end} ") for end in "t m d re ve ll".split())
@@ -148,6 +158,29 @@ def names_by_case(text: str) -> set[str]:
     """Find the words with the capital letter of a name."""
     words = read_words(text)
     return {word.text for word in words if word.capital} if _tells_names_by_case(words) else set()
+
+
+def kind_words(text: str) -> list[str]:
+    """Find the words of the kind that a question asks for.
+
+    "red lamp", "do you have a red one?" and "tem cadeiras?" ask for one, "who made it?" does not.
+    None where a capital letter shows a name.
+    """
+    words = read_words(text)
+    kind = [word.text for word in words if word.telling and word.text not in NOT_A_KIND]
+    asks = any(word.text in KIND_ASKING for word in words) or len(kind) == len(words)
+    named = any(word.capital for word in words if word.text in kind)
+    return kind if asks and not named and len(kind) <= KIND_WORDS else []
+
+
+def number_forms(word: str) -> list[str]:
+    """Spell a word in singular and plural."""
+    forms = [word, f"{word}s", f"{word}es"]
+    if len(word) > 3 and word.endswith("s"):
+        forms.append(word[:-1])
+        if word.endswith("es"):
+            forms.append(word[:-2])
+    return forms
 
 
 def _runs(words: Sequence[Word], is_title: Callable[[str], bool]) -> Iterator[Named]:

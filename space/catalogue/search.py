@@ -12,7 +12,7 @@ import tantivy
 from tantivy import Occur, Query
 
 from space.catalogue.index import SEARCHED_CONTENT, Hit, Record, decode_record, open_index
-from space.catalogue.naming import named_titles, names_by_case
+from space.catalogue.naming import kind_words, named_titles, names_by_case, number_forms
 from space.catalogue.text import (
     QUESTION_WORDS,
     fold,
@@ -27,6 +27,7 @@ THRESHOLD = 0.45  # below it nothing in the catalogue is what the question names
 RELEVANT_SHARE = 0.5  # of the best hit's score; a hit below it is left out
 SURE = 0.8  # the title is named in full: no further look is worth its time
 NAMED_SHARE = 0.8  # for being named; the rest is for holding the question's words
+KIND = 0.5  # at least, for a record with all words of the kind that is asked for
 DOUBTFUL = 0.6  # the same, where a word beside the title may be a misspelled one of a longer title
 NAMED = 0.9  # at least, for a record whose whole title stands in the question
 OTHER_NAME = 1.5  # of the rarest word's weight: a missed word that is in a name by its capital
@@ -191,12 +192,12 @@ class Catalogue:
         They share a word with it. Titles are searched first. Where none is named in full, words one
         edit away are allowed, and contents are searched as well. The score is Question.score(), and
         at least NAMED for a record whose title the question names; of several titles each has its
-        best record first.
+        best record first. Where it asks for a kind, records with all its words score at least KIND.
         """
         question = Question(query, self._rarity, math.log1p(len(self)))
         if not question.words or k < 1 or not len(self):
             return []
-        found = self._named(question, k)
+        found = self._named(question, k) or self._of_kind(question, k)
         several = len({candidate.turn[1] for candidate in found.values() if candidate.turn}) > 1
         for propose in (self._by_title, self._by_edited_words, self._by_content):
             for address in propose(question, max(CANDIDATES, 4 * k)):
@@ -256,6 +257,23 @@ class Catalogue:
                 candidate.turn = turn, position
                 candidate.least = DOUBTFUL if named.doubtful else NAMED
                 found.setdefault(key, candidate)
+        return found
+
+    def _of_kind(self, question: Question, limit: int) -> dict[tuple[int, int], Candidate]:
+        """Find records with all words of the kind asked for."""
+        found: dict[tuple[int, int], Candidate] = {}
+        groups = []
+        for word in kind_words(question.text):
+            clauses = []
+            for form in number_forms(word):
+                clauses += [self._term("title_words", form, "freq")]
+                clauses += [self._term("content_words", form)]
+            either = Query.boolean_query([(Occur.Should, clause) for clause in clauses])
+            groups.append((Occur.Must, either))
+        if groups:
+            for address in self._addresses(Query.boolean_query(groups), limit):
+                candidate = Candidate(self._record(address), least=KIND)
+                found[address.segment_ord, address.doc] = candidate
         return found
 
     def _by_title(self, question: Question, limit: int) -> list[tantivy.DocAddress]:

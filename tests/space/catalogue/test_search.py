@@ -217,6 +217,36 @@ def test_relevant_takes_the_threshold_and_half_of_the_best():
     ]
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("red lamp", {"r1", "r2", "r3"}),
+        ("do you have a red one?", {"r1", "r2", "r3", "chair"}),
+        ("list lamps", {"r1", "r2", "r3", "green"}),
+        ("any red chairs?", {"chair"}),
+        ("tem cadeiras?", {"cadeira"}),
+        ("Tem algo vermelho?", {"cadeira"}),
+        ("do you have a purple lamp?", set()),
+        ("do you have purple ones?", set()),
+        ("Do you have the Zorvaxi Lamp?", set()),
+    ],
+)
+def test_a_question_about_a_kind_gets_the_records_of_that_kind(tmp_path, query, found):
+    records = [
+        ("r1", "Oak Lamp, Red", "It shines."),
+        ("r2", "Desk Lamp", "A lamp in red."),
+        ("r3", "Red Hall Lamp", "It hangs."),
+        ("green", "Garden Lamp", "It is green."),
+        ("chair", "Kitchen Chair", "Made of beech, painted red."),
+        ("cadeira", "Cadeira de Pinho", "De pinho, em vermelho."),
+        *((f"f{index}", f"Filler {index}", "Nothing else.") for index in range(40)),
+    ]
+    build_index(records, tmp_path / "index")
+    hits = Catalogue.open(tmp_path).search(query, 5)
+    assert set(uids(keep_relevant(hits))) == found
+    assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
+
+
 def test_a_slip_costs_a_little_and_a_number_is_no_slip(tmp_path):
     build_index(
         [("one", "Atlas Volume 1985", "A."), ("two", "Atlas Volume 1984", "B.")], tmp_path / "index"
