@@ -8,6 +8,7 @@ from space.evidence.attribution import (
     normalise_number,
 )
 from space.evidence.charts import Mark, dots, plot, round_ticks, scale, share, smooth, thin
+from space.evidence.fact_check import Fact, FactCheck, check_facts
 from space.evidence.files import (
     FILES,
     Evidence,
@@ -49,6 +50,8 @@ __all__ = [
     "SETS",
     "Change",
     "Evidence",
+    "Fact",
+    "FactCheck",
     "Finding",
     "Mark",
     "Sample",
@@ -58,6 +61,7 @@ __all__ = [
     "as_number",
     "as_text",
     "attribute_summary",
+    "check_facts",
     "dots",
     "less_is_better",
     "list_findings",

@@ -100,12 +100,19 @@
     area.remove();
   };
 
+  // The answer as the model wrote it: without what the fact check says beside it.
+  const answerOf = (button) => {
+    const words = button.closest(".card").querySelector(".words").cloneNode(true);
+    for (const added of words.querySelectorAll(".beside, .spoken")) added.remove();
+    return words.textContent;
+  };
+
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-take]");
     if (button) {
       const link = new URL(location.pathname, location.href);
       link.searchParams.set("q", button.closest("[data-asked]").dataset.asked);
-      await copyText(button.dataset.take === "link" ? link.href : button.closest(".card").querySelector(".words").textContent);
+      await copyText(button.dataset.take === "link" ? link.href : answerOf(button));
       button.classList.add("done");
       setTimeout(() => button.classList.remove("done"), 1600);
       button.focus();
@@ -113,7 +120,28 @@
     if (mouse.matches && event.target.closest(".asking button, .examples button, [data-event=edit], [data-event=undo]")) box()?.focus();
   });
 
+  // A citation opens its record below the answer, and closes it again.
+  document.addEventListener("click", (event) => {
+    const cite = event.target.closest("button.cite");
+    if (!cite) return;
+    const answer = cite.closest(".answer"), wasOpen = cite.getAttribute("aria-expanded") === "true";
+    answer.querySelector(".opened")?.remove();
+    for (const each of answer.querySelectorAll("button.cite")) each.setAttribute("aria-expanded", false);
+    const turn = cite.closest(".turn");
+    const shelf = turn.querySelector(".shelf") ?? document.querySelector(".now .shelf");
+    const record = shelf?.querySelectorAll(".records > li")[cite.dataset.record - 1];
+    if (wasOpen || !record) return;
+    const opened = Object.assign(document.createElement("div"), {className: "opened"});
+    const card = Object.assign(document.createElement("div"), {className: record.className, innerHTML: record.innerHTML});
+    for (const fold of card.querySelectorAll("details")) fold.open = true;
+    opened.append(card);
+    answer.querySelector(".words").after(opened);
+    for (const each of answer.querySelectorAll(`button.cite[data-record="${cite.dataset.record}"]`)) each.setAttribute("aria-expanded", true);
+  });
+
   document.addEventListener("keydown", (event) => {
+    const opened = event.key === "Escape" && event.target.closest?.(".answer")?.querySelector("button.cite[aria-expanded=true]");
+    if (opened) opened.click();
     if (event.key === "Escape" && busy()) document.querySelector(".asking button.stop:enabled")?.click();
   });
 

@@ -8,7 +8,9 @@ from html import escape
 
 from space.catalogue import Hit
 from space.engine import Info
-from space.evidence import CITATION
+from space.evidence import CITATION, check_facts
+from space.model import COLUMNS
+from space.page.html.facts import mark_facts, render_count
 from space.texts import LANGUAGES, Html, html, words
 
 NAME = "Shelftalk"
@@ -41,6 +43,7 @@ def render_pair(
     tuned: str | None = None,
     sources: int = 0,
     *,
+    records: Sequence[Hit] = (),
     writing: bool = False,
     notes: tuple[str, str] = ("", ""),
     feet: Sequence[str] | None = None,
@@ -48,8 +51,9 @@ def render_pair(
     """Render the two answer cards, which are idle without texts.
 
     `info` is Engine.info(). A text that is Html is shown as it is; in others the citations of the
-    first `sources` records are marked. `notes` are HTML below each text, `feet` HTML for the
-    cards' footers in place of the models' names.
+    first `sources` records are marked. A finished text's facts are checked against `records`, which
+    its citations open. `notes` are HTML below each text, `feet` HTML for the cards' footers in
+    place of the models' names.
     """
     if feet is None:
         where = (
@@ -61,12 +65,27 @@ def render_pair(
             f'<span class="model">{names["base"]}</span>{where}',
             f'<span class="model">{names["tuned"]}</span>{where}',
         ]
-    base_card = _answer("base", base, sources, writing, notes[0], feet[0])
-    tuned_card = _answer("tuned", tuned, sources, writing, notes[1], feet[1])
-    return f'<div class="pair">{base_card}{tuned_card}</div>'
+    cards = []
+    for side, text, note, foot in zip(COLUMNS, (base, tuned), notes, feet, strict=True):
+        shown, count = text, ""
+        if records:  # its line stands from the start, so that nothing moves when it is filled
+            count = '<p class="count"></p>'
+        if text and records and not writing:
+            check = check_facts(text, records)
+            shown, count = Html(mark_facts(text, check, len(records))), render_count(check)
+        cards.append(_answer(side, shown, sources, writing, note, foot, count))
+    return f'<div class="pair">{"".join(cards)}</div>'
 
 
-def _answer(side: str, text: str | None, sources: int, writing: bool, note: str, foot: str) -> str:
+def _answer(
+    side: str,
+    text: str | None,
+    sources: int,
+    writing: bool,
+    note: str,
+    foot: str,
+    count: str,
+) -> str:
     if text:
         shown = text if isinstance(text, Html) else mark_citations(text, sources)
         body = f'<p class="words" dir="auto">{shown}</p>'
@@ -75,15 +94,18 @@ def _answer(side: str, text: str | None, sources: int, writing: bool, note: str,
     else:
         body = f'<p class="hint">{html("waiting" if writing else "wordless")}</p>'
     heading = f"{html(side)} <small>{html(side + '_note')}</small>"
-    return render_card(side, heading, render_state(), body + note, foot, writing)
+    return render_card(side, heading, render_state(), body + note, foot, writing, count)
 
 
-def render_card(side: str, heading: str, state: str, body: str, foot: str, writing: bool) -> str:
+def render_card(
+    side: str, heading: str, state: str, body: str, foot: str, writing: bool, count: str = ""
+) -> str:
     """Render one card from its parts, which are HTML."""
     return (
         f'<article class="card {side}" aria-busy="{str(writing).lower()}">'
         f"<header><h2>{heading}</h2>{state}</header>"
-        f'<div class="answer" aria-live="polite">{body}</div><footer>{foot}</footer></article>'
+        f'<div class="answer" aria-live="polite">{body}</div>{count}'
+        f"<footer>{foot}</footer></article>"
     )
 
 

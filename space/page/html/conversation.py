@@ -21,8 +21,15 @@ def render_turn(
     feet = []
     for side in COLUMNS:
         feet.append(_foot(turn["figures"][side], copies=bool(turn[side]) and not writing))
+    sources = turn["sources"]
     pair = cards.render_pair(
-        info, turn["base"], turn["tuned"], len(turn["sources"]), writing=writing, feet=feet
+        info,
+        turn["base"],
+        turn["tuned"],
+        len(sources),
+        records=sources,
+        writing=writing,
+        feet=feet,
     )
     below = _notes(turn["figures"])
     if not writing:

@@ -62,3 +62,23 @@ def test_each_card_names_its_models():
     assert "shelftalk/tiny-llama-sample @ 5f2c9e7<" in base and "adapter" not in base
     assert "shelftalk/tiny-llama-sample @ 5f2c9e7" in tuned and "+ shelftalk/shop-adapter<" in tuned
     assert base.count("NF4, cpu") == tuned.count("NF4, cpu") == 1
+
+
+def test_a_finished_answer_is_checked_against_its_records():
+    answer = "A steel lantern that burns for nine hours [1]. <b>Not</b> for camping [2]."
+    shown = cards.render_pair(INFO, answer, "No lamp [7].", 3, records=RECORDS)
+    base, tuned = shown.split("<article ")[1:]
+    assert '<span class="fact contradicted">steel</span>' in base and "record 1: brass" in base
+    assert (
+        '<span class="fact unmentioned">camping</span>' in base and "&lt;b&gt;Not&lt;/b&gt;" in base
+    )
+    assert base.count("<button") == 2 and base.count("<s>") == 1, "the first is disproved"
+    assert "in records 1 and 2" in base and "nos registros 1 e 2" in base
+    assert "<button" not in tuned and "in the records" in tuned
+
+
+def test_an_answer_that_is_being_written_is_not_checked():
+    shown = cards.render_pair(INFO, "", "A steel lantern [1]", 3, records=RECORDS, writing=True)
+    assert 'class="fact' not in shown and '<mark class="cite">[1]</mark>' in shown
+    assert shown.count('<p class="count"></p>') == 2, "the line's room is kept"
+    assert 'class="count' not in cards.render_pair(INFO, "", "A steel lantern", 0)
