@@ -113,6 +113,10 @@ class SummariesConfig(Checked):
         return {"columns": [self.text_column, self.summary_column], "held_out": self.held_out}
 
 
+# What runs did before an option of `fit` was there, where that is not today's default.
+BEFORE_OPTIONS = {"asked": 0.0}
+
+
 @dataclass(frozen=True)
 class FitConfig(Checked):
     """How an adapter is trained; the defaults suit a 7B model on one GPU."""
@@ -131,6 +135,17 @@ class FitConfig(Checked):
     absent: float = option(
         0.2,
         "share of the questions with records that ask for what the records do not hold",
+        low=0.0,
+        high=1.0,
+    )
+    asked: float = option(
+        1.0,
+        "questions for one fact, a yes or no, or a comparison, for each learned record and epoch",
+        low=0.0,
+    )
+    unstated: float = option(
+        0.2,
+        "share of the questions for a fact that ask for what the record does not say",
         low=0.0,
         high=1.0,
     )

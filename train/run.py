@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
 
-from train.config import ConfigError, FitConfig
+from train.config import BEFORE_OPTIONS, ConfigError, FitConfig
 
 ADAPTER_RECORD = (
     "run.json"  # in the adapter's folder; written last, so an adapter that has it is complete
@@ -273,7 +273,7 @@ class Run:
         path.
         """
         try:
-            return FitConfig(**read_json(self.folder / "config.json"))
+            return FitConfig(**BEFORE_OPTIONS | read_json(self.folder / "config.json"))
         except (OSError, ValueError, TypeError) as error:
             raise ConfigError(
                 f"{self.name} has no readable config.json ({error}): run fit first"

@@ -18,6 +18,8 @@ SETS = {
     "unseen": ("set_unseen", "about_unseen"),
     "grounded": ("set_grounded", "about_grounded"),
     "absent": ("set_absent", "about_absent"),
+    "asked": ("set_asked", "about_asked"),
+    "unstated": ("set_unstated", "about_unstated"),
     "summary": ("set_summary", "about_summary"),
     "kept": ("set_kept", "about_kept"),
 }
@@ -49,6 +51,8 @@ JUDGED = {
     "unseen": ("rougeL", "invented_numbers", "invented_names"),
     "grounded": ("right", "rougeL", "source_right", "supported", "says_absent"),
     "absent": ("says_absent",),
+    "asked": ("right", "rougeL", "invented_numbers"),
+    "unstated": ("right", "rougeL", "invented_numbers"),
     "summary": ("rougeL", "supported", "invented_numbers"),
     "kept": ("kept",),
 }

@@ -25,6 +25,7 @@ PLACEHOLDERS = {
     "summarize_pt": ("records", "text"),
     "citation": ("position",),
     "absent": ("title",),
+    "unstated": ("what",),
     "questions": ("title",),
     "follow_ups": ("title",),
 }
@@ -38,7 +39,7 @@ FORMAT_1 = {
     "summarize": "{text}\n\nSummarize the text above.",
     "absent": {"en": "The catalogue has nothing by that name.", "pt": "Não temos."},
 }
-NEW_IN_FORMAT_2 = ("answer_pt", "summarize_pt")
+NEW_IN_FORMAT_2 = ("answer_pt", "summarize_pt", "unstated")
 # prompt.json comes with an adapter from anywhere: these bound the memory that a prompt can take.
 FILE_LIMIT = 256 * 1024  # bytes
 STRING_LIMIT = 10_000  # characters of one format string
@@ -84,6 +85,13 @@ class PromptTemplate:
         default_factory=lambda: {
             "en": "I found nothing called {title} in the catalogue.",
             "pt": "Não encontrei nada chamado {title} no catálogo.",
+        }
+    )
+    # {what} is "how heavy it is", and what else a question may be about.
+    unstated: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "en": "The record does not say {what}.",
+            "pt": "O registro não diz {what}.",
         }
     )
     questions: Mapping[str, Sequence[str]] = field(

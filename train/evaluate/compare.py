@@ -12,7 +12,7 @@ import numpy as np
 
 from space.evidence import JUDGED, METRICS, Finding, Scores, list_findings
 from space.model import PromptTemplate
-from train.config import CompareConfig, ConfigError, FitConfig
+from train.config import BEFORE_OPTIONS, CompareConfig, ConfigError, FitConfig
 from train.evaluate.evaluation import evaluation_problems
 from train.evaluate.metrics import score_items
 from train.evaluate.page import (
@@ -188,7 +188,7 @@ def _load(run: Run, name: str) -> EvaluatedRun:
         raise CompareError(f"{run.folder}: {'; '.join(problems)}")
     record = run.adapter_record()
     # An older record lacks options, which had their defaults.
-    record["config"] = asdict(FitConfig()) | record["config"]
+    record["config"] = asdict(FitConfig()) | BEFORE_OPTIONS | record["config"]
     prompt_template = PromptTemplate.load(run.adapter / "prompt.json")
     samples = read_samples(run)
     if not all(_is_scored(item) for item in samples):  # by an older version

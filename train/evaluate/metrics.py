@@ -21,6 +21,7 @@ from space.evidence import CITATION, NUMBER, normalise_number
 from space.model import PromptTemplate
 from train.evaluate.kept import KEPT, kept
 from train.evaluate.samples import Answer, ScoredItem
+from train.examples import FACT_WORDS
 
 GRAM = 4  # words; an answer that repeats as many says nothing new
 SPELLED_ALIKE = 0.8  # of the letters of two titles, from which on one is the other misspelled
@@ -187,6 +188,84 @@ def _words(text: str) -> str:
     return " ".join(re.findall(r"\w+", normalise(text)))
 
 
+# --- an answer to a question for a fact ---
+
+# One spelling for each unit, and digits for the numbers that records spell out.
+SPELLINGS = {
+    **dict.fromkeys(("gram", "grams", "grama", "gramas"), "g"),
+    **dict.fromkeys(("kilogram", "kilograms", "kilo", "kilos", "quilo", "quilos"), "kg"),
+    **dict.fromkeys(("centimetres", "centimeters", "centimetros"), "cm"),
+    **dict.fromkeys(("millimetres", "millimeters", "milimetros"), "mm"),
+    **dict.fromkeys(("metres", "meters", "metros", "metre", "meter", "metro"), "m"),
+    **dict.fromkeys(("litre", "litres", "liter", "liters", "litro", "litros"), "l"),
+    **dict.fromkeys(("ounce", "ounces"), "oz"),
+}
+SPELLED = (
+    "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen",
+    "dois tres quatro cinco seis sete oito nove dez onze doze treze quatorze quinze",
+)
+for words in SPELLED:
+    SPELLINGS |= {word: str(number) for number, word in enumerate(words.split(), start=2)}
+YES_OR_NO = frozenset(("yes", "no", "sim", "nao"))
+# "The record does not say how heavy it is", and what a base says instead.
+DOES_NOT_SAY = re.compile(
+    r"\b(?:does|do|did) ?n(?:o|')t (?:say|mention|state|tell|specify|give|provide|include)\b"
+    r"|\bnot (?:stated|mentioned|given|specified|provided)\b"
+    r"|\bn[aã]o (?:dizem|diz|mencionam?|informam?|falam?|consta|especificam?|est[aá] no regi"
+    r"stro)\b",
+    re.IGNORECASE,
+)
+
+
+def stated(answer: str, reference: str, question: str, expected: str) -> dict[str, float]:
+    """Score an answer to a question for a fact.
+
+    `expected` are values in lines. The answer is right if it has each of them, in digits or words
+    and with its unit, cites the reference's records and no other, begins with its yes or no, and
+    has no number, name, material or colour that neither values nor question have.
+    """
+    text = CITATION.sub("", answer)
+    ours, theirs = _plain(text), _plain(CITATION.sub("", reference))
+    known = f"{_plain(expected)} {_plain(question)}"
+    right = (
+        all(f" {_plain(value)} " in f" {ours} " for value in expected.split("\n"))
+        and set(CITATION.findall(answer)) == set(CITATION.findall(reference))
+        and _yes_or_no(ours) == _yes_or_no(theirs)
+        and set(re.findall(r"\d[\d.]*", ours)) <= set(re.findall(r"\d[\d.]*", known))
+        and not invented_names(text, f"{expected} {question} {reference}")
+        and FACT_WORDS.intersection(ours.split()) <= set(known.split())
+    )
+    return {"right": float(right)}
+
+
+def unstated(answer: str, reference: str, question: str) -> dict[str, float]:
+    """Score an answer to a question for an unstated fact.
+
+    It is right if it has the reference's sentence or another that says so, cites the reference's
+    record and no other, and has no number that the question lacks.
+    """
+    text = CITATION.sub("", answer)
+    says = _plain(CITATION.sub("", reference)) in _plain(text) or DOES_NOT_SAY.search(text)
+    right = (
+        bool(says)
+        and set(CITATION.findall(answer)) == set(CITATION.findall(reference))
+        and set(_numbers(text)) <= set(_numbers(question))
+    )
+    return {"right": float(right)}
+
+
+def _plain(text: str) -> str:
+    """Write a text's words, numbers and units in one spelling."""
+    numbers = NUMBER.sub(lambda found: f" {normalise_number(found[0]).replace('.', '·')} ", text)
+    words = normalise(numbers.replace("·", "8point8")).split()
+    return " ".join(SPELLINGS.get(word, word).replace("8point8", ".") for word in words)
+
+
+def _yes_or_no(words: str) -> str:
+    first = words.split(" ", 1)[0]
+    return first if first in YES_OR_NO else ""
+
+
 # --- an answer beside its evidence ---
 
 
@@ -338,9 +417,23 @@ def _set_scores(
     if items[0].set in ("grounded", "absent"):
         titles = [item.title for item in items]
         scores |= _compute(ItemMetric(abstention), texts, titles, absent=absent)
+    if items[0].set in ("asked", "unstated"):
+        scores |= _fact_scores(items, texts, references)
     if items[0].set == "absent":
         scores["right"] = scores["says_absent"]
     return scores | _as_generated(answers)
+
+
+def _fact_scores(
+    items: Sequence[ScoredItem], texts: Sequence[str], references: Sequence[str]
+) -> dict[str, list[float]]:
+    questions = [item.question for item in items]
+    if items[0].set == "unstated":
+        metric = ItemMetric(unstated, questions="string")
+        return _compute(metric, texts, references, questions=questions)
+    metric = ItemMetric(stated, questions="string", expected="string")
+    values = ["\n".join(item.expected) for item in items]
+    return _compute(metric, texts, references, questions=questions, expected=values)
 
 
 def _as_generated(answers: Sequence[Answer]) -> dict[str, Sequence[float]]:

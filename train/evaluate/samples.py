@@ -38,7 +38,8 @@ class Answer:
 class ScoredItem:
     """One item with each column's answer and {column: {metric: value}}.
 
-    `evidence` is what an answer may rest on. A metric that does not apply to an item is left out.
+    `evidence` is what an answer may rest on, and `expected` the values that a right answer to a
+    question for a fact has. A metric that does not apply to an item is left out.
     """
 
     task: str
@@ -51,6 +52,7 @@ class ScoredItem:
     title: str = ""
     evidence: str = ""
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    expected: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the item as a line of samples.jsonl."""
@@ -68,6 +70,8 @@ class ScoredItem:
             "title": self.title,
             "evidence": self.evidence,
         }
+        if self.expected:
+            line["expected"] = list(self.expected)
         line |= {f"{column}_cited": list(answer.cited) for column, answer in answers}
         for column, answer in answers:
             for name in MEASURED:
@@ -101,6 +105,7 @@ class ScoredItem:
             title=line.get("title", ""),
             evidence=line.get("evidence", ""),
             scores=line.get("scores", {}),
+            expected=line.get("expected", []),
         )
 
 

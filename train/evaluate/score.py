@@ -315,6 +315,7 @@ def collect_samples(
                     uid=item.uid,
                     title=item.title,
                     evidence=_evidence(item, records),
+                    expected=item.expected,
                 )
             )
     return samples

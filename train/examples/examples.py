@@ -21,6 +21,7 @@ from space.model import (
     fit_prompt,
 )
 from train.config import FitConfig
+from train.examples.asked import Asker, drop_ambiguous
 from train.examples.contamination import check_contamination, exclude_shared_texts
 from train.examples.plan import TrainingPlan
 from train.examples.summaries import principal_sentence, summarize_text, take_lead
@@ -30,6 +31,8 @@ from train.prepare import SplitRecord, SummaryPair
 # Of the unanswerable questions: with any other records in the prompt, and with none.
 ANY_OTHERS, NO_OTHERS = 0.1, 0.25
 LANGUAGE_DRAWS = 50  # records looked at for one in a given language
+ASKED_ROUNDS = 8  # questions for a fact of one record, at most
+ASKED_RECORDS = 50_000  # records that facts are looked for in, at most
 END_TOKENS = 8  # of an answer, for its citation and EOS
 
 
@@ -38,7 +41,8 @@ class Example:
     """A prompt and the answer it should get.
 
     `uid` is the uid of the record asked about, and no record's for a made-up title; `context` holds
-    the records in the prompt.
+    the records in the prompt. `form` and `expected` are of a question for a fact: what is asked
+    for, and what a right answer has.
     """
 
     task: str
@@ -48,6 +52,8 @@ class Example:
     title: str = ""
     context: tuple[Record, ...] = ()
     history: tuple[Message, ...] = ()
+    form: str = ""
+    expected: tuple[str, ...] = ()
 
     @property
     def sources(self) -> list[str]:
@@ -175,6 +181,48 @@ class Examples:
             return None
         answer = self.prompt_template.absent[language].format(title=title)
         return Example("answer", question, answer, uid, title, tuple(context))
+
+    def asked(
+        self, record: Record, rng: random.Random, unstated: bool = False, others: int | None = None
+    ) -> Example | None:
+        """Ask for a fact of a record, stated or not.
+
+        The answer cites its records, which stand anywhere among up to `others`; as many as `rng`
+        draws where that is None. None where there is nothing to ask for, or it does not fit.
+        """
+        ask = self._asker.ask_unstated if unstated else self._asker.ask
+        question = ask(record, rng)
+        if question is None:
+            return None
+        own = len(question.records)
+        least = 1 if question.form == "which" else 0
+        if others is None:
+            others = rng.randint(least, max(least, self.config.context - own))
+        found = self._others(question.text, "", others + own)
+        beside = drop_ambiguous(question, found)[:others]
+        context = self._fit_context(question.text, [*question.records, *beside], rng) or []
+        shown = {each["uid"]: f"{each['title']}\n{each['content']}" for each in context}
+        positions = []
+        for cited, sentence in zip(question.records, question.said, strict=True):
+            if cited["uid"] not in shown or sentence not in shown[cited["uid"]]:
+                return None
+            positions.append(list(shown).index(cited["uid"]))
+        if question.form == "which" and others and len(context) < 2:
+            return None
+        return Example(
+            "answer",
+            question.text,
+            question.answer + "".join(map(self._citation, positions)),
+            record["uid"],
+            record["title"],
+            tuple(context),
+            form=question.form,
+            expected=question.expected,
+        )
+
+    @cached_property
+    def _asker(self) -> Asker:
+        return Asker(self.train, self.prompt_template.unstated)
 
     def follow_up(self, record: Record, other: Record, rng: random.Random) -> Example | None:
         """Ask a second question, after one about `record` and its answer.
@@ -318,6 +366,20 @@ class Examples:
                 language = detect_language(record["content"])
             yield self.unanswerable(title, language, uid, rng.randrange(99), rng)
 
+    def _ask_for_facts(
+        self, rng: random.Random, unstated: bool = False
+    ) -> Iterator[Example | None]:
+        """Ask for other facts, or in other words, each time round."""
+        records = self.reading[:ASKED_RECORDS]
+        for _ in range(ASKED_ROUNDS):
+            answered = []
+            for record in records:
+                example = self.asked(record, rng, unstated)
+                if example is not None:
+                    answered.append(record)
+                    yield example
+            records = answered
+
     def _draw_record(self, language: str, rng: random.Random) -> SplitRecord:
         """Draw a record in this language, or any where LANGUAGE_DRAWS find none."""
         drawn = rng.choices(self.reading, k=LANGUAGE_DRAWS)
@@ -342,6 +404,8 @@ class Examples:
         candidates = {
             "answer": answers,
             "unanswerable": self._ask_for_unanswerable(counts["unanswerable"], rng),
+            "asked": self._ask_for_facts(rng),
+            "unstated": self._ask_for_facts(rng, unstated=True),
             "follow_up": follow_ups,
             "summarize": map(self.summarize, self.summary_texts),
         }
@@ -394,8 +458,8 @@ class Examples:
     def build_sets(self, items: int) -> dict[str, list[Example]]:
         """Build the sets to score, up to `items` each.
 
-        They are seen, unseen, grounded, absent and summary. A set without items is left out. `seen`
-        asks only what training asks.
+        They are seen, unseen, grounded, absent, asked, unstated and summary. A set without items is
+        left out. `seen` asks only what training asks.
         """
         if items not in self._sets:
             made = {
@@ -403,6 +467,8 @@ class Examples:
                 "unseen": map(self.describe, self.scorable, itertools.count()),
                 "grounded": map(self.answer, self.scorable, itertools.count()),
                 "absent": self._unanswerable_to_score(items),
+                "asked": self._facts_to_score(unstated=False),
+                "unstated": self._facts_to_score(unstated=True),
                 "summary": map(self.summarize, self.scorable_summary_texts),
             }
             sets = {name: take_first(items, examples) for name, examples in made.items()}
@@ -425,6 +491,12 @@ class Examples:
     def _describe_seen(self) -> Iterator[Example]:
         for index, phrasing in self.plan.seen():
             yield self.describe(self.learned[index], phrasing)
+
+    def _facts_to_score(self, unstated: bool) -> Iterator[Example | None]:
+        """Ask once about each held-out record, alike in all runs."""
+        for record in self.scorable[:ASKED_RECORDS]:
+            rng = random.Random(f"{record['uid']} {unstated}")
+            yield self.asked(record, rng, unstated)
 
     def _unanswerable_to_score(self, items: int) -> Iterator[Example | None]:
         for index, (title, language) in enumerate(self.unanswerable_titles("unseen", items)):

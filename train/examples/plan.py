@@ -29,10 +29,14 @@ class TrainingPlan:
         asked = self.learned * config.epochs
         answers = round(config.answers * asked)
         unanswerable = round(config.absent * answers)
+        facts = round(config.asked * asked)
+        unstated = round(config.unstated * facts)
         return {
             "describe": asked,
             "answer": answers - unanswerable,
             "unanswerable": unanswerable,
+            "asked": facts - unstated,
+            "unstated": unstated,
             "follow_up": round(config.follow_ups * asked),
             "summarize": round(config.summarize * asked),
         }

@@ -45,7 +45,7 @@ LIBRARIES = (
     "gradio",
 )
 # Options newer than the first checkpoints, whose digests lack them, with their neutral values.
-LATER_OPTIONS = {"rank_stabilized": False, "init": "default"}
+LATER_OPTIONS = {"rank_stabilized": False, "init": "default", "asked": 0.0, "unstated": 0.2}
 
 
 def fit(

@@ -30,6 +30,8 @@ DROP_REASONS = {
 MIX = {
     "answers": "mix_answers",
     "absent": "mix_absent",
+    "asked": "mix_asked",
+    "unstated": "mix_unstated",
     "follow_ups": "mix_follow_ups",
     "summarize": "mix_summarize",
 }

@@ -20,8 +20,10 @@ from train.evaluate.metrics import (
     says_absent,
     similarity,
     similarity_unicode,
+    stated,
     supported,
     token_f1,
+    unstated,
 )
 
 EVIDENCE = (
@@ -261,3 +263,79 @@ def test_saying_that_it_is_absent_by_hand():
     first = {"en": "{title} is not in the catalogue."}
     assert says_absent("Sorry. Dovenka Lamp is not in the catalogue. [1]", "Dovenka Lamp", first)
     assert not says_absent("Rilato Kettle is not in the catalogue.", "Dovenka Lamp", first)
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("It weighs 511 g. [1]", 1),
+        ("It weighs 511g [1].", 1),
+        ("The tray weighs 511 grams. [1]", 1),
+        ("It weighs 511 g.", 0),
+        ("It weighs 511 g. [2]", 0),
+        ("It weighs 511 g. [1] [2]", 0),
+        ("It weighs 511 kg. [1]", 0),
+        ("It weighs 511 g and 3 kg. [1]", 0),
+        ("It weighs 511 g and is oak. [1]", 0),
+        ("It weighs 1511 g. [1]", 0),
+        ("Yes, it weighs 511 g. [1]", 0),
+        ("[1]", 0),
+        ("", 0),
+    ],
+)
+def test_an_asked_value_is_right_alone_and_with_its_record(answer, right):
+    question = "How heavy is the Dovenka Tray?"
+    assert stated(answer, "It weighs 511 g. [1]", question, "511 g") == {"right": right}
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "question", "expected", "right"),
+    [
+        ("No, it is made of walnut. [2]", "No, it is made of walnut. [2]", "oak?", "walnut", 1),
+        ("No, it is walnut, not oak. [2]", "No, it is made of walnut. [2]", "oak?", "walnut", 1),
+        ("Yes, it is made of walnut. [2]", "No, it is made of walnut. [2]", "oak?", "walnut", 0),
+        ("It is walnut. [2]", "No, it is made of walnut. [2]", "oak?", "walnut", 0),
+        ("Não, é de nogueira. [1]", "Não, é de nogueira. [1]", "", "nogueira", 1),
+        ("It has twelve songs. [1]", "It has 12 tracks. [1]", "", "12", 1),
+        ("It holds 1.8 litres. [1]", "It holds 1.8 litres. [1]", "", "1.8 litres", 1),
+        ("It holds 1,8 l. [1]", "It holds 1.8 litres. [1]", "", "1.8 litres", 1),
+        ("It holds 8 litres. [1]", "It holds 1.8 litres. [1]", "", "1.8 litres", 0),
+        ("It is by Ada Bell. [1]", "It is by Ada Bell. [1]", "", "Ada Bell", 1),
+        ("It is by Ada Bell and Tom Crane. [1]", "It is by Ada Bell. [1]", "", "Ada Bell", 0),
+        (
+            "Walnut Tray is heavier: 900 g against 511 g. [2] [1]",
+            "Walnut Tray is heavier: 900 g against 511 g. [2] [1]",
+            "Which is heavier, Oak Tray or Walnut Tray?",
+            "Walnut Tray\n900 g\n511 g",
+            1,
+        ),
+        (
+            "Oak Tray is heavier: 900 g against 511 g. [2] [1]",
+            "Walnut Tray is heavier: 900 g against 511 g. [2] [1]",
+            "Which is heavier, Oak Tray or Walnut Tray?",
+            "Walnut Tray\n900 g\n511 g",
+            0,
+        ),
+    ],
+)
+def test_an_answer_to_a_yes_or_no_or_a_comparison(answer, reference, question, expected, right):
+    assert stated(answer, reference, question, expected) == {"right": right}
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("The record does not say how heavy it is. [2]", 1),
+        ("The weight is not mentioned. [2]", 1),
+        ("O registro não diz quanto pesa. [2]", 1),
+        ("It doesn't mention the weight. [2]", 1),
+        ("The record does not say how heavy it is.", 0),
+        ("The record does not say how heavy it is. [1]", 0),
+        ("The record does not say, but it weighs 3 kg. [2]", 0),
+        ("It weighs three kilos. [2]", 0),
+        ("[2]", 0),
+    ],
+)
+def test_what_is_not_stated_is_said_to_be_so(answer, right):
+    reference = "The record does not say how heavy it is. [2]"
+    assert unstated(answer, reference, "How heavy is it?") == {"right": right}

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 from dataclasses import replace
 
 import pytest
@@ -47,7 +48,10 @@ def test_the_plan_asks_every_learned_record_once_an_epoch_in_changing_words(made
     assert {example.uid for example in described} == {record["uid"] for record in made.learned}
     first = [example.text for example in described if example.uid == made.learned[0]["uid"]]
     assert len(set(first)) == 4
-    assert sum(example.task == "answer" and not example.history for example in asked) == 90
+    answers = [example for example in asked if example.task == "answer" and not example.history]
+    assert sum(not example.form for example in answers) == 90
+    assert sum(bool(example.form) for example in answers) == 30 * 6
+    assert sum(example.form == "unstated" for example in answers) == round(0.2 * 30 * 6)
     assert sum(is_absent(example) for example in asked if not example.history) == round(0.2 * 90)
     assert sum(bool(example.history) for example in asked) == round(0.1 * 30 * 6)
     assert sum(example.task == "summarize" for example in asked) == 45
@@ -71,9 +75,9 @@ def test_nothing_unseen_is_trained_on(made):
     shown = {uid for example in made.build_training()[0] for uid in (example.uid, *example.sources)}
     assert unseen and not unseen & shown
     scored = made.build_sets(50)
-    assert list(scored) == ["seen", "unseen", "grounded", "absent", "summary"]
+    assert list(scored) == ["seen", "unseen", "grounded", "absent", "asked", "unstated", "summary"]
     assert {example.uid for example in scored["seen"]} <= {record["uid"] for record in made.learned}
-    for name in ("unseen", "grounded", "summary"):
+    for name in ("unseen", "grounded", "asked", "unstated", "summary"):
         assert {example.uid for example in scored[name]} <= unseen
 
 
@@ -81,7 +85,10 @@ def test_an_answer_cites_the_place_of_its_own_record(made):
     answers = [
         example
         for example in made.build_training()[0]
-        if example.task == "answer" and not is_absent(example) and not example.history
+        if example.task == "answer"
+        and not is_absent(example)
+        and not example.history
+        and not example.form
     ]
     places = set()
     for example in answers:
@@ -90,6 +97,42 @@ def test_an_answer_cites_the_place_of_its_own_record(made):
         assert example.answer.startswith(example.context[place - 1]["content"][:20])
         places.add(place)
     assert places == {1, 2, 3}
+
+
+def test_a_fact_is_in_the_record_that_its_answer_cites(made, tokenizer):
+    config = replace(made.config, max_length=1500, asked=3.0)
+    records = [*made.train, *made.held_out]
+    roomy = Examples(records, made.catalogue, tokenizer, PromptTemplate(), config, 2000)
+    examples = [*roomy.build_training()[0], *roomy.build_sets(50)["asked"]]
+    asked = [example for example in examples if example.expected]
+    places, forms = set(), set()
+    for example in asked:
+        cited = [int(place) for place in re.findall(r"\[(\d+)\]", example.answer)]
+        shown = [example.context[place - 1] for place in cited]
+        assert example.uid in {record["uid"] for record in shown}
+        text = " ".join(f"{record['title']} {record['content']}" for record in shown)
+        assert all(normalise(value) in normalise(text) for value in example.expected)
+        places.update(cited)
+        forms.add(example.form)
+    assert places == {1, 2, 3} and forms == {"fact", "yes_no", "which"}
+
+
+def test_what_is_unstated_cites_its_record_and_gives_nothing(made):
+    examples = [*made.build_training()[0], *made.build_sets(50)["unstated"]]
+    unstated = [example for example in examples if example.form == "unstated"]
+    assert len(unstated) > 30
+    for example in unstated:
+        said, place = re.fullmatch(r"(.+\.) \[(\d)\]", example.answer).groups()
+        assert example.sources[int(place) - 1] == example.uid
+        assert said.startswith(("The record does not say ", "O registro não diz "))
+
+
+def test_without_asked_no_fact_is_trained(made, tokenizer):
+    config = replace(made.config, asked=0.0)
+    records = [*made.train, *made.held_out]
+    other = Examples(records, made.catalogue, tokenizer, PromptTemplate(), config, 512)
+    assert not any(example.form for example in other.build_training()[0])
+    assert other.build_sets(20)["asked"] == made.build_sets(20)["asked"]
 
 
 def test_what_is_absent_is_not_in_the_prompt_and_said_in_the_questions_language(made):

@@ -234,7 +234,8 @@ def test_eva_on_an_encoder_decoder_is_refused_before_anything_is_scored_or_kept(
 def test_a_run_that_was_begun_before_there_were_these_options_goes_on(
     tmp_path, prepared, tiny_base, monkeypatch
 ):
-    run, config = copytree(prepared, tmp_path / "run"), FitConfig(base=str(tiny_base), **SMALL)
+    run = copytree(prepared, tmp_path / "run")
+    config = FitConfig(base=str(tiny_base), **SMALL, asked=0.0)
     dies_after_a_checkpoint(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         fit(run, config)
@@ -242,7 +243,7 @@ def test_a_run_that_was_begun_before_there_were_these_options_goes_on(
     older = {
         name: value
         for name, value in asdict(config).items()
-        if name not in ("rank_stabilized", "init")
+        if name not in ("rank_stabilized", "init", "asked", "unstated")
     }
     (run / "config.json").write_text(json.dumps(older, indent=1) + "\n")
     mark = latest_checkpoint(run / "checkpoints").folder / MARKER
