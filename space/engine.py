@@ -13,7 +13,14 @@ from typing import TypedDict, cast
 
 from huggingface_hub import snapshot_download
 
-from space.catalogue import Catalogue, Hit, detect_language, keep_relevant, records_for_follow_up
+from space.catalogue import (
+    Catalogue,
+    Hit,
+    detect_language,
+    keep_relevant,
+    records_for_follow_up,
+    suggest_title,
+)
 from space.errors import CatalogueError, InputError, translate_load_errors
 from space.evidence import Evidence, read_evidence
 from space.model import (
@@ -170,6 +177,8 @@ class Engine:
             "base": {"tokens": 0, "seconds": 0.0},
             "tuned": {"tokens": 0, "seconds": 0.0},
         }
+        if found == [] and (suggested := self._suggest(question)):
+            figures["suggested"] = suggested
         yield Step("", "", sources, figures)
         prompt_ids = [prompt.ids for prompt in prompts]
         answers = self._generate_on_gpu(prompt_ids, answer_limit, temperature, seed)
@@ -307,6 +316,10 @@ class Engine:
             phrases += [*kinds["short"], *kinds["more"]]
         records = records_for_follow_up(question, before, hits, phrases)
         return records, records == before != keep_relevant(hits)
+
+    def _suggest(self, question: str) -> str:
+        """Find a title that a question without records may mean."""
+        return suggest_title(self.catalogue.search(question, 2)) if self.catalogue else ""
 
     def _fit_question(
         self,

@@ -88,6 +88,7 @@ class FakeEngine:
         self.folder = TOY / "adapter"  # whose evidence is shown
         self.notice = ""  # told to the visitor with every answer: a key of space/texts.py
         self.base, self.tuned = BASE, TUNED
+        self.suggested = ""  # a title that may be meant
 
     def answer(
         self,
@@ -197,6 +198,8 @@ class FakeEngine:
             "base": {"tokens": 0, "seconds": 0.0},
             "tuned": {"tokens": 0, "seconds": 0.0},
         }
+        if self.suggested:
+            figures["suggested"] = self.suggested
         yield Step("", "", sources, figures)
         start = time.perf_counter()
         for base, tuned in self._words(question, max_new_tokens):

@@ -2,7 +2,7 @@
 
 from space.catalogue.follow_up import records_for_follow_up
 from space.catalogue.index import Hit, Record, build_index, open_index, replace_folder
-from space.catalogue.search import Catalogue, keep_relevant
+from space.catalogue.search import Catalogue, keep_relevant, suggest_title
 from space.catalogue.text import (
     FUNCTION_WORDS,
     QUESTION_WORDS,
@@ -31,4 +31,5 @@ __all__ = [
     "replace_folder",
     "sentence_spans",
     "split_sentences",
+    "suggest_title",
 ]

@@ -24,6 +24,7 @@ from space.catalogue.text import (
 
 # Measured in bench/LOG.md. Shares of a score, unless said otherwise.
 THRESHOLD = 0.45  # below it nothing in the catalogue is what the question names
+SUGGESTED = 0.2  # from here on a record is suggested, if it stands alone
 RELEVANT_SHARE = 0.5  # of the best hit's score; a hit below it is left out
 SURE = 0.8  # the title is named in full: no further look is worth its time
 NAMED_SHARE = 0.8  # for being named; the rest is for holding the question's words
@@ -57,6 +58,18 @@ def keep_relevant(hits: Sequence[Hit]) -> list[Hit]:
     if not hits or hits[0]["score"] < THRESHOLD:
         return []
     return [hit for hit in hits if hit["score"] >= RELEVANT_SHARE * hits[0]["score"]]
+
+
+def suggest_title(hits: Sequence[Hit]) -> str:
+    """Return a title that may be meant where no hit is relevant.
+
+    Its score is from SUGGESTED to THRESHOLD, and far above the next one's. Empty where there is
+    none.
+    """
+    if not hits or not SUGGESTED <= hits[0]["score"] < THRESHOLD:
+        return ""
+    alone = len(hits) == 1 or hits[1]["score"] <= RELEVANT_SHARE * hits[0]["score"]
+    return hits[0]["title"] if alone else ""
 
 
 # --- one question ----------------------------------------------------------------------------

@@ -29,6 +29,7 @@ class Figures(TypedDict):
     kept: bool  # the records are those of the question before
     base: AnswerFigures
     tuned: AnswerFigures
+    suggested: NotRequired[str]  # a title that may be meant where no record was found
     again: NotRequired[bool]  # the page raised the temperature to get another answer
 
 

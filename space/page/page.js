@@ -164,16 +164,20 @@
   };
   follow();
 
-  // A link with a question (?q=...) asks it, as if it had been typed.
+  // A link with a question (?q=...) asks it, as if it had been typed; so does "Did you mean ...?".
   const shared = new URLSearchParams(location.search).get("q")?.trim();
-  const askShared = (tries) => {
+  const askText = (text, tries) => {
     const ask = document.querySelector(".asking button.ask:enabled");
-    if (!box() || !ask) return tries && setTimeout(askShared, 100, tries - 1);
-    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(box(), shared);
+    if (!box() || !ask) return tries && setTimeout(askText, 100, text, tries - 1);
+    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(box(), text);
     box().dispatchEvent(new Event("input", {bubbles: true}));
-    if (shared.length <= Number(document.querySelector(".keys").dataset.limit)) setTimeout(() => ask.click(), 50);
+    if (text.length <= Number(document.querySelector(".keys").dataset.limit)) setTimeout(() => ask.click(), 50);
   };
-  if (shared) askShared(100);
+  if (shared) askText(shared, 100);
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-ask]");
+    if (button) askText(button.dataset.ask, 0);
+  });
 
   // In the blind test's ballot, and nowhere else, the keys 1 to 4 vote.
   document.addEventListener("keydown", (event) => {

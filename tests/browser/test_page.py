@@ -447,3 +447,12 @@ def test_who_leaves_in_the_middle_frees_the_model(served, engine, chromium, way)
         context.set_offline(True)
         context.close()
     assert engine.closed.wait(10), "the model still writes for nobody"
+
+
+def test_a_suggested_title_is_asked_with_a_click(page, engine):
+    engine.suggested = "Oak Bench"
+    ask(page, "What is Zork Bench?")
+    button(page, TEXT["changed"]).wait_for()
+    engine.suggested = ""
+    button(page, "Oak Bench").click()
+    page.locator('.live [data-asked="Oak Bench"]').wait_for()

@@ -61,6 +61,19 @@ def test_without_a_hit_the_prompt_says_that_nothing_was_found(engine, monkeypatc
     assert bare == alone
 
 
+def test_where_nothing_is_found_the_one_title_that_comes_near_is_suggested(engine, monkeypatch):
+    def figures(question: str) -> dict:
+        return list(engine.converse(question, (), True, 2, 0.0))[-1].figures
+
+    title = engine.catalogue.titles(1)[0]
+    record = {**engine.catalogue.search(title, 1)[0], "score": 0.4}
+    monkeypatch.setattr(engine.catalogue, "search", lambda query, k: [record])
+    assert figures("Qwxyz zzyx?")["suggested"] == title
+    monkeypatch.undo()
+    assert "suggested" not in figures(f"What is {title}?")
+    assert "suggested" not in figures("Qwxyz zzyx?")
+
+
 def test_notices_say_what_was_cut(engine):
     told = []
 

@@ -34,6 +34,7 @@ def render_turn(
     below = _notes(turn["figures"])
     if not writing:
         below += _actions(turn, index, last)
+    pair = _suggestion(turn["figures"].get("suggested", "")) + pair
     return _section(turn["question"], index, pair, below, "" if last else render_records(turn))
 
 
@@ -78,6 +79,17 @@ def _section(question: str, index: int, pair: str, below: str, shelf: str) -> st
         f'<section class="turn" data-turn="{index}" data-asked="{asked}">'
         f'<h2 class="asked" dir="auto">{asked}</h2>{pair}'
         f'<div class="below">{below}</div>{shelf}</section>'
+    )
+
+
+def _suggestion(title: str) -> str:
+    """Render a button that asks for the title that may be meant."""
+    if not title:
+        return ""
+    shown = escape(title)
+    return (
+        f'<p class="hint">{html("did_you_mean")} <button type="button" class="quiet" '
+        f'data-ask="{shown}"><span class="label" dir="auto">{shown}</span></button>?</p>'
     )
 
 

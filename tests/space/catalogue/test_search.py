@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from space.catalogue.index import MARKER, build_index
-from space.catalogue.search import THRESHOLD, Catalogue, keep_relevant
+from space.catalogue.search import THRESHOLD, Catalogue, keep_relevant, suggest_title
 from space.catalogue.text import normalise
 from space.errors import CatalogueError
 
@@ -245,6 +245,22 @@ def test_a_question_about_a_kind_gets_the_records_of_that_kind(tmp_path, query, 
     hits = Catalogue.open(tmp_path).search(query, 5)
     assert set(uids(keep_relevant(hits))) == found
     assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("scores", "suggested"),
+    [
+        ([], ""),
+        ([0.4], "0"),
+        ([0.4, 0.04], "0"),
+        ([0.4, 0.39], ""),
+        ([0.1], ""),
+        ([THRESHOLD, 0.1], ""),
+    ],
+)
+def test_a_title_is_suggested_where_it_stands_alone_below_the_threshold(scores, suggested):
+    hits = [{"title": str(index), "score": score} for index, score in enumerate(scores)]
+    assert suggest_title(hits) == suggested
 
 
 def test_a_slip_costs_a_little_and_a_number_is_no_slip(tmp_path):

@@ -78,3 +78,13 @@ def test_the_records_are_folded_and_say_whose_they_are():
         turns.render_records(said("What?", "a", "b", RECORDS, kept=True))
     )
     assert "No record" in visible_text(turns.render_records(said("What?", "a", "b")))
+
+
+def test_a_title_that_may_be_meant_stands_above_the_cards_as_a_button():
+    turn = said("What?", "a", "b", [])
+    figures = {**turn["figures"], "suggested": 'Oak "Bench" <b>'}
+    shown = turns.render_turn(INFO, {**turn, "figures": figures}, 0, last=True)
+    escaped = "Oak &quot;Bench&quot; &lt;b&gt;"
+    assert f'data-ask="{escaped}"' in shown and "<b>&quot;" not in shown
+    assert shown.index('data-ask="') < shown.index('class="pair')
+    assert 'data-ask="' not in turns.render_turn(INFO, turn, 0, last=True)
