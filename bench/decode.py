@@ -20,7 +20,8 @@ from bench.figures import ROOT, Figure, Options, Outcome, peak_memory
 from bench.shapes import make_adapter, make_base, make_prompts
 from space.model.base import load_base, load_tokenizer
 from space.model.decode import preallocated_cache, stream_tokens
-from space.model.pair import Pair, PairedLinear, Rows, load_pair
+from space.model.layers import DecodedLinear, PairedLinear, pair_up
+from space.model.pair import Pair, load_pair
 from space.model.prompt_template import PromptTemplate
 
 CORES = 2
@@ -192,8 +193,12 @@ def weigh(pair: Pair) -> dict[str, int]:
         part.data_ptr(): part.nbytes
         for layer in pair.model.modules()
         if isinstance(layer, PairedLinear)
-        for part in (layer.down, layer.up)
+        for down, up, _ in layer.lora
+        for part in (down, up)
     }
+    decoded = sum(
+        layer.weight.nbytes for layer in pair.model.modules() if isinstance(layer, DecodedLinear)
+    )
     everything = {storage.data_ptr(): storage.nbytes() for storage in storages(pair.model)}
     cache = preallocated_cache(pair.model.config)
     with torch.inference_mode():
@@ -205,7 +210,7 @@ def weigh(pair: Pair) -> dict[str, int]:
             )
     held = sum(lora.values())
     return {
-        "base": sum(everything.values()) - held,
+        "base": sum(everything.values()) + decoded,
         "adapter": held,
         "cache_of_one_row": sum(part.nbytes for layer in cache.layers for part in layer.buffers),
         "bare_cache_of_one_row": sum(
@@ -248,7 +253,8 @@ def answer_once(what: str, base: str, adapter: str) -> int:
         pair = load_pair(base, adapter)
     else:
         model, identity = load_base(base)
-        pair = Pair(model, load_tokenizer(base), PromptTemplate(), identity, "", "", "nf4", Rows())
+        rows = pair_up(model)
+        pair = Pair(model, load_tokenizer(base), PromptTemplate(), identity, "", "", "nf4", rows)
     prompt = make_prompts(pair.tokenizer, 1, PROMPT)[0]
     rows = 2 if what == "pair" else 1
     list(stream_tokens(pair, [prompt] * rows, 1, ANSWER))

@@ -9,12 +9,12 @@ from space.catalogue import Catalogue
 from space.model import (
     Pair,
     PromptTemplate,
-    Rows,
     Window,
     family_of,
     load_base,
     load_pair,
     load_tokenizer,
+    pair_up,
 )
 from train.config import (
     Checked,
@@ -74,7 +74,8 @@ def score_base(run: Run, fit_config: FitConfig, config: EvaluateConfig) -> None:
     tokenizer = load_tokenizer(
         fit_config.base, fit_config.base_revision, family_of(model.config).template
     )
-    pair = Pair(model, tokenizer, PromptTemplate(), base, "", "", fit_config.precision, Rows())
+    rows = pair_up(model)
+    pair = Pair(model, tokenizer, PromptTemplate(), base, "", "", fit_config.precision, rows)
     examples = load_examples(run, fit_config, tokenizer, pair.window)
     examples.check_contamination(config.items)
     score_base_columns(run, pair, examples, config)

@@ -22,7 +22,8 @@ from space.model.family import (
     family_of_task,
     split_row,
 )
-from space.model.pair import Pair, Rows, load_pair
+from space.model.layers import Rows, pair_up
+from space.model.pair import Pair, load_pair
 from space.model.prompt import (
     Message,
     Prompt,
@@ -69,6 +70,7 @@ __all__ = [
     "load_base",
     "load_pair",
     "load_tokenizer",
+    "pair_up",
     "read_adapter_base",
     "split_row",
     "stream_answers",

@@ -20,6 +20,7 @@ from space.errors import ModelError, translate_load_errors
 from space.model.family import family_of
 from space.model.files import check_base_files, show
 from space.model.gguf import dequantize_gguf, find_gguf, sha256_of
+from space.model.layers import decoding_fits
 from space.model.prompt import CHAT_TEMPLATE, chat_template
 
 # Progress bars of every shard and warnings about other versions' plans hide what matters.
@@ -192,12 +193,14 @@ def load_base(
         if not quantization:
             model = model.to(device)
         family.start_tokens(model)  # refuses now, not at the first answer
+    decode = training or decoding_fits(model)
     for layer in model.modules():
         if hasattr(layer, "support_avx512bf16_for_cpu"):
-            # bitsandbytes repacks weights for a CPU kernel that has no backward pass and needs
-            # these multiples.
+            # bitsandbytes repacks weights for a CPU kernel that has no backward pass, needs these
+            # multiples and rounds in another way than decoding and multiplying, which is what a
+            # GPU does. So it is for bases only that are too large to be decoded.
             fits = layer.out_features % 32 == 0 and layer.in_features % 64 == 0
-            layer.support_avx512bf16_for_cpu &= fits and not training
+            layer.support_avx512bf16_for_cpu &= fits and not decode
     if file is not None:
         return model.eval(), Base(file.name, f"sha256:{sha256_of(file)}")
     return model.eval(), identify_base(base, commit, config)

@@ -6,7 +6,6 @@ The first rows of a batch are the untouched base's.
 from __future__ import annotations
 
 import contextlib
-import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,15 +13,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from peft.tuners.lora import LoraLayer
 from torch import nn
-from torch.nn.functional import linear
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from space.errors import ModelError
 from space.model.adapter import find_adapter
 from space.model.base import Base, load_base, load_tokenizer
 from space.model.family import IGNORE_INDEX, DecoderOnly, Family, TokenRow, Window, family_of
+from space.model.layers import Rows, pair_up
 from space.model.prompt_template import PromptTemplate
 
 PROBE_TOKENS = 8
@@ -31,71 +29,10 @@ ROUNDING = 0.05  # of the largest logit; joined layers round bf16 otherwise than
 SAME_VOCABULARY = 0.9  # a base's embeddings may have some rows more than its tokenizer has tokens
 
 
-@dataclass
-class Rows:
-    """How many of a batch's first rows are the base's; all PairedLinear of a model share it."""
-
-    base: int = 0
-    _last: tuple[torch.Tensor, int, torch.Tensor] | None = None
-
-    def tuned(self, x: torch.Tensor) -> torch.Tensor:
-        """Get the tuned rows of `x` in fp32.
-
-        The layers that read the same `x` (query, key, value) share one copy.
-        """
-        if self._last is None or self._last[0] is not x or self._last[1] != self.base:
-            self._last = x, self.base, x[self.base :].float()
-        return self._last[2]
-
-
-class PairedLinear(nn.Module):
-    """A frozen linear layer that adds its LoRA to a batch's tuned rows. Inference only.
-
-    It computes what PEFT does, in its order and in fp32, so the tokens are the same.
-    """
-
-    def __init__(self, layer: LoraLayer, rows: Rows) -> None:
-        super().__init__()
-        adapter = layer.active_adapters[0]
-        self.base, self.rows = cast(nn.Linear, layer.base_layer), rows
-        # For a layer in 4 bits PEFT rounds the LoRA's output to the layer's type before it adds it;
-        # for another (T5 always has some) it rounds the sum.
-        self.narrow = type(self.base) is not nn.Linear
-        scaling = layer.scaling[adapter]
-        # A power of two changes no digit: the weights carry it, which saves a pass in every step.
-        self.scaling = None if math.frexp(scaling)[0] == 0.5 else scaling
-        down, up = cast(nn.Linear, layer.lora_A[adapter]), cast(nn.Linear, layer.lora_B[adapter])
-        self.down = _compact(down.weight)
-        self.up = _compact(up.weight * (scaling if self.scaling is None else 1))
-
-    @property
-    def weight(self) -> torch.Tensor:
-        """Get the base's weights; T5 reads their type."""
-        return self.base.weight
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (rows, tokens, in) to (rows, tokens, out)."""
-        out = self.base(x)
-        first = self.rows.base
-        if first < len(x):
-            added = linear(linear(self.rows.tuned(x), self.down.float()), self.up.float())
-            added = added if self.scaling is None else added * self.scaling
-            out[first:].add_(added.to(out.dtype) if self.narrow else added)
-        return out
-
-
 def _contiguous(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
     # A prompt's last positions are a strided view, for which torch would copy the vocabulary's
     # weights instead.
     return tuple(hidden.clone(memory_format=torch.contiguous_format) for hidden in inputs)
-
-
-def _compact(weight: torch.Tensor) -> nn.Parameter:
-    # PEFT widens what was saved in bf16.
-    narrow = weight.to(torch.bfloat16)
-    return nn.Parameter(
-        narrow if torch.equal(narrow.to(weight.dtype), weight) else weight, requires_grad=False
-    )
 
 
 @dataclass
@@ -254,29 +191,3 @@ def _check_close(pair: Pair, what: str, logits: torch.Tensor, expected: torch.Te
             f"base {pair.base} with adapter {pair.adapter}: the {what} is {off:.3g} off the base's "
             f"own logits (of up to {size:.3g}): this base or adapter is not supported"
         )
-
-
-def pair_up(model: nn.Module) -> Rows:
-    """Replace every LoRA layer by a PairedLinear in place, or raise ModelError."""
-    rows = Rows()
-    for name, layer in list(model.named_modules()):
-        if not isinstance(layer, LoraLayer):
-            continue
-        supported = (
-            isinstance(layer.base_layer, nn.Linear)
-            and not layer.lora_variant
-            and len(layer.active_adapters) == 1
-            and not any(layer.lora_bias.values())
-        )
-        if not supported:
-            raise ModelError(
-                f"the adapter's layer {name} is more than LoRA on a linear layer (DoRA, "
-                "embeddings, ...): its base column would not be the untouched base"
-            )
-        model.set_submodule(name, PairedLinear(layer, rows))
-    if any(name.endswith("modules_to_save") for name, _ in model.named_modules()):
-        raise ModelError(
-            "the adapter replaces modules (modules_to_save): "
-            "its base column would not be the untouched base"
-        )
-    return rows

@@ -10,7 +10,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 
 from space.errors import ModelError, PromptTemplateError
 from space.model.base import digest_base, load_base
-from space.model.pair import PairedLinear, load_pair, pair_up
+from space.model.layers import PairedLinear, pair_up
+from space.model.pair import load_pair
 from tests.conftest import tiny_adapter, tiny_model
 
 
@@ -33,8 +34,9 @@ def test_an_adapter_with_another_config_is_another_adapter(tmp_path, tiny_base, 
     assert load_pair(str(tiny_base), str(folder)).adapter_revision != pair.adapter_revision
 
 
-def test_the_base_is_in_four_bits(tiny_base, adapter):
+def test_a_base_too_large_to_decode_stays_in_four_bits(tiny_base, adapter, monkeypatch):
     # Just loaded: on some CPUs the first forward repacks weights without double quantization.
+    monkeypatch.setattr("space.model.layers.available_memory", lambda: 1000)
     model = load_pair(str(tiny_base), str(adapter)).model
     layers = [layer for layer in model.modules() if isinstance(layer, PairedLinear)]
     assert len(layers) == 14
