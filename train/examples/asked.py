@@ -70,7 +70,7 @@ MENTIONS = {
     "label": r"(?i)label|records|recordings|issue|releas|selo|lanç|gravadora|press",
     "director": rf"(?i:direct|diret|direç|made by|dirig|\bby\b)|{NAME}",
     "filmed": rf"(?i){YEAR}|centur|sécul|\byear|\bano\b|\d0s\b",
-    "duration": r"(?i)minut|hour|hora|\bmin\b|long|last|dura",
+    "duration": r"(?i)\d:\d\d|minut|hour|hora|\bmin\b|long|last|dura",
     "tracks": r"(?i)track|song|piece|tune|hymn|carol|faixa|músic|canç|samba|choro|\d|cuts|mi"
     r"xes|remix|number"
     r"|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dois|três|quatro|cinc"

@@ -97,6 +97,7 @@ def test_what_is_unstated_is_nowhere_in_the_record():
         ("guarantee", "We replace broken ones."),
         ("author", "Poems about Ada Lovelace."),
         ("duration", "An hour-long comedy."),
+        ("duration", "1 Hello 3:35"),
         ("tracks", "Nine pieces for flute."),
     ],
 )
