@@ -248,9 +248,9 @@ def _join(bases: Sequence[nn.Linear]) -> nn.Linear:
 
 
 def _lora_of(layer: nn.Module) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """Get a layer's LoRA: A, (rank, in), B, (out, rank), and their factor.
+    """Get a layer's A, B and the factor after them.
 
-    In fp32. A layer without LoRA has rank 0.
+    Shapes: (rank, in) and (out, rank), in fp32. A layer without LoRA has rank 0.
     """
     base = _base_of(layer)
     if not isinstance(layer, LoraLayer):
