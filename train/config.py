@@ -183,7 +183,7 @@ class FitConfig(Checked):
     answer_tokens: int = option(200, "tokens in an answer, cut at a sentence", low=8)
     checkpointing: str = option(
         "auto",
-        "gradient checkpointing; auto: only for a model of over 1B parameters on a GPU",
+        "gradient checkpointing; auto: where the estimate of memory asks for it",
         choices=("auto", "on", "off"),
     )
     save_steps: int = option(100, "steps between checkpoints", low=1)

@@ -29,7 +29,7 @@ from train.config import (
 )
 from train.evaluate import describe_scores, score_base_columns, write_evaluation
 from train.examples import Examples
-from train.fit import check_init, check_tracking, fit, is_done, track_evaluation
+from train.fit import check_device, check_init, check_tracking, fit, is_done, track_evaluation
 from train.prepare import (
     describe_references,
     load_pairs,
@@ -67,6 +67,7 @@ def load_examples(
 def score_base(run: Run, fit_config: FitConfig, config: EvaluateConfig) -> None:
     """Score the base, zero-shot and few-shot, before anything is trained."""
     require_catalogue(run)
+    check_device()
     run.check_fit_config(fit_config)
     model, base = load_base(fit_config.base, fit_config.base_revision, fit_config.precision)
     check_init(fit_config, model.config)
@@ -88,6 +89,7 @@ def fit_run(run: Run, config: FitConfig, push: PushConfig, track: TrackConfig) -
     """
     check_tracking(track)
     require_catalogue(run)
+    check_device()
     run.check_fit_config(config)
     if is_done(run):
         print("fit: done already", flush=True)

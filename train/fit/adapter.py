@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -15,7 +13,6 @@ from datasets import Dataset
 from peft import EvaConfig, LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from peft.tuners.lora.eva import get_eva_state_dict
-from safetensors import SafetensorError
 from torch import nn
 from torch.nn.functional import linear
 from torch.utils.data import DataLoader
@@ -23,12 +20,12 @@ from transformers import DataCollatorForSeq2Seq
 
 from space.model import Base, DecoderOnly, PromptTemplate, family_of
 from train.config import ConfigError, FitConfig
-from train.fit.trainer import DivergedError
+from train.fit.memory import enable_checkpointing
+from train.fit.trainer import DivergedError, disk_errors
 from train.run import (
     ADAPTER_RECORD,
     AdapterRecord,
     Run,
-    RunError,
     read_json,
     to_json,
     write_atomic,
@@ -52,10 +49,8 @@ def add_lora(model, base: Base, config: FitConfig) -> PeftModel:
     """
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    large = torch.cuda.is_available() and model.num_parameters() > 10**9
-    if config.checkpointing == "on" or (config.checkpointing == "auto" and large):
-        model.gradient_checkpointing_enable({"use_reentrant": False})
-        model.enable_input_require_grads()
+    if config.checkpointing == "on":
+        enable_checkpointing(model)
     # PEFT writes this to adapter_config.json, which must hold no path of this machine.
     model.name_or_path = model.config._name_or_path = base.name
     lora = LoraConfig(
@@ -189,7 +184,7 @@ def save_adapter(
     for how_it_was_loaded in ("is_local", "local_files_only"):
         tokenizer.init_kwargs.pop(how_it_was_loaded, None)
     with run.unfinished("adapter") as folder:
-        with _disk_errors(folder):
+        with disk_errors(folder.name):
             model.save_pretrained(str(folder))
             tokenizer.save_pretrained(folder)
         _write_for_older_versions(folder)
@@ -213,14 +208,3 @@ def _write_for_older_versions(folder: Path) -> None:
         if name in PEFT_FIELDS or (name != "peft_version" and value != default.get(name))
     }
     write_atomic(path, to_json(config))
-
-
-@contextlib.contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    """Raise RunError for what libraries raise on a full disk."""
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, SafetensorError) or type(error) is Exception:
-            raise RunError(f"{folder.name} cannot be written: {error}") from error
-        raise

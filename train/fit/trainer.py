@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import re
+import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from datasets import Dataset
 from peft import PeftModel
+from safetensors import SafetensorError
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 from transformers import (
@@ -19,12 +24,16 @@ from transformers import (
     TrainerCallback,
     TrainingArguments,
 )
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from space.model import family_of
 from train.config import FitConfig
 from train.fit.microbatches import micro_batch_tokens, split_batch
 from train.fit.tracking import PROJECT
-from train.run import Run, write_atomic
+from train.run import Run, RunError, write_atomic
+
+# What torch.save says of a write that failed.
+_WRITER = re.compile(r"PytorchStreamWriter|inline_container|iostream error|unexpected pos")
 
 
 class DivergedError(Exception):
@@ -64,6 +73,17 @@ class AnswerTrainer(Trainer):
         ]
         return self._finite("loss", torch.stack(losses).sum())
 
+    def _save_checkpoint(self, model, trial):
+        step = self.state.global_step
+        folder = Path(str(self.args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{step}"
+        try:
+            with disk_errors(f"the checkpoint of step {step}"):
+                super()._save_checkpoint(model, trial)
+        except (OSError, RunError):
+            # It is of no use, and its room is needed.
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
     def _clip_grad_norm(self, model):
         return self._finite("gradient's norm", super()._clip_grad_norm(model))
 
@@ -74,6 +94,22 @@ class AnswerTrainer(Trainer):
                 f"the {what} is {float(value)} at step {step} of {self.state.max_steps}"
             )
         return value
+
+
+@contextlib.contextmanager
+def disk_errors(name: str) -> Iterator[None]:
+    """Raise RunError for what libraries raise on a full disk."""
+    try:
+        yield
+    except Exception as error:
+        # torch.save's writer raises RuntimeError, tokenizers a bare Exception.
+        bare = type(error) is Exception
+        if bare or isinstance(error, SafetensorError) or _WRITER.search(str(error)):
+            words = str(error).split("\n", 1)[0]
+            raise RunError(
+                f"{name} cannot be written ({words}): make room on the disk and repeat the command"
+            ) from error
+        raise
 
 
 def build_trainer(

@@ -29,6 +29,13 @@ from train.fit.checkpoints import (
     latest_checkpoint,
     resume_point,
 )
+from train.fit.memory import (
+    REMEDIES,
+    MemoryEstimate,
+    OutOfMemoryError,
+    is_out_of_memory,
+    plan_memory,
+)
 from train.fit.tracking import track_training
 from train.fit.trainer import AnswerTrainer, DivergedError, build_trainer
 from train.prepare import summaries_origin
@@ -59,7 +66,7 @@ def fit(
     infinite loss or gradient.
     """
     config = examples.config
-    run.keep_fit_config(config)
+    run.check_fit_config(config)
     options = {**asdict(config), "base": base.name}  # not a path of this machine
     data = run.data_digest()
     digest = digest_inputs(base, options, data, examples.prompt_template)
@@ -69,6 +76,10 @@ def fit(
     set_seed(config.seed)
     dataset, left_out = tokenize(examples)
     adapted = add_lora(model, base, config)
+    estimate = plan_memory(adapted, dataset, config)
+    # Kept from here on: a run that is refused may be begun with other options.
+    run.keep_fit_config(config)
+    print(f"fit: needs {estimate}", flush=True)
     if config.init == "eva" and not resumed:
         init_with_eva(adapted, dataset, examples.tokenizer, config)
     trainer = build_trainer(run, adapted, dataset, examples.tokenizer, config)
@@ -77,7 +88,7 @@ def fit(
     if push.push_every:
         trainer.add_callback(CheckpointPush(push))
     with (
-        explain_divergence(trainer, config),
+        explain_failure(trainer, config, estimate),
         track_training(trainer, run, config, track, resumed.step if resumed else 0),
     ):
         trainer.train(resume_from_checkpoint=str(resumed.folder) if resumed else None)
@@ -158,19 +169,17 @@ def is_done(run: Run) -> bool:
 
 
 @contextlib.contextmanager
-def explain_divergence(trainer: AnswerTrainer, config: FitConfig) -> Iterator[None]:
-    """Add to a DivergedError what is kept and what to try.
+def explain_failure(
+    trainer: AnswerTrainer, config: FitConfig, estimate: MemoryEstimate
+) -> Iterator[None]:
+    """Add what is kept and what to try to a failure.
 
     Close the progress bar at the end.
     """
     try:
         yield
     except DivergedError as error:
-        latest = latest_checkpoint(Path(str(trainer.args.output_dir)))
-        if latest:
-            kept = f"the checkpoint of step {latest.step} is kept"
-        else:
-            kept = "there is no checkpoint from before"
+        kept = _describe_kept(trainer)
         remedy = (
             f"a lower --learning-rate (it was {config.learning_rate:g}) "
             f"or a longer --warmup (it was {config.warmup:g})"
@@ -181,9 +190,25 @@ def explain_divergence(trainer: AnswerTrainer, config: FitConfig) -> Iterator[No
             f"{error}: training stopped there and no adapter was written; {kept}. "
             f"Try {remedy}, in another --run"
         ) from error
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        step = trainer.state.global_step + 1
+        raise OutOfMemoryError(
+            f"memory ran out at step {step} of {trainer.state.max_steps}; "
+            f"{_describe_kept(trainer)}. The run needs {estimate}. Try {REMEDIES}, in another "
+            "--run, or the same command where more memory is free"
+        ) from error
     finally:
         if trainer.bar is not None:
             trainer.bar.close()
+
+
+def _describe_kept(trainer: AnswerTrainer) -> str:
+    latest = latest_checkpoint(Path(str(trainer.args.output_dir)))
+    if latest:
+        return f"the checkpoint of step {latest.step} is kept"
+    return "there is no checkpoint from before"
 
 
 def peak_memory() -> int:

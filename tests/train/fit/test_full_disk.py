@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import resource
 import shutil
 from pathlib import Path
@@ -73,6 +74,18 @@ def test_an_adapter_is_complete_or_absent(tmp_path, tiny_base, rank, size):
     save_adapter(Run(tmp_path), model, tokenizer, PromptTemplate(), record)
     (tmp_path / "history.jsonl").write_text("{}\n")
     assert not any("train fit" in words for words in missing_files(Run(tmp_path), catalogue=False))
+
+
+@pytest.mark.parametrize("size", [10_000, 60_000, 100_000])  # at last the optimizer
+def test_a_checkpoint_without_room_is_one_line(trained, tmp_path, tiny_base, capfd, size):
+    shutil.copytree(trained / "catalogue", tmp_path / "run" / "catalogue")
+    fit = ["fit", "--run", str(tmp_path / "run"), "--base", str(tiny_base), *QUICK_FIT]
+    with room_for(size):
+        assert main([*fit, "--save-steps", "1"]) == 1
+    written = capfd.readouterr()
+    assert "Traceback" not in written.err
+    assert re.search(r"^error: .*(cannot be written|too large)", written.err, re.M)
+    assert main([*fit, "--save-steps", "1"]) == 0
 
 
 def test_a_config_is_complete_or_absent(tmp_path):

@@ -42,11 +42,15 @@ def poisoned(base, run):
     examples = pipeline.load_examples(Run(run), config, tokenizer, 512)
     rows = examples.encode(examples.build_training()[0])
     found = collections.Counter(token for row in rows for token in set(row["input_ids"]))
+    longest = collections.Counter()  # the first batch has the longest row
+    for row in rows:
+        for token in row["input_ids"]:
+            longest[token] = max(longest[token], len(row["input_ids"]))
     model = AutoModelForCausalLM.from_pretrained(base)
     with torch.no_grad():
-        model.get_input_embeddings().weight[min(found, key=lambda token: (found[token], token))] = (
-            torch.inf
-        )
+        model.get_input_embeddings().weight[
+            min(found, key=lambda token: (found[token], longest[token], token))
+        ] = torch.inf
     model.to(torch.bfloat16).save_pretrained(base)
     return config
 
