@@ -497,19 +497,18 @@ def _judge(place: tuple[int, int], kind: Kind, records, judge, *values) -> Fact:
 def _judge_quantity(record: _Record, mine: _Quantity) -> _Judged:
     found = [(record.content, each) for each in record.content.quantities]
     found += [(record.title, each) for each in record.title.quantities]
-    for _, each in found:
-        same = mine.kind == each.kind and _are_equal(mine, each)
-        bare = "" in (mine.kind, each.kind) and mine.raw == each.raw
-        if (same or bare) and not _count_others(mine, each):
-            return "supported", ""
     rivals = []
     for text, each in found:
-        same = mine.kind == each.kind
-        if same and (mine.kind or mine.counts & each.counts):
+        if mine.kind != each.kind:
+            continue
+        if _are_equal(mine, each) and not _count_others(mine, each):
+            return "supported", ""
+        if mine.kind or mine.counts & each.counts:
             rivals.append((len(mine.around & each.around), text.text[each.start : each.end]))
     if not rivals:
-        present = any(mine.raw == each.raw for _, each in found)
-        return ("supported" if present and not mine.kind else "unmentioned"), ""
+        # "It weighs 150." of 150 g
+        present = any(mine.raw == each.raw and "" in (mine.kind, each.kind) for _, each in found)
+        return ("supported" if present else "unmentioned"), ""
     best = max(rank for rank, _ in rivals)
     return "contradicted", _join([shown for rank, shown in rivals if rank == best])
 

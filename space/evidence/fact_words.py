@@ -27,7 +27,7 @@ multicoloured multicolored colorido colorida
 """
 # A line a material; after a colon stand kinds of it.
 _MATERIALS = """
-wood wooden madeira: beech oak maple ash birch pine pinus pinho larch cedar cedro walnut \
+wood wooden madeira: hickory beech oak maple ash birch pine pinus pinho larch cedar cedro walnut \
 nogueira cherry mahogany mogno teak bamboo bambu plywood pearwood pear rosewood jacarandá ipê \
 peroba eucalipto eucalyptus carvalho boxwood hornbeam spruce ebony ébano lime olivewood \
 goiabeira marfim timber sycamore hazel willow
@@ -222,7 +222,7 @@ much must name named near nearly need needed needs never new next nice none nor 
 numbers off offer offered offers often old once one ones only open other others otherwise out over
 overall own particular people perfect perhaps person piece pieces place plus possible probably
 product products provide provided provides quality quite range rather read ready real really
-record records recommended right run runs said same save saw say says see seem seems seen set
+record records recommended right run runs said same save say says see seem seems seen set
 several shall should show shown shows similar simple simply since single size sized sizes small
 some someone something sometimes sort specific specified specifies start state stated states still
 stop such suit suitable suited suits sure take taken takes tell tells text than thank thanks them

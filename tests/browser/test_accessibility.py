@@ -20,7 +20,10 @@ axe = pytest.importorskip(
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with serving(FakeEngine(delay=0)) as address:
+    engine = FakeEngine(delay=0)
+    # Facts that the records contradict, and one that they lack.
+    engine.base = "It is a steel lamp for camping that burns for 12 hours [1]."
+    with serving(engine) as address:
         yield address
 
 
@@ -72,6 +75,8 @@ def test_no_tab_shuts_anybody_out(address, scheme, width, language):
         page.locator(".card[aria-busy=true]").first.wait_for(state="hidden")
         page.get_by_role("button", name=text["changed"], exact=True).first.click()
         page.locator(".changed .tokens").first.wait_for()
+        page.locator(".card.base button.cite").first.click()
+        assert page.locator(".base .contradicted").count() and page.locator(".opened").count()
         page.wait_for_timeout(300)  # a button's colours change slowly
         problems = {"ask_tab": violations(page)}
         for name in list(TABS)[1:]:
