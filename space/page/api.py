@@ -226,6 +226,11 @@ def visible_error(key: str, say: Say = words, **values) -> gr.Error:
     return gr.Error(message, print_exception=False, title=NAME)
 
 
+def silent_error() -> gr.Error:
+    """Build an error that ends an event and is not shown."""
+    return gr.Error("", visible=False, print_exception=False)
+
+
 def show_notice(say: Say) -> Callable[..., None]:
     """Build a function that shows a notice of space/texts.json."""
     return lambda key, **values: gr.Info(say(key, **values), title=NAME)

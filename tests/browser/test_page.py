@@ -467,3 +467,16 @@ def test_a_suggested_title_is_asked_with_a_click(page, engine):
     engine.suggested = ""
     button(page, "Oak Bench").click()
     page.locator('.live [data-asked="Oak Bench"]').wait_for()
+
+
+def test_small_talk_is_answered_by_the_page_and_asks_no_model(page, engine):
+    ask(page, "oi, tudo bem?")
+    aside = page.locator(".composer .aside .hint")
+    expect(aside).to_contain_text(TEXTS["small_talk"]["pt"])
+    expect(aside).to_contain_text(TEXTS["small_talk_by"]["pt"])
+    expect(page.get_by_label(TEXT["question"])).to_have_value("")
+    expect(page.locator(".toast-body")).to_have_count(0)
+    assert not engine.calls or {call[0] for call in engine.calls} == {"search"}
+    button(page, engine.examples()[0]).last.click()
+    done(page)
+    expect(aside).to_have_count(0)

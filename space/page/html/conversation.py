@@ -8,7 +8,7 @@ from html import escape
 from space.engine import Info
 from space.model import COLUMNS, AnswerFigures, Figures, Turn
 from space.page.html import cards
-from space.texts import decimal, html
+from space.texts import decimal, html, words
 
 
 def render_turn(
@@ -71,6 +71,25 @@ def render_records(turn: Turn) -> str:
 def render_editing() -> str:
     """Render the note that the last question is being edited."""
     return f'<p class="hint">{html("chat_editing")} {_event_button("undo", "chat_keep", 0)}</p>'
+
+
+def render_aside(language: str, example: str) -> str:
+    """Render what the page itself answers to small talk.
+
+    Without a language it is in the page's.
+    """
+    said = f"<b>{html('small_talk_by')}</b> {html('small_talk')}"
+    if language:
+        by, text = (escape(words(key, language)) for key in ("small_talk_by", "small_talk"))
+        said = f'<span lang="{language}"><b>{by}</b> {text}</span>'
+    button = ""
+    if example:
+        shown = escape(example)
+        button = (
+            f' <button type="button" class="quiet" data-ask="{shown}">'
+            f'<span class="label" dir="auto">{shown}</span></button>'
+        )
+    return f'<p class="hint" role="status">{said}{button}</p>'
 
 
 def _section(question: str, index: int, pair: str, below: str, shelf: str) -> str:

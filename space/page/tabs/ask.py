@@ -10,9 +10,10 @@ from gradio.components import Component
 
 from space.engine import Engine, Info
 from space.model import Turn
-from space.page.api import converse_endpoint, visible_error, visible_errors
+from space.page.api import converse_endpoint, silent_error, visible_error, visible_errors
 from space.page.export import export_json, export_markdown
 from space.page.html import cards, changed, conversation
+from space.page.small_talk import small_talk_language
 from space.page.tabs.parts import (
     AT_ONCE,
     BEGIN,
@@ -21,6 +22,7 @@ from space.page.tabs.parts import (
     enabled,
     example_list,
     first_of,
+    is_small_talk,
     label,
     markup,
     page_language,
@@ -76,6 +78,7 @@ class AskTab:
         self.converse = converse_endpoint(engine, html)
         examples = engine.examples()
         self.has_examples = bool(examples)
+        self.first_example = examples[0] if examples else ""
         with gr.Column(elem_classes="stage"):
             self.past = _turns("past")
             with gr.Column(elem_classes="now"):
@@ -88,6 +91,7 @@ class AskTab:
                     )
                 self.examples = example_list(examples, gr.Textbox(visible=False))
         with gr.Column(elem_classes="composer"):
+            self.aside = markup("", elem_classes="aside")  # what the page itself answers
             self.note = _turns("note")  # says that the last question is being edited; else empty
             with gr.Row(elem_classes="controls asking"):
                 self.box = question_box(autofocus=True, scale=1, min_width=120)
@@ -111,7 +115,7 @@ class AskTab:
         keeps = [self.markdown, self.json, self.clear]
         self.controls = [self.busy, self.ask, self.stop, *keeps]  # see states()
         self.begun = [*self.conversation, self.changes, self.note, self.asked, self.examples]
-        self.begun += self.controls
+        self.begun += [self.aside, *self.controls]
         self.wire_asking([use_sources, *sampling])
         self.wire_changes()
         self.wire_export()
@@ -142,7 +146,10 @@ class AskTab:
         for event in (taken, picked):
             reads = [self.carried, self.turns, self.busy, self.note]
             start = event.then(self.begin, reads, self.begun, **BEGIN)
-            start.failure(None, [self.box, self.carried], self.box, js=GIVE_BACK, **QUIET)
+            refused = start.failure(
+                self.answer_itself, self.carried, [self.aside, self.carried], **AT_ONCE
+            )
+            refused.then(None, [self.box, self.carried], self.box, js=GIVE_BACK, **QUIET)
             starts.append(start)
         starts.append(self.live.retry(self.retry, [self.turns, self.busy], self.begun, **BEGIN))
         edited = [self.box, self.note]
@@ -168,8 +175,17 @@ class AskTab:
 
     def begin(self, question, turns, busy, note):
         refuse_unless_ready(question, busy)
+        if is_small_talk(self.engine, question):
+            raise silent_error()
         before = turns[:-1] if note else turns
         return self.draw_asked(Asked(question, len(before), again=False), turns)
+
+    def answer_itself(self, question):
+        """Answer small talk, and empty what would go back into the box."""
+        if not is_small_talk(self.engine, question):
+            return gr.skip(), gr.skip()
+        language = small_talk_language(question) or ""
+        return conversation.render_aside(language, self.first_example), ""
 
     def retry(self, turns, busy):
         if busy:
@@ -182,7 +198,7 @@ class AskTab:
         past = conversation.render_past(self.info, turns[: asked.index])
         live = conversation.render_waiting(self.info, asked.question, asked.index)
         examples = gr.Dataset(visible=False)
-        return past, live, "", "", "", asked, examples, *self.states(turns, busy=True)
+        return past, live, "", "", "", asked, examples, "", *self.states(turns, busy=True)
 
     def write(
         self,
@@ -234,7 +250,7 @@ class AskTab:
 
     def start_over(self):
         examples = gr.Dataset(visible=self.has_examples)
-        return *self.render([]), "", "", None, examples, *self.states([]), "", []
+        return *self.render([]), "", "", None, examples, "", *self.states([]), "", []
 
     # --- what changed ---
 

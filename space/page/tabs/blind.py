@@ -13,7 +13,7 @@ from gradio.events import Dependency
 
 from space.engine import Engine, Info
 from space.errors import InputError
-from space.page.api import answer_endpoint, visible_errors
+from space.page.api import answer_endpoint, visible_error, visible_errors
 from space.page.html import blind, cards
 from space.page.tabs.parts import (
     AT_ONCE,
@@ -22,6 +22,7 @@ from space.page.tabs.parts import (
     enabled,
     example_list,
     first_of,
+    is_small_talk,
     label,
     markup,
     question_box,
@@ -54,7 +55,7 @@ class BlindTab:
     """
 
     def __init__(self, engine: Engine, info: Info, settings: Settings) -> None:
-        self.info, self.votes = info, open_votes(settings)
+        self.engine, self.info, self.votes = engine, info, open_votes(settings)
         self.answer = answer_endpoint(engine, settings, html)
         self.surprises, examples = engine.examples(SURPRISES), engine.examples()
         self.box = question_box()
@@ -123,6 +124,8 @@ class BlindTab:
 
     def begin(self, question, busy):
         refuse_unless_ready(question, busy)
+        if is_small_talk(self.engine, question):
+            raise visible_error("small_talk", html)
         pair = blind.render_pair(Ballot(question), writing=True)
         return pair, None, cards.render_records(), *self.states(busy=True)
 

@@ -9,7 +9,9 @@ import gradio as gr
 from gradio.components import Component
 from gradio.events import Dependency
 
+from space.engine import Engine
 from space.page.api import MODEL, visible_error
+from space.page.small_talk import small_talk_language
 from space.settings import TEMPERATURE_LIMIT, TOKEN_LIMIT, Settings
 from space.texts import LANGUAGES, TEXTS, html
 
@@ -74,6 +76,14 @@ def refuse_unless_ready(text: str, busy: bool) -> None:
         raise visible_error("empty", html)
     if busy:
         raise visible_error("busy", html)
+
+
+def is_small_talk(engine: Engine, question: str) -> bool:
+    """Recognise what the page answers itself, which no record's title is."""
+    if small_talk_language(question) is None:
+        return False
+    hits = engine.search(question, 1)
+    return not hits or hits[0]["title"].casefold() != question.strip().casefold()
 
 
 def page_language(request: gr.Request) -> str:
