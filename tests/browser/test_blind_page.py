@@ -71,6 +71,8 @@ def test_a_visitor_asks_reads_votes_and_is_told(served, width, height, language)
         page.keyboard.press("1")
         expect(votes.first).to_be_disabled()
         expect(votes.first).to_be_enabled()
+        assert "[1]" not in page.locator(".ballot").inner_text()
+        expect(page.locator(".label-card.cited")).to_have_count(0)
         assert not TOLD.search(page.locator(".ballot").inner_html()) and page.title() == "Shelftalk"
         expect(page.locator(".label-card:visible")).to_have_count(3)
         expect(page.get_by_label(text["blind_keep"])).not_to_be_checked()
@@ -97,6 +99,7 @@ def test_a_visitor_asks_reads_votes_and_is_told(served, width, height, language)
         # The next one: no name is left over, and the score goes on.
         page.get_by_role("button", name=text["blind_surprise"], exact=True).click()
         expect(page.locator(".ballot .chip, .ballot .card.tuned")).to_have_count(0)
+        expect(verdict).to_have_text(text["blind_score_next"], use_inner_text=True)
         expect(votes.first).to_be_enabled()
         votes.nth(3).click()
         expect(page.locator(".score dd").first).to_contain_text(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from html import escape
+
 from space.engine import Info
 from space.page.html import cards
 from space.page.votes import Ballot, Tally, wilson
@@ -14,16 +17,19 @@ OUTCOMES = {
     "tie": "blind_won_tie",
     "both_bad": "blind_won_both_bad",
 }
+# What only one of the models tends to write would name it before the vote: citations, whole or
+# half written, and Markdown's marks.
+MARKS = re.compile(r"\s*\[[\d\s,;]*(?:\]|$)|\*\*|__|`+|^#+ ", re.MULTILINE)
 
 
 def render_pair(ballot: Ballot | None = None, *, writing: bool = False) -> str:
-    """Render both answers unnamed, or idle cards without a ballot."""
-    texts, sources = (ballot.columns(), ballot.sources) if ballot else ((None, None), 0)
+    """Render both answers unnamed and without their marks, or idle cards without a ballot."""
+    texts = [hide_marks(text) for text in ballot.columns()] if ballot else [None, None]
     foot = f'<span class="model">{html("blind_unnamed")}</span>'
     columns = []
     for letter, text in zip("AB", texts, strict=True):
         if text:
-            body = _words(text, sources)
+            body = f'<p class="words">{escape(text)}</p>'
         elif text is None:
             body = f'<p class="hint">{html("blind_idle")}</p>'
         else:
@@ -39,7 +45,7 @@ def render_revealed(ballot: Ballot, info: Info) -> str:
     for letter, text, side in zip("AB", ballot.columns(), ballot.order, strict=True):
         body = f'<p class="hint">{html("wordless")}</p>'
         if text:
-            body = _words(text, ballot.sources)
+            body = f'<p class="words">{cards.mark_citations(text, ballot.sources)}</p>'
         heading = f"{letter} <small>{html(side)}, {html(side + '_note')}</small>"
         state = cards.render_state()
         if ballot.choice == letter.lower():
@@ -49,8 +55,9 @@ def render_revealed(ballot: Ballot, info: Info) -> str:
     return f'<div class="pair">{"".join(columns)}</div>'
 
 
-def _words(text: str, sources: int) -> str:
-    return f'<p class="words">{cards.mark_citations(text, sources)}</p>'
+def hide_marks(text: str) -> str:
+    """Remove what could name an answer's model before the vote."""
+    return MARKS.sub("", text).strip()
 
 
 def render_score(
@@ -63,7 +70,9 @@ def render_score(
     rates = _rate("blind_yours", own or Tally())
     if everyone is not None:
         rates += _rate("blind_all", everyone)
-    outcome = _outcome(ballot) if ballot else html("blind_score_idle")
+    outcome = html("blind_score_next" if own and own != Tally() else "blind_score_idle")
+    if ballot:
+        outcome = _outcome(ballot)
     return (
         f'<section class="score"><h2>{html("blind_score")}</h2>'
         f'<p class="verdict" role="status">{outcome}</p>'

@@ -101,7 +101,8 @@ class BlindTab:
     def wire_asking(self, picks: list[Dependency], options: list[Component]) -> None:
         """Connect asking, which also follows a picked question."""
         drawn = [self.pair, self.ballot, self.shelf]
-        reads, begun = [self.box, self.busy], [*drawn, *self.controls]
+        reads = [self.box, self.busy, self.tally]
+        begun = [*drawn, self.score, *self.controls]
         starts = [gr.on([self.ask.click, self.box.submit], self.begin, reads, begun, **BEGIN)]
         for pick in picks:
             starts.append(pick.then(self.begin, reads, begun, **BEGIN))
@@ -122,12 +123,13 @@ class BlindTab:
         others = [other for other in self.surprises if other != question]
         return random.choice(others or self.surprises)
 
-    def begin(self, question, busy):
+    def begin(self, question, busy, tally):
         refuse_unless_ready(question, busy)
         if is_small_talk(self.engine, question):
             raise visible_error("small_talk", html)
         pair = blind.render_pair(Ballot(question), writing=True)
-        return pair, None, cards.render_records(), *self.states(busy=True)
+        score = self.render_score(None, tally)
+        return pair, None, cards.render_records(), score, *self.states(busy=True)
 
     def write(self, question, use_sources, max_new_tokens, temperature):
         """Write both answers, step by step."""
@@ -140,11 +142,9 @@ class BlindTab:
         with closing(self.answer(question, use_sources, max_new_tokens, temperature)) as steps:
             for base, tuned, sources in steps:
                 ballot.answers, ballot.sources = {"base": base, "tuned": tuned}, len(sources)
-                cited = cards.find_citations(f"{base} {tuned}", len(sources))
-                shelf = gr.skip()
-                if drawn != (sources, cited):
-                    shelf = cards.render_records(sources, cited)
-                drawn = sources, cited
+                # Whether a record is cited is not shown: the tuned model cites more often.
+                shelf = gr.skip() if drawn == sources else cards.render_records(sources)
+                drawn = sources
                 yield blind.render_pair(ballot, writing=True), ballot, shelf
         ballot.ended = True
 
@@ -171,9 +171,13 @@ class BlindTab:
             keep = agreed is True and self.votes is not None
             verdict = ballot.vote(choice, partial(self.keep, ballot) if keep else None)
         tally = tally.plus(verdict)
-        everyone = self.votes.tally(self.info) if self.votes else None
-        score = blind.render_score(ballot, tally, everyone)
+        score = self.render_score(ballot, tally)
         return blind.render_revealed(ballot, self.info), score, tally, *self.states()
+
+    def render_score(self, ballot: Ballot | None, tally: Tally) -> str:
+        """Render the score, with the verdict of a pair that was voted on."""
+        everyone = self.votes.tally(self.info) if self.votes else None
+        return blind.render_score(ballot, tally, everyone)
 
     def keep(self, ballot: Ballot, verdict: str) -> None:
         assert self.votes is not None
