@@ -16,6 +16,7 @@ from bench.figures import ROOT, Figure, Options, Outcome, Skipped
 from bench.startup import SAMPLE, need_sample
 from space.catalogue.search import Catalogue
 from space.model.decode import stream_tokens
+from space.model.gguf import dequantize_gguf, find_default_base
 from space.model.pair import Pair, load_pair
 from space.model.prompt import build_messages, prompt_ids
 from space.settings import DEFAULT_BASE
@@ -122,7 +123,8 @@ def elsewhere(folder: Path, python: Path, chats: list) -> dict:
     base = json.loads((folder / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))[
         "base_model_name_or_path"
     ]
-    shutil.copytree(DEFAULT_BASE, folder / base)
+    decoded = dequantize_gguf(find_default_base())  # all ways but one need a folder
+    shutil.copytree(decoded, folder / base)
     shutil.copy(ROOT / "bench" / "stranger.py", folder)
     asked = {"adapter": "adapter", "base": base, "chats": chats, "tokens": TOKENS}
     (folder / "ask.json").write_text(json.dumps(asked), encoding="utf-8")

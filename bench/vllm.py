@@ -18,6 +18,7 @@ from bench.anywhere import environment, questions
 from bench.figures import Figure, Options, Outcome, Skipped
 from bench.startup import SAMPLE, free_port, need_sample, wait_for_page
 from space.model.decode import complete, decode_text
+from space.model.gguf import dequantize_gguf, find_default_base
 from space.model.pair import load_pair
 from space.model.prompt import build_messages, prompt_ids
 from space.settings import DEFAULT_BASE
@@ -87,7 +88,7 @@ def served(python: Path) -> Iterator[str]:
         "-m",
         "vllm.entrypoints.openai.api_server",
         "--model",
-        DEFAULT_BASE,
+        dequantize_gguf(find_default_base()),
         "--served-model-name",
         "base",
         "--enable-lora",

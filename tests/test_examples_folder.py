@@ -118,7 +118,7 @@ def test_the_client_asks_watches_and_stops(run, address, question, expected):
     assert done.returncode == 0, done.stderr
     base, tuned, records = expected
     said = done.stdout.splitlines()
-    assert said[0] == "shelftalk-sample with sample, nf4 on cpu"
+    assert said[0] == "shelftalk-sample with toy, nf4 on cpu"
     assert (
         f"base:  {base}" in said and f"tuned: {tuned}" in said and f"as it grows: {tuned}" in said
     )

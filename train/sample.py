@@ -28,11 +28,18 @@ QUICK_STEPS = 60  # of `make run`: some three minutes on two cores; the committe
 PREPARE = PrepareConfig(unseen_share=0.15)
 RECIPE = FitConfig(
     base=DEFAULT_BASE,
-    learn=200,
+    learn=60,
+    epochs=3,
+    answers=1.2,
+    absent=0.3,
+    asked=2.5,
+    unstated=0.25,
+    follow_ups=0.2,
+    summarize=0.3,
     learning_rate=1e-3,
     batch_size=8,
-    answer_tokens=80,
-    max_length=400,
+    answer_tokens=64,
+    max_length=640,
 )
 
 

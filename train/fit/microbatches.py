@@ -9,7 +9,7 @@ import torch
 # Padded tokens in a forward pass. More gain no speed and cost memory. It is never chosen by the
 # memory that is free: another split rounds otherwise, and a resumed run must end with the same
 # bytes.
-CPU_TOKENS = 2048
+CPU_TOKENS = 1024
 GPU_TOKENS = 4096
 
 
