@@ -65,8 +65,8 @@ def fit(
     none. Raises ConfigError where the run was begun with other options, DivergedError at a NaN or
     infinite loss or gradient.
     """
-    config = examples.config
-    run.check_fit_config(config)
+    run.check_fit_config(examples.config)
+    config = examples.config.for_base(model.num_parameters())
     options = {**asdict(config), "base": base.name}  # not a path of this machine
     data = run.data_digest()
     digest = digest_inputs(base, options, data, examples.prompt_template)
@@ -78,7 +78,7 @@ def fit(
     adapted = add_lora(model, base, config)
     estimate = plan_memory(adapted, dataset, config)
     # Kept from here on: a run that is refused may be begun with other options.
-    run.keep_fit_config(config)
+    run.keep_fit_config(examples.config)
     print(f"fit: needs {estimate}", flush=True)
     if config.init == "eva" and not resumed:
         init_with_eva(adapted, dataset, examples.tokenizer, config)
