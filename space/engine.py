@@ -18,6 +18,7 @@ from space.catalogue import (
     Hit,
     detect_language,
     keep_relevant,
+    mixed_questions,
     records_for_follow_up,
     suggest_title,
 )
@@ -45,6 +46,7 @@ from space.model import (
 )
 from space.settings import SEED_LIMIT, VERSION, Settings
 
+MIXED_FROM = 24  # records among which a fact and a comparison are looked for
 Notify = Callable[..., None]  # takes a key of space/texts.py and its values
 # How much of a visitor's daily ZeroGPU time an answer asks for. The start is that of a 7B in bf16
 # that is first moved to the GPU.
@@ -250,6 +252,20 @@ class Engine:
             templates = self.pair.prompt_template.questions[shown_language]
             questions.append(templates[index % len(templates)].format(title=title))
         return questions
+
+    def mixed_examples(self) -> list[str]:
+        """Make questions of several kinds for the first screen."""
+        if self.catalogue is None:
+            return []
+        records: list[Hit] = []
+        for title in self.catalogue.titles(MIXED_FROM)[2:]:
+            records += self.catalogue.search(title, 1)
+        mixed = mixed_questions(records, self._finds)
+        return [*self.examples(2 if mixed else 4), *mixed]
+
+    def _finds(self, question: str) -> bool:
+        assert self.catalogue is not None
+        return bool(keep_relevant(self.catalogue.search(question, self.settings.context_k)))
 
     @cached_property
     def _evidence(self) -> Evidence:

@@ -183,6 +183,9 @@ class FakeEngine:
             "Descreva o lampião de latão.",
         ][:count]
 
+    def mixed_examples(self) -> list[str]:
+        return self.examples()
+
     def _converse(
         self, question, turns, use_sources, max_new_tokens, temperature, seed, notify
     ) -> Iterator[Step]:

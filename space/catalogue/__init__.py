@@ -1,5 +1,6 @@
 """A shop's records: their words, their search index, and what a question finds in it."""
 
+from space.catalogue.examples import mixed_questions
 from space.catalogue.follow_up import records_for_follow_up
 from space.catalogue.index import Hit, Record, build_index, open_index, replace_folder
 from space.catalogue.search import Catalogue, keep_relevant, suggest_title
@@ -24,6 +25,7 @@ __all__ = [
     "build_index",
     "detect_language",
     "keep_relevant",
+    "mixed_questions",
     "normalise",
     "open_index",
     "question_language",

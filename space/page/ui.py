@@ -10,6 +10,7 @@ from gradio.themes import Base, Color, Font
 from space.engine import Engine
 from space.page.api import add_endpoints
 from space.page.html import cards
+from space.page.html.about import render_about
 from space.page.tabs.ask import AskTab
 from space.page.tabs.blind import BlindTab
 from space.page.tabs.elsewhere import elsewhere_tab
@@ -92,7 +93,9 @@ def build_demo(engine: Engine, settings: Settings) -> gr.Blocks:
     """Build the page with its public endpoints, ready to launch."""
     info = engine.info()
     with gr.Blocks(title=cards.NAME, analytics_enabled=False, delete_cache=DELETE_UNREAD) as demo:
-        markup(cards.render_header(tuple(TABS)))
+        invented = settings.catalogue == Settings.catalogue
+        about = render_about(info, engine.evidence(), invented)
+        markup(cards.render_header(tuple(TABS), about))
         for name, build_tab in TABS.items():
             with gr.Tab(label(name)):
                 build_tab(engine, info, settings)

@@ -23,7 +23,7 @@ MARKS = re.compile(r"\s*\[[\d\s,;]*(?:\]|$)|\*\*|__|`+|^#+ ", re.MULTILINE)
 
 
 def render_pair(ballot: Ballot | None = None, *, writing: bool = False) -> str:
-    """Render both answers unnamed and without their marks, or idle cards without a ballot."""
+    """Render both answers unnamed and unmarked, or idle cards."""
     texts = [hide_marks(text) for text in ballot.columns()] if ballot else [None, None]
     foot = f'<span class="model">{html("blind_unnamed")}</span>'
     columns = []

@@ -23,8 +23,8 @@ LOGO = (
 )
 
 
-def render_header(tabs: Sequence[str] = ()) -> str:
-    """Render the page's header, with the keys of the tabs' names."""
+def render_header(tabs: Sequence[str] = (), about: str = "") -> str:
+    """Render the header: `tabs` are keys of names, `about` HTML below."""
     names = {}
     for language in LANGUAGES:
         names[language] = [words(key, language) for key in tabs]
@@ -33,7 +33,7 @@ def render_header(tabs: Sequence[str] = ()) -> str:
         f'<header class="masthead" data-tabs="{data}">{LOGO}'
         f"<div><h1>{NAME}</h1><p>{html('lead')}</p></div>"
         '<button class="language" type="button"><span class="en" lang="pt">Português</span>'
-        '<span class="pt" lang="en">English</span></button></header>'
+        f'<span class="pt" lang="en">English</span></button></header>{about}'
     )
 
 

@@ -46,6 +46,14 @@ def render_waiting(info: Info, question: str, index: int) -> str:
     )
 
 
+def render_idle() -> str:
+    """Render what the two columns will be, before a conversation."""
+    hints = []
+    for side in COLUMNS:
+        hints.append(f'<p class="hint {side}"><b>{html(side)}</b> {html(side + "_idle")}</p>')
+    return f'<div class="idle">{"".join(hints)}</div>'
+
+
 def render_past(info: Info, turns: Sequence[Turn]) -> str:
     """Render the turns before the last one."""
     return "".join(render_turn(info, each, index) for index, each in enumerate(turns))

@@ -76,13 +76,13 @@ class AskTab:
     def __init__(self, engine: Engine, info: Info, settings: Settings) -> None:
         self.engine, self.info = engine, info
         self.converse = converse_endpoint(engine, html)
-        examples = engine.examples()
+        examples = engine.mixed_examples()
         self.has_examples = bool(examples)
         self.first_example = examples[0] if examples else ""
         with gr.Column(elem_classes="stage"):
             self.past = _turns("past")
             with gr.Column(elem_classes="now"):
-                self.live, self.shelf = _turns("live", cards.render_pair(info)), markup("")
+                self.live, self.shelf = _turns("live", conversation.render_idle()), markup("")
                 self.changes = markup("", elem_classes="changes")
                 with gr.Row(elem_classes="keeps"):
                     self.markdown, self.json, self.clear = (
@@ -123,7 +123,7 @@ class AskTab:
     def render(self, turns: list[Turn]) -> tuple[str, str, str]:
         """Render a conversation in which nothing is being written."""
         if not turns:
-            return "", cards.render_pair(self.info), ""
+            return "", conversation.render_idle(), ""
         past, last = turns[:-1], turns[-1]
         return (
             conversation.render_past(self.info, past),

@@ -175,7 +175,7 @@ class BlindTab:
         return blind.render_revealed(ballot, self.info), score, tally, *self.states()
 
     def render_score(self, ballot: Ballot | None, tally: Tally) -> str:
-        """Render the score, with the verdict of a pair that was voted on."""
+        """Render the score, with the verdict of a voted pair."""
         everyone = self.votes.tally(self.info) if self.votes else None
         return blind.render_score(ballot, tally, everyone)
 
