@@ -36,5 +36,5 @@ def render_about(info: Info, evidence: Evidence, invented: bool) -> str:
     source = nested(evidence.run, "data", "source", "sha256")
     same = source is not None and nested(evidence.report, "source", "sha256") == source
     if learned and kept and same and learned <= kept:
-        said.append(html("about_learned", learned=learned, kept=kept))
+        said.append(html("about_learned", learned=learned))
     return f'<p class="about">{" ".join(said)}</p>'

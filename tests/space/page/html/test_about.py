@@ -29,9 +29,9 @@ def test_parameters_are_named_only_where_they_are_known(base, said):
 def test_what_was_learned_is_told_of_the_catalogue_that_was_learned():
     evidence = read_evidence(TOY / "adapter", TOY / "catalogue")
     told = about(evidence=evidence, invented=True)
-    assert "200 of 2,400" in told and "invented" in told
+    assert "2,400 products" in told and "learned 200 of them" in told
     other = Evidence(run=evidence.run, report={**evidence.report, "source": {"sha256": "other"}})
-    assert "200 of" not in about(evidence=other) and "invented" not in about(evidence=other)
+    assert "200 of them" not in about(evidence=other) and "invented" not in about(evidence=other)
 
 
 def test_nothing_is_claimed_without_files_and_names_are_escaped():
