@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import math
 import re
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +73,8 @@ class AnswerTrainer(Trainer):
             super(AnswerTrainer, self).training_step(model, part, num_items_in_batch)
             for part in split_batch(inputs, tokens)
         ]
+        if self.args.device.type == "cpu":
+            release_freed_memory()
         return self._finite("loss", torch.stack(losses).sum())
 
     def _save_checkpoint(self, model, trial):
@@ -94,6 +98,17 @@ class AnswerTrainer(Trainer):
                 f"the {what} is {float(value)} at step {step} of {self.state.max_steps}"
             )
         return value
+
+
+def release_freed_memory() -> None:
+    """Return freed memory to the system, where the C library can.
+
+    Rows of many lengths leave holes that it would keep.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+        if trim:
+            trim(0)
 
 
 @contextlib.contextmanager
