@@ -24,7 +24,7 @@ from train.run import Run
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "space" / "sample"
 CATALOGUE = ROOT / "examples" / "catalogue"
-QUICK_STEPS = 60  # of `make run`: some three minutes on two cores; the committed adapter takes all
+QUICK_STEPS = 40  # of `make run`; the committed adapter takes all of the recipe's
 PREPARE = PrepareConfig(unseen_share=0.15)
 RECIPE = FitConfig(
     base=DEFAULT_BASE,

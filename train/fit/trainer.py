@@ -131,6 +131,8 @@ def build_trainer(
     run: Run, model: PeftModel, dataset: Dataset, tokenizer, config: FitConfig
 ) -> AnswerTrainer:
     """Build a Trainer with AdamW, cosine decay and batches of like lengths."""
+    rate = config.for_base(model.num_parameters()).learning_rate
+    assert rate is not None, "for_base() sets it"
     per_step = config.batch_size * config.accumulate
     steps = min(config.max_steps or 10**9, math.ceil(len(dataset) / per_step))
     arguments = TrainingArguments(
@@ -138,7 +140,7 @@ def build_trainer(
         max_steps=steps,
         per_device_train_batch_size=config.batch_size,
         gradient_accumulation_steps=config.accumulate,
-        learning_rate=config.learning_rate,
+        learning_rate=rate,
         lr_scheduler_type="cosine",
         warmup_steps=round(steps * config.warmup),
         train_sampling_strategy="group_by_length",
