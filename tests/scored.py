@@ -73,7 +73,7 @@ def write_run(
     adapter = run / "adapter"
     adapter.mkdir(parents=True)
     (run / "catalogue").mkdir()
-    config = vars(FitConfig(base="tiny", seed=seed, rank=rank, **options))
+    config = vars(FitConfig(base="tiny", seed=seed, rank=rank, **options).for_base(10**6))
     data = {
         "source": {"name": "shop.json", "sha256": source},
         "options": {"limit": None},

@@ -1,5 +1,10 @@
 """Prompts, weights and tokens: load a base with its adapter, generate and explain answers."""
 
+import logging
+
+# Before it is imported, here and by peft: it warns of a kernel that it cannot download.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
 from space.model.adapter import ANY_REVISION, find_adapter, read_adapter_base
 from space.model.base import Base, identify_base, load_base, load_tokenizer
 from space.model.conversation import (

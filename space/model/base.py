@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,6 @@ from space.model.prompt import CHAT_TEMPLATE, chat_template
 # Progress bars of every shard and warnings about other versions' plans hide what matters.
 transformers_logging.disable_progress_bar()
 transformers_logging.set_verbosity_error()
-logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
 # A base that is stored in 4 bits keeps its own settings.
 warnings.filterwarnings("ignore", message="You passed `quantization_config`")

@@ -63,7 +63,7 @@ def test_it_is_complete_and_says_how_far_it_agrees(merged, tuned_run):
     told = json.loads((merged / "merge.json").read_text())
     assert told["questions"] >= 8 and told["base"]["name"] == "tiny-llama"
     # Random weights find all tokens about as likely: rounding to bf16 once more changes answers.
-    assert told["bf16"]["common_prefix"] >= 0.5 and 0 <= told["nf4"]["equal"] <= 1
+    assert told["bf16"]["common_prefix"] >= 0.3 and 0 <= told["nf4"]["equal"] <= 1
     card = (merged / "README.md").read_text()
     assert (
         describe_agreement(told) in card
@@ -88,7 +88,7 @@ def test_its_weights_are_the_bases_and_the_adapters_sum(merged, tuned_run, tiny_
     assert sums.keys() == base.keys() and all(
         tensor.dtype == torch.bfloat16 for tensor in sums.values()
     )
-    torch.testing.assert_close(sums[f"{name}.weight"].float(), wanted, rtol=2**-7, atol=1e-4)
+    torch.testing.assert_close(sums[f"{name}.weight"].float(), wanted, rtol=2**-7, atol=2e-4)
     assert torch.equal(sums["model.embed_tokens.weight"], base["model.embed_tokens.weight"])
 
 

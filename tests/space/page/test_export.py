@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
@@ -24,7 +25,8 @@ def test_a_conversation_can_be_kept_as_json():
 def test_the_json_export_holds_no_internal_field_of_the_page():
     with gr.Blocks():
         tab = AskTab(FakeEngine(delay=0), INFO, Settings())
-    steps = list(tab.write(Asked("What?", 0, again=False), [], True, 8, 0.0, None))
+    request = SimpleNamespace(headers={})
+    steps = list(tab.write(Asked("What?", 0, again=False), [], True, 8, 0.0, None, request))
     kept = json.loads(export_json(steps[-1][1], INFO))
     assert set(kept["turns"][0]) == {
         "question",

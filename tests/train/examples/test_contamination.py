@@ -106,5 +106,10 @@ class FakePair:
     window, tokenizer, prompt_template = 512, None, None
     config = SimpleNamespace(is_encoder_decoder=False)
 
+    def named_modules(self):
+        return iter(())
+
+    modules = parameters = named_modules
+
     def __iter__(self):
         return iter((self, self))

@@ -107,7 +107,7 @@ def test_a_fit_killed_again_and_again_ends_with_the_undisturbed_adapter(ready):
         del record["seconds"], record["memory"]
     assert ours == theirs
     steps = [json.loads(line)["step"] for line in (run / "history.jsonl").read_text().splitlines()]
-    assert steps == list(range(1, 9))
+    assert steps == list(range(1, ours["steps"] + 1))
 
 
 def a_checkpoint(folder: Path, step: int, of: str | None) -> Path:

@@ -28,6 +28,7 @@ SMALL = dict(
     save_steps=1,
     learning_rate=1e-2,
     answer_tokens=100,
+    asked=0.0,
 )
 
 

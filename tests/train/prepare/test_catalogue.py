@@ -799,9 +799,9 @@ def test_a_real_catalogue(tmp_path, path):
 
 
 def test_the_invented_catalogue_loses_its_dirt_and_nothing_else(tmp_path):
-    from train import sample
+    from train import shop
 
-    sample.write_catalogue(tmp_path / "trn.json")
+    shop.write_catalogue(tmp_path / "trn.json")
     report = prepare_catalogue(str(tmp_path / "trn.json"), Run(tmp_path / "run"), progress=False)
     assert report["kept"] == 2400
     assert set(report["dropped"]) == {"no_content", "too_short", "duplicate_title", "junk"}
