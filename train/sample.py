@@ -52,15 +52,20 @@ def rebuild_sample(config: SampleConfig) -> None:
     recipe = replace(RECIPE, max_steps=steps)
     out = Path(config.out) if config.out else SAMPLE
     run = Run(Path(config.run))
-    train_sample(run, recipe, CATALOGUE, out if config.adapter else None, config.items)
+    train_sample(run, recipe, CATALOGUE, PREPARE, out if config.adapter else None, config.items)
 
 
 def train_sample(
-    run: Run, recipe: FitConfig, source: Path, out: Path | None, items: int = 50
+    run: Run,
+    recipe: FitConfig,
+    source: Path,
+    prepare: PrepareConfig,
+    out: Path | None,
+    items: int = 50,
 ) -> None:
     """Train and score a recipe, and copy what is served to `out`."""
     configs = (
-        PREPARE,
+        prepare,
         SummariesConfig(),
         recipe,
         PushConfig(),

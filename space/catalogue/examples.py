@@ -1,4 +1,4 @@
-"""Make the questions that a visitor may pick: one fact, a comparison, and nothing in the shop."""
+"""Questions to pick: for a fact, a comparison, and a thing that the shop lacks."""
 
 from __future__ import annotations
 

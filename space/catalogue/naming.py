@@ -60,10 +60,11 @@ class Word:
 
 @dataclass(frozen=True)
 class Named:
-    """A run of a question's words that is a title: its key, first word and the one after it.
+    """A run of a question's words that is a title.
 
-    `doubtful` where no capital letters tell whether a name goes on, and a word beside it is in no
-    title: that may be a misspelled one of a longer title.
+    It has the title's key, the index of its first word, and the index after its last. `doubtful`
+    where no capital letters tell whether a name goes on, and a word beside it is in no title: that
+    may be a misspelled one of a longer title.
     """
 
     key: str

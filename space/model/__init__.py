@@ -27,7 +27,7 @@ from space.model.family import (
     family_of_task,
     split_row,
 )
-from space.model.layers import Rows, pair_up
+from space.model.layers import Rows, container_room, pair_up
 from space.model.pair import Pair, load_pair
 from space.model.prompt import (
     Message,
@@ -63,6 +63,7 @@ __all__ = [
     "check_text",
     "column_messages",
     "complete",
+    "container_room",
     "decode_text",
     "example_ids",
     "explain_answer",

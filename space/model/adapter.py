@@ -1,8 +1,9 @@
-"""Find an adapter, check all of it, and attach it to its base: nothing in it is trusted.
+"""Find an adapter, check it, and attach it to its base.
 
-An adapter is served, scored and merged only if it is LoRA on linear layers that its base has, each
-tensor present, finite and of the right shape, and not all zero. PEFT itself loads a file whose
-tensors fit nothing with a warning, and some kinds change the base's own weights.
+Nothing in it is trusted. An adapter is served, scored and merged only if it is LoRA on linear
+layers that its base has, each tensor present, finite and of the right shape, and not all zero. PEFT
+itself loads a file whose tensors fit nothing with a warning, and some kinds change the base's own
+weights.
 
 Other tools' names for the same tensor are harmless and are mapped to PEFT's:
 
@@ -157,7 +158,7 @@ class Adapter:
         if base.revision.startswith("sha256:"):
             # A folder's name says nothing, so an adapter without a record is taken at its word.
             same = not self.has_record or self.made_for.revision == base.revision
-            if not self.has_record and base.name.endswith(".gguf"):
+            if not self.has_record and base.is_gguf:
                 same = self.made_for.name == base.name
         elif self.has_record:
             same = self.made_for == base

@@ -40,7 +40,10 @@ TEKKEN = (
 
 @dataclass(frozen=True)
 class Base:
-    """A base, by Hub id and commit, or by the name and digest of a folder or a GGUF file."""
+    """A base's identity.
+
+    It is a Hub id and its commit, or the name and digest of a folder or a GGUF file.
+    """
 
     name: str
     revision: str
@@ -146,8 +149,8 @@ def load_base(
     """Load a base, to the GPU if there is one.
 
     It is a Llama, Mistral, T5 or BART: a folder, a Hub id or a GGUF file, whose weights are decoded
-    first. `precision` is "nf4" (4 bits, double quantization, compute
-    in bf16) or "bf16". Raises ModelError.
+    first. `precision` is "nf4" (4 bits, double quantization, compute in bf16) or "bf16". Raises
+    ModelError.
     """
     file = find_gguf(base)
     if file is not None:

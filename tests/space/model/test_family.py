@@ -387,7 +387,7 @@ def test_a_row_is_split_into_prompt_and_answer():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_trainers_loss_is_the_models_own_and_only_lora_learns(tmp_path, made, kind):
-    config = FitConfig(base=str(made[kind][0]), rank=4, batch_size=3)
+    config = FitConfig(base=str(made[kind][0]), rank=4, batch_size=3, learning_rate=1e-3)
     model, base = load_base(config.base, training=True)
     model = training.add_lora(model, base, config)
     assert model.peft_config["default"].task_type == "SEQ_2_SEQ_LM"
@@ -417,7 +417,9 @@ def test_the_trainers_loss_is_the_models_own_and_only_lora_learns(tmp_path, made
 
 @pytest.mark.parametrize("kind", ["t5", "bart"])
 def test_lora_trains_with_checkpointing_too(tmp_path, made, kind):
-    config = FitConfig(base=str(made[kind][0]), rank=4, batch_size=3, checkpointing="on")
+    config = FitConfig(
+        base=str(made[kind][0]), rank=4, batch_size=3, learning_rate=1e-3, checkpointing="on"
+    )
     model, base = load_base(config.base, training=True)
     model = training.add_lora(model, base, config)
     trainer = training.build_trainer(

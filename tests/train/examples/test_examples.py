@@ -265,7 +265,7 @@ def test_too_long_an_example_is_left_out(made):
 )
 def test_what_is_asked_as_seen_is_what_the_trainer_shows(made, tiny_base, tmp_path, changes):
     """Whatever the sampler does, each question of `seen` is a row of a step that is run."""
-    config = replace(made.config, base=str(tiny_base), batch_size=4, **changes)
+    config = replace(made.config, base=str(tiny_base), batch_size=4, learning_rate=1e-3, **changes)
     examples = Examples(
         [*made.train, *made.held_out], made.catalogue, made.tokenizer, PromptTemplate(), config, 512
     )

@@ -33,7 +33,7 @@ def made(request, tmp_path, tokenizer):
     kind = request.param
     folder = tmp_path / "base"
     base = tiny_model(folder, tokenizer) if kind == "llama" else tiny_encoder_decoder(folder, kind)
-    config = FitConfig(base=str(base), rank=4, batch_size=5, precision="bf16")
+    config = FitConfig(base=str(base), rank=4, batch_size=5, precision="bf16", learning_rate=1e-3)
     model, identity = load_base(config.base, precision="bf16", training=True)
     model = add_lora(model.float(), identity, config)
     torch.manual_seed(3)
