@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from datasets import Dataset
 from peft import PeftModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from space.model import family_of
+from space.model import container_room, family_of
 from train.config import ConfigError, FitConfig
 from train.fit.microbatches import micro_batch_tokens, rows_within
 
@@ -78,6 +81,8 @@ def plan_memory(model: PeftModel, dataset: Dataset, config: FitConfig) -> Memory
 
     `dataset` has the rows' lengths. Raises ConfigError where the memory does not suffice.
     """
+    gc.collect()  # such as a base that was scored before, which counts twice otherwise
+    release_freed_memory()
     held, free = held_memory(model.device), free_memory(model.device)
     layers = sum(isinstance(module, GradientCheckpointingLayer) for module in model.modules())
     linear, square = saved_bytes(model)
@@ -125,7 +130,7 @@ def plan_memory(model: PeftModel, dataset: Dataset, config: FitConfig) -> Memory
 
 def enable_checkpointing(model) -> None:
     """Keep only the layers' inputs for the backward pass."""
-    model.gradient_checkpointing_enable({"use_reentrant": False})
+    model.activation_checkpointing_enable({"use_reentrant": False})
     model.enable_input_require_grads()
 
 
@@ -163,6 +168,17 @@ def saved_bytes(model: PeftModel) -> tuple[float, float]:
     return max(0.0, measured[1] / long - square * long), square
 
 
+def release_freed_memory() -> None:
+    """Return freed memory to the system, where the C library can.
+
+    Rows of many lengths leave holes that it would keep.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+        if trim:
+            trim(0)
+
+
 def held_memory(device: torch.device) -> int:
     """Measure what this process holds, on the GPU or on the CPU."""
     if device.type == "cuda":
@@ -176,14 +192,14 @@ def free_memory(device: torch.device) -> int:
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + cached
     free = psutil.virtual_memory().available
-    try:
-        limit = int((CGROUP / "memory.max").read_text())
-        used = int((CGROUP / "memory.current").read_text())
-        cached = re.search(r"^inactive_file (\d+)", (CGROUP / "memory.stat").read_text(), re.M)
-    except (OSError, ValueError):  # no limit, or no cgroup
+    room = container_room(CGROUP)
+    if room is None:
         return free
+    stat = CGROUP / "memory.stat"
+    text = stat.read_text() if stat.is_file() else ""
+    cached = re.search(r"^inactive_file (\d+)", text, re.M)
     reclaimable = int(cached[1]) if cached else 0
-    return max(0, min(free, limit - used + reclaimable))
+    return max(0, min(free, room + reclaimable))
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import math
 import re
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +28,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from space.model import family_of
 from train.config import FitConfig
+from train.fit.memory import release_freed_memory
 from train.fit.microbatches import micro_batch_tokens, split_batch
 from train.fit.tracking import PROJECT
 from train.run import Run, RunError, write_atomic
@@ -100,17 +99,6 @@ class AnswerTrainer(Trainer):
         return value
 
 
-def release_freed_memory() -> None:
-    """Return freed memory to the system, where the C library can.
-
-    Rows of many lengths leave holes that it would keep.
-    """
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
-        if trim:
-            trim(0)
-
-
 @contextlib.contextmanager
 def disk_errors(name: str) -> Iterator[None]:
     """Raise RunError for what libraries raise on a full disk."""
@@ -131,8 +119,7 @@ def build_trainer(
     run: Run, model: PeftModel, dataset: Dataset, tokenizer, config: FitConfig
 ) -> AnswerTrainer:
     """Build a Trainer with AdamW, cosine decay and batches of like lengths."""
-    rate = config.for_base(model.num_parameters()).learning_rate
-    assert rate is not None, "for_base() sets it"
+    assert config.learning_rate is not None, "for_base() sets it"
     per_step = config.batch_size * config.accumulate
     steps = min(config.max_steps or 10**9, math.ceil(len(dataset) / per_step))
     arguments = TrainingArguments(
@@ -140,7 +127,7 @@ def build_trainer(
         max_steps=steps,
         per_device_train_batch_size=config.batch_size,
         gradient_accumulation_steps=config.accumulate,
-        learning_rate=rate,
+        learning_rate=config.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=round(steps * config.warmup),
         train_sampling_strategy="group_by_length",
