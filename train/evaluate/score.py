@@ -79,7 +79,7 @@ def score_column(
     todo = [job for job in jobs if job.fingerprint not in known]
     with (
         path.open("a", encoding="utf-8") as file,
-        tqdm(total=len(todo), desc=f"score {column}", unit="item") as bar,
+        tqdm(total=len(todo), desc=f"score {column}", unit="item", disable=not todo) as bar,
     ):
         for job in jobs:
             if job.fingerprint in known:
