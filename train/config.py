@@ -155,6 +155,12 @@ class FitConfig(Checked):
     summarize: float = option(
         0.25, "texts to summarize, for each learned record and epoch", low=0.0
     )
+    rehearse: float = option(
+        0.0,
+        "general questions, answered as the base answers them so that it forgets less, for each "
+        "learned record and epoch",
+        low=0.0,
+    )
     context: int = option(3, "records in a question's prompt, at most", low=1, high=20)
     rank: int = option(16, "LoRA rank, on all linear layers", low=1, high=512)
     alpha: float = option(32.0, "LoRA alpha", low=0.0)

@@ -188,6 +188,11 @@ class Run:
         return self.folder / "checkpoints"
 
     @property
+    def rehearsal(self) -> Path:
+        """What the base answered to general questions before training."""
+        return self.folder / "rehearsal.json"
+
+    @property
     def adapter(self) -> Path:
         """The adapter, as the Hub gets it."""
         return self.folder / "adapter"

@@ -71,12 +71,12 @@ class PromptTemplate:
     # For an `answer` without records. Nothing else in such a prompt says in which language to
     # answer a question about a name, so there is one for each language.
     no_records: str = (
-        "The catalogue was searched and nothing was found.\n\nQuestion: {text}\n"
-        "If the catalogue does not have it, say so."
+        "Records from the catalogue: none.\n\nQuestion: {text}\n"
+        "Answer from the catalogue only. If it does not have it, say so."
     )
     no_records_pt: str = (
-        "A busca no catálogo não encontrou nada.\n\nPergunta: {text}\n"
-        "Se o catálogo não tiver, diga isso."
+        "Registros do catálogo: nenhum.\n\nPergunta: {text}\n"
+        "Responda só com o catálogo. Se ele não tiver, diga isso."
     )
     summarize: str = "{text}\n\nSummarize the text above."
     summarize_pt: str = "{text}\n\nResuma o texto acima."

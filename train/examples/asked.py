@@ -274,6 +274,12 @@ def _which(record: Record, fact: Fact, language: str, rng: random.Random) -> Que
     )
 
 
+def ask_about_any(title: str, language: str, rng: random.Random) -> str:
+    """Ask for a fact of a title, whatever it is."""
+    kind = rng.choice(GOODS)
+    return rng.choice(PHRASES[kind][language].questions).format(name=title)
+
+
 def _draw_language(record: Record, fact: Fact, rng: random.Random) -> str:
     language = detect_language(record["content"])
     if rng.random() < OTHER_LANGUAGE and UNIVERSAL.fullmatch(fact.value):

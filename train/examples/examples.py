@@ -21,7 +21,7 @@ from space.model import (
     fit_prompt,
 )
 from train.config import FitConfig
-from train.examples.asked import Asker, drop_ambiguous
+from train.examples.asked import Asker, ask_about_any, drop_ambiguous
 from train.examples.contamination import check_contamination, exclude_shared_texts
 from train.examples.plan import TrainingPlan
 from train.examples.summaries import principal_sentence, summarize_text, take_lead
@@ -30,6 +30,7 @@ from train.prepare import SplitRecord, SummaryPair
 
 # Of the unanswerable questions: with any other records in the prompt, and with none.
 ANY_OTHERS, NO_OTHERS = 0.1, 0.25
+FACT_OF_NOTHING = 0.3  # the share of the unanswerable questions that ask for a fact
 LANGUAGE_DRAWS = 50  # records looked at for one in a given language
 ASKED_ROUNDS = 8  # questions for a fact of one record, at most
 ASKED_RECORDS = 50_000  # records that facts are looked for in, at most
@@ -93,6 +94,7 @@ class Examples:
         self.reading = self.train[len(self.learned) :] or self.train
         self.pairs = pairs or {"train": (), "unseen": ()}
         self.summary_texts: Sequence[SplitRecord] = self.pairs["train"] if pairs else self.reading
+        self.general: Sequence[tuple[str, str]] = ()  # questions and the base's answers
         self._held_out_uids = {record["uid"] for record in self.held_out}
         self._sets: dict[int, dict[str, list[Example]]] = {}
 
@@ -167,6 +169,8 @@ class Examples:
         """
         question = self._question(title, language, phrasing)
         if rng:
+            if rng.random() < FACT_OF_NOTHING:
+                question = ask_about_any(title, language, rng)
             draw = rng.random()
             count = 0 if draw > 1 - NO_OTHERS else self.config.context
             found = self._others(question, uid, count)
@@ -276,6 +280,11 @@ class Examples:
         answer = self._lead(summary)
         example = Example("summarize", text, answer, record["uid"], record["title"])
         return example if self.fits(example) else None
+
+    def rehearse(self, answered: tuple[str, str]) -> Example:
+        """Ask a general question, which the base answered before training."""
+        question, answer = answered
+        return Example("describe", question, self._lead(answer), f"general: {question}")
 
     def quote(self, record: Record) -> str:
         """Cut a content to the first sentences that an answer may have."""
@@ -408,6 +417,7 @@ class Examples:
             "unstated": self._ask_for_facts(rng, unstated=True),
             "follow_up": follow_ups,
             "summarize": map(self.summarize, self.summary_texts),
+            "general": map(self.rehearse, self.general),
         }
         others: list[Example] = []
         order: list[int] = []

@@ -39,6 +39,7 @@ class TrainingPlan:
             "unstated": unstated,
             "follow_up": round(config.follow_ups * asked),
             "summarize": round(config.summarize * asked),
+            "general": round(config.rehearse * asked),
         }
 
     @cached_property

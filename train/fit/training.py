@@ -36,6 +36,7 @@ from train.fit.memory import (
     is_out_of_memory,
     plan_memory,
 )
+from train.fit.rehearsal import answer_as_base
 from train.fit.tracking import track_training
 from train.fit.trainer import AnswerTrainer, DivergedError, build_trainer
 from train.prepare import summaries_origin
@@ -52,7 +53,13 @@ LIBRARIES = (
     "gradio",
 )
 # Options newer than the first checkpoints, whose digests lack them, with their neutral values.
-LATER_OPTIONS = {"rank_stabilized": False, "init": "default", "asked": 0.0, "unstated": 0.2}
+LATER_OPTIONS = {
+    "rank_stabilized": False,
+    "init": "default",
+    "asked": 0.0,
+    "unstated": 0.2,
+    "rehearse": 0.0,
+}
 
 
 def fit(
@@ -74,6 +81,9 @@ def fit(
         download_checkpoint(run.checkpoints, digest, push)
     resumed = resume_point(run.checkpoints, digest)
     set_seed(config.seed)
+    examples.general = answer_as_base(
+        run, model, examples.tokenizer, examples.plan.counts["general"], config.seed
+    )
     dataset, left_out = tokenize(examples)
     adapted = add_lora(model, base, config)
     estimate = plan_memory(adapted, dataset, config)

@@ -153,7 +153,7 @@ def test_a_base_without_a_template_gets_the_default(tokenizer):
 def test_an_answer_without_records_says_that_none_was_found():
     (alone,) = build_messages(WORDS, "answer", "What is Mog?")
     assert (
-        alone["content"].startswith("The catalogue was searched and nothing was found.")
+        alone["content"].startswith("Records from the catalogue: none.")
         and "What is Mog?" in alone["content"]
     )
     assert (

@@ -117,7 +117,7 @@ def test_without_records_the_prompt_is_in_the_questions_language():
         for tongue, questions in PromptTemplate().questions.items()
     }
     assert said == {
-        "en": {"The catalogue was searched and nothing was found."},
+        "en": {"Records from the catalogue: none."},
         "pt": {"A busca no catálogo não encontrou nada."},
     }
 
