@@ -118,7 +118,7 @@ def test_without_records_the_prompt_is_in_the_questions_language():
     }
     assert said == {
         "en": {"Records from the catalogue: none."},
-        "pt": {"A busca no catálogo não encontrou nada."},
+        "pt": {"Registros do catálogo: nenhum."},
     }
 
 
