@@ -6,4 +6,11 @@ from train.examples.few_shot import add_few_shot
 from train.examples.general import general_questions
 from train.examples.summaries import MIN_SENTENCES
 
-__all__ = ["FACT_WORDS", "MIN_SENTENCES", "Example", "Examples", "add_few_shot", "general_questions"]
+__all__ = [
+    "FACT_WORDS",
+    "MIN_SENTENCES",
+    "Example",
+    "Examples",
+    "add_few_shot",
+    "general_questions",
+]
