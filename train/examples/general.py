@@ -71,7 +71,7 @@ TIMES = ("What is 2 times 6?", "What is 5 times 5?", "What is half of 30?", "Wha
 
 def general_questions(seed: int) -> list[str]:
     """Return all general questions, shuffled, each once."""
-    questions = list(TIMES)
+    questions: list[str] = [*TIMES]
     for language, frames in FRAMES.items():
         for frame, words in frames.items():
             questions += [frame.format(x=word) for word in _words(words)]

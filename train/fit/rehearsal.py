@@ -80,6 +80,9 @@ def _generate(model, tokenizer, questions: Sequence[str]) -> list[str]:
 
 
 def _whole_sentences(text: str) -> str:
-    """Cut a text behind its last full stop; "" where it has none."""
+    """Cut a text behind its last full stop.
+
+    "" where it has none.
+    """
     end = max(text.rfind(mark) for mark in (". ", ".\n", "! ", "? "))
     return text[: end + 1].strip() if end > 0 else ""
