@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import os
@@ -10,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict, cast
+from typing import Any, NamedTuple, TypedDict
 
 import polars as pl
 import torch
@@ -30,6 +29,7 @@ from space.model import (
 )
 from train.config import SummariesConfig
 from train.examples import MIN_SENTENCES
+from train.generate import Generation, generate, pad_left
 from train.prepare import (
     LONGEST_PHRASE,
     REPEATS,
@@ -65,14 +65,6 @@ class Teacher(NamedTuple):
     tokenizer: PreTrainedTokenizerBase
     window: int  # tokens
     prefix: str  # that a T5 expects before a text
-
-
-class Generation(NamedTuple):
-    """A generated summary; `ended` is False where it was cut at TOKENS."""
-
-    summary: str
-    tokens: int
-    ended: bool
 
 
 class TeacherLine(TypedDict):
@@ -239,8 +231,8 @@ def _summarize_all(
             for key, text, made in zip(todo, texts, _summarize(teacher, texts), strict=True):
                 lines[key] = {
                     "uid": records[key]["uid"],
-                    "summary": made.summary,
-                    "fault": find_fault(text, made.summary, made.ended),
+                    "summary": made.text,
+                    "fault": find_fault(text, made.text, made.ended),
                     "tokens": made.tokens,
                     "mark": key,
                 }
@@ -272,21 +264,9 @@ def _load(config: SummariesConfig, base_config: PreTrainedConfig) -> Teacher:
     return Teacher(model.to("cuda" if on_gpu else "cpu").eval(), tokenizer, window, prefix)
 
 
-@torch.inference_mode()
 def _summarize(teacher: Teacher, texts: Sequence[str]) -> list[Generation]:
     """Summarize each text with the teacher's own number of beams, without sampling."""
     model, tokenizer = teacher.model, teacher.tokenizer
-    settings = copy.deepcopy(model.generation_config)
-    settings.update(
-        do_sample=False,
-        max_new_tokens=TOKENS,
-        max_length=None,
-        temperature=None,
-        top_p=None,
-        top_k=None,
-        forced_eos_token_id=None,  # a forced end would hide an unfinished summary
-        pad_token_id=tokenizer.pad_token_id,
-    )
     if model.config.is_encoder_decoder:
         encoded = tokenizer(
             [teacher.prefix + text for text in texts],
@@ -295,25 +275,14 @@ def _summarize(teacher: Teacher, texts: Sequence[str]) -> list[Generation]:
             max_length=teacher.window,
             return_tensors="pt",
         )
-        start = 1  # after the decoder's start token
     else:
         room = max(teacher.window - TOKENS, teacher.window // 2)
         rows = []
         for text in texts:
             rows.append(fit_prompt(tokenizer, PromptTemplate(), "summarize", text, room=room).ids)
-        encoded = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt")
-        start = encoded["input_ids"].shape[1]
-    inputs = {name: encoded[name].to(model.device) for name in ("input_ids", "attention_mask")}
-    generated = model.generate(**inputs, generation_config=settings)[:, start:]
-    ends = settings.eos_token_id
-    ends = {ends} if isinstance(ends, int) else set(ends or ())
-    summaries = []
-    for row in generated.tolist():
-        end = next((index for index, token in enumerate(row) if token in ends), None)
-        ids = row if end is None else row[:end]
-        summary = cast(str, tokenizer.decode(ids, skip_special_tokens=True))
-        summaries.append(Generation(clean_text(summary), len(ids), end is not None))
-    return summaries
+        encoded = pad_left(tokenizer, rows)
+    made = generate(model, tokenizer, encoded, max_new_tokens=TOKENS)
+    return [each._replace(text=clean_text(each.text)) for each in made]
 
 
 def _select_pairs(

@@ -8,13 +8,13 @@ sampled text in the place of soft targets.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import torch
 from tqdm import tqdm
 
+from space.catalogue import sentence_spans
 from space.model import PromptTemplate, fit_prompt
 from train.examples import general_questions
+from train.generate import generate, pad_left
 from train.run import Run, read_json, sha256_json, to_json, write_atomic
 
 ANSWER_TOKENS = 48
@@ -41,7 +41,7 @@ def answer_as_base(run: Run, model, tokenizer, count: int, seed: int) -> list[tu
     bar = tqdm(total=len(questions), desc="rehearse", unit="question", leave=False)
     for start in range(0, len(questions), ROWS):
         part = questions[start : start + ROWS]
-        answers += zip(part, _generate(model, tokenizer, part), strict=True)
+        answers += zip(part, _answer(model, tokenizer, part), strict=True)
         bar.update(len(part))
     bar.close()
     answers = [(question, answer) for question, answer in answers if answer]
@@ -49,40 +49,17 @@ def answer_as_base(run: Run, model, tokenizer, count: int, seed: int) -> list[tu
     return answers
 
 
-@torch.inference_mode()
-def _generate(model, tokenizer, questions: Sequence[str]) -> list[str]:
-    template = PromptTemplate()
-    prompts = [
-        fit_prompt(tokenizer, template, "describe", question, room=tokenizer.model_max_length).ids
-        for question in questions
-    ]
-    pad = tokenizer.pad_token_id
-    pad = tokenizer.eos_token_id if pad is None else pad
-    width = max(map(len, prompts))
-    ids = torch.tensor([[pad] * (width - len(each)) + list(each) for each in prompts])
-    mask = torch.tensor([[0] * (width - len(each)) + [1] * len(each) for each in prompts])
-    options: dict[str, Any] = {"do_sample": False, "pad_token_id": pad}
-    made = model.generate(
-        input_ids=ids.to(model.device),
-        attention_mask=mask.to(model.device),
-        max_new_tokens=ANSWER_TOKENS,
-        **options,
-    )
-    start = 0 if model.config.is_encoder_decoder else width
-    texts = tokenizer.batch_decode(made[:, start:], skip_special_tokens=True)
-    stops = model.generation_config.eos_token_id
-    stops = {stops} if isinstance(stops, int) else set(stops or ())
-    answers = []
-    for text, row in zip(texts, made[:, start:].tolist(), strict=True):
-        ended = any(token in stops for token in row)
-        answers.append(text.strip() if ended else _whole_sentences(text))
-    return answers
+def _answer(model, tokenizer, questions: Sequence[str]) -> list[str]:
+    template, prompts = PromptTemplate(), []
+    for question in questions:
+        room = tokenizer.model_max_length
+        prompts.append(fit_prompt(tokenizer, template, "describe", question, room=room).ids)
+    encoded = pad_left(tokenizer, prompts)
+    made = generate(model, tokenizer, encoded, max_new_tokens=ANSWER_TOKENS, num_beams=1)
+    return [each.text.strip() if each.ended else _whole_sentences(each.text) for each in made]
 
 
 def _whole_sentences(text: str) -> str:
-    """Cut a text behind its last full stop.
-
-    "" where it has none.
-    """
-    end = max(text.rfind(mark) for mark in (". ", ".\n", "! ", "? "))
-    return text[: end + 1].strip() if end > 0 else ""
+    """Leave out the last sentence of a text, which was cut."""
+    spans = sentence_spans(text)
+    return text[: spans[-2][1]].strip() if len(spans) > 1 else ""

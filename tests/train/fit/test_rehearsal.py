@@ -25,7 +25,7 @@ def test_answers_are_the_bases_own_and_are_taken_once(
     answers = answer_as_base(run, model, load_tokenizer(base), 5, 1)
     assert len(answers) <= 5 and (answers or kind == "t5")  # a random T5 ends at once
     assert [list(answer) for answer in answers] == json.loads(run.rehearsal.read_text())["answers"]
-    monkeypatch.setattr(rehearsal, "_generate", None)
+    monkeypatch.setattr(rehearsal, "_answer", None)
     assert answer_as_base(run, model, load_tokenizer(base), 5, 1) == answers
     assert answer_as_base(Run(tmp_path / "other"), model, None, 0, 1) == []
 
