@@ -125,6 +125,13 @@ def test_a_base_and_a_data_set_of_the_hub_are_named_as_such():
     assert hub_dataset("shop/trn.json") is None and hub_dataset("https://shop.example/a") is None
 
 
+# bitsandbytes' own CPU kernel rounds in another way than the page and a GPU do, and the tiny
+# model's tokens are near ties. Without it they are the same.
+AS_ON_A_GPU = (
+    "import bitsandbytes.nn.modules\nbitsandbytes.nn.modules.has_avx512bf16 = lambda: False\n"
+)
+
+
 @pytest.mark.slow
 def test_every_snippet_runs_as_it_stands_and_says_what_the_page_says(
     text, tuned_run, tiny_base, tmp_path
@@ -138,7 +145,7 @@ def test_every_snippet_runs_as_it_stands_and_says_what_the_page_says(
     programs = blocks(text, "python")
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", program],
+            [sys.executable, "-c", AS_ON_A_GPU + program],
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -155,9 +162,7 @@ def test_every_snippet_runs_as_it_stands_and_says_what_the_page_says(
     question = json.loads((tuned_run / "samples.jsonl").read_text().splitlines()[0])["question"]
     prompt = prompt_ids(pair.tokenizer, pair.prompt_template, "describe", question)
     page = decode_text(pair, complete(pair, [prompt], 60, tuned=True)[0])
-    # The tiny model's tokens are near ties, which PEFT's and the page's kernels may round apart:
-    # after the first that differs all do.
-    assert page and said[1].strip()[:5] == page[:5]
+    assert page and said[1].strip().rstrip("\ufffd").strip() == page
     assert all(words.strip() for words in said)
 
 
