@@ -32,9 +32,9 @@ NUMBERS = {
 
 
 class SettingsError(ValueError):
-    """The environment has problems; the message names them all.
+    """The environment has problems.
 
-    `usable` has what a page needs to show the message.
+    The message names them all, and `usable` has what a page needs to show the message.
     """
 
     def __init__(self, message: str, usable: Settings) -> None:
@@ -44,7 +44,10 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """What the Space runs with; models and the catalogue are Hub ids or folders."""
+    """What the Space runs with.
+
+    Models and the catalogue are Hub ids or folders.
+    """
 
     base_model: str = DEFAULT_BASE
     base_revision: str | None = None

@@ -23,7 +23,10 @@ HOST = re.compile(r"[A-Za-z0-9.\-_]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where a model is loaded from: a Hub id and its commit, a folder, or a GGUF file."""
+    """Where a model is loaded from.
+
+    It is a Hub id and its commit, a folder, or a GGUF file.
+    """
 
     name: str
     revision: str | None = None

@@ -11,7 +11,10 @@ from space.settings import DEFAULT_BASE
 
 
 class ConfigError(ValueError):
-    """The call was wrong; one message that lists every problem."""
+    """The call was wrong.
+
+    One message lists every problem.
+    """
 
 
 def option(default: Any, help: str, **limits: Any) -> Any:
@@ -119,7 +122,10 @@ BEFORE_OPTIONS = {"asked": 0.0}
 
 @dataclass(frozen=True)
 class FitConfig(Checked):
-    """How an adapter is trained; the defaults suit a 7B model on one GPU."""
+    """How an adapter is trained.
+
+    The defaults suit a 7B model on one GPU.
+    """
 
     base: str = option(DEFAULT_BASE, "the base: a Hub id, a folder or a GGUF file")
     base_revision: str | None = option(None, "the base's commit on the Hub")
@@ -269,7 +275,10 @@ class PushConfig(Checked):
 
 @dataclass(frozen=True)
 class TrackConfig(Checked):
-    """Which board a run is followed on; it changes nothing of what is trained."""
+    """Which board a run is followed on.
+
+    It changes nothing of what is trained.
+    """
 
     report_to: str = option(
         "none",
@@ -309,7 +318,7 @@ class PublishConfig(Checked):
 
     @property
     def catalogue_repo(self) -> str:
-        """The catalogue's repository; empty where it stays here."""
+        """The catalogue's repository, empty where it stays here."""
         if self.no_catalogue or not self.to:
             return ""
         return self.catalogue or f"{self.to}-catalogue"
@@ -327,7 +336,10 @@ class MergeConfig(Checked):
 
 @dataclass(frozen=True)
 class DeployConfig(Checked):
-    """A Space and what it serves; without an adapter, the embedded sample."""
+    """A Space and what it serves.
+
+    Without an adapter it serves the embedded sample.
+    """
 
     to: str = option("", "the Space on the Hub, user/name; made if there is none")
     run: str = option("", "a published run's folder, whose adapter and catalogue are served")

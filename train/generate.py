@@ -10,7 +10,10 @@ import torch
 
 
 class Generation(NamedTuple):
-    """A generated text; `ended` is False where it was cut at the limit."""
+    """A generated text.
+
+    `ended` is False where it was cut at the limit.
+    """
 
     text: str
     tokens: int

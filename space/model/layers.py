@@ -27,7 +27,10 @@ BF16_BYTES = 2
 
 @dataclass
 class Rows:
-    """How many of a batch's first rows are the base's; all PairedLinear of a model share it."""
+    """How many of a batch's first rows are the base's.
+
+    All PairedLinear of a model share one.
+    """
 
     base: int = 0
     _last: tuple[torch.Tensor, int, torch.Tensor] | None = None
@@ -95,7 +98,7 @@ class PairedLinear(nn.Module):
 
     @property
     def weight(self) -> torch.Tensor:
-        """Get the base's weights; T5 reads their type."""
+        """Get the base's weights, whose type T5 reads."""
         return self.base.weight
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

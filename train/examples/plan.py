@@ -44,7 +44,7 @@ class TrainingPlan:
 
     @cached_property
     def row_limit(self) -> int | None:
-        """The number of examples that --max-steps leaves; None where it leaves all."""
+        """The number of examples that --max-steps leaves, None where it leaves all."""
         config = self.config
         if config.max_steps is None:
             return None

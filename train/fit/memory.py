@@ -62,7 +62,10 @@ class MemoryEstimate:
 
 
 class OutOfMemoryError(Exception):
-    """Training ran out of memory; one line for a person."""
+    """Training ran out of memory.
+
+    The message is one line for a person.
+    """
 
 
 def check_device() -> None:
