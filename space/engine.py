@@ -24,6 +24,7 @@ from space.catalogue import (
 )
 from space.errors import CatalogueError, InputError, translate_load_errors
 from space.evidence import Evidence, read_evidence
+from space.inside import Inside
 from space.model import (
     COLUMNS,
     AnswerFigures,
@@ -104,6 +105,7 @@ class Engine:
         self._catalogue_folder = catalogue_folder
         self._generate_on_gpu = on_gpu(self._generate, duration=gpu_seconds)
         self._explain_on_gpu = on_gpu(self._explain, duration=gpu_seconds_to_explain)
+        self.inside = Inside(pair, catalogue, settings, on_gpu)
         # Read once, while the model loads: on ZeroGPU other threads cannot ask for its device.
         self._info: Info = {
             "base": pair.base.name,

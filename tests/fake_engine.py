@@ -11,7 +11,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from space.errors import InputError
 from space.evidence.files import Evidence, read_evidence
+from space.inside import NearRecord, Neighbours, StrengthAnswer
+from space.model import (
+    AdapterChange,
+    Attention,
+    Guess,
+    Guesses,
+    LayerChange,
+    NamedHead,
+    Neighbour,
+    Place,
+    PrecisionCost,
+    TokenReading,
+    Word,
+    WordNeighbours,
+)
 from space.model.conversation import Figures, Step, Turn
 from space.model.prompt import check_text
 from tests.toy import TOY
@@ -89,6 +105,7 @@ class FakeEngine:
         self.notice = ""  # told to the visitor with every answer: a key of space/texts.py
         self.base, self.tuned = BASE, TUNED
         self.suggested = ""  # a title that may be meant
+        self.inside = FakeInside(self)
 
     def answer(
         self,
@@ -242,3 +259,82 @@ class FakeEngine:
         except GeneratorExit:
             self.closed.set()
             raise
+
+
+class FakeInside:
+    """Numbers of a model that takes each word for a token."""
+
+    shape = (3, 2)
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self.engine = engine
+        self.refused: dict[str, str] = {}  # method -> the key of why this base cannot show it
+
+    def tokens(self, text: str) -> TokenReading:
+        pieces = self._pieces("tokens", text)
+        words = [Word(piece.strip(), (0,), (piece,)) for piece in pieces]
+        words.append(Word("churrasqueira", (1, 2, 3), (" chur", "rasq", "\ufffd")))
+        pieces += [" chur", "rasq", "\ufffd"]
+        ids = tuple(range(len(pieces)))
+        return TokenReading(ids, tuple(pieces), tuple(words), len(ids), len(text), 512, 600)
+
+    def guesses(self, text: str) -> Guesses:
+        return self._guesses(self._pieces("guesses", text))
+
+    def guesses_after(self, ids: Sequence[int]) -> Guesses:
+        self.engine.calls.append(("guesses_after", list(ids)))
+        return self._guesses([f" word{token}" for token in ids])
+
+    def neighbours(self, text: str) -> Neighbours:
+        near = tuple(Neighbour(word, 0.7) for word in (" lamp", " <b>lantern</b>"))
+        words = [
+            WordNeighbours(piece.strip(), (piece,), near) for piece in self._pieces("near", text)
+        ]
+        records = [NearRecord(record["title"], record["score"]) for record in self.engine.records]
+        return Neighbours(tuple(words[:9]), tuple(records), tuple(records[1:]), 3, 420)
+
+    def attention(self, text: str, layer: int | None = None, head: int | None = None) -> Attention:
+        pieces = self._pieces("attention", text)
+        self.engine.calls.append(("attention", layer, head))
+        rows = [tuple(1 / (row + 1) for _ in range(row + 1)) for row in range(len(pieces))]
+        favourites = [((0, 4), (row, 2)) for row in range(len(pieces))]
+        named = (NamedHead("previous", 1, 1, 0.93), NamedHead("first", 0, 1, 0.71))
+        return Attention(
+            tuple(pieces), tuple(rows), tuple(favourites), named, layer or 0, head or 0, 3, 2, 0
+        )
+
+    def adapter(self) -> AdapterChange:
+        layers = []
+        for block, part in itertools.product("123", ("self_attn.q_proj", "mlp.up_proj")):
+            layers.append(LayerChange(block, part, 0.01 * (len(layers) + 1), 100))
+        return AdapterChange(tuple(layers), 600, 12_345)
+
+    def strengths(self, question: str) -> list[StrengthAnswer]:
+        check_text(question, self.engine.limit)
+        return [
+            StrengthAnswer(strength, f"{question} At {strength}.")
+            for strength in (0.0, 0.25, 0.5, 1.0, 1.5)
+        ]
+
+    def precision_cost(self, text: str) -> PrecisionCost:
+        self._pieces("precision_cost", text)
+        return PrecisionCost("nf4", "bf16", 9, 0.3, 3.0, 8, (3.2, 3.1))
+
+    def record(self, number: int) -> str:
+        return self.engine.records[number % len(self.engine.records)]["content"]
+
+    def _pieces(self, picture: str, text: str) -> list[str]:
+        text = check_text(text, self.engine.limit, "text")
+        if self.engine.error:
+            raise self.engine.error
+        if picture in self.refused:
+            raise InputError(self.refused[picture])
+        return re.findall(r"\s*\S+", text)[:60]
+
+    def _guesses(self, pieces: list[str]) -> Guesses:
+        likely = tuple(Guess(number, f" guess{number}", 0.5 / (number + 1)) for number in range(5))
+        places = [Place(None, "", None, likely)]
+        for index, piece in reversed(list(enumerate(pieces))):
+            guesses, loss = (likely, 0.5 * index) if index else ((), None)
+            places.insert(0, Place(index, piece, loss, guesses))
+        return Guesses(tuple(places), 0)

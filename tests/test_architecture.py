@@ -21,7 +21,7 @@ SPACE = [
     {"space.catalogue"},
     {"space.model"},
     {"space.evidence"},
-    {"space.engine"},
+    {"space.engine", "space.inside"},
     {"space.page"},
     {"app"},
 ]
@@ -40,7 +40,12 @@ TRAIN = [
 # What page/ may name of rooms that only engine.py calls: the types of what it is given and the
 # names of the two columns.
 PAGE_TYPES = {
-    "space.model": {"AnswerFigures", "COLUMNS", "Column", "ExplainedToken", "Figures", "Turn"},
+    "space.model": {
+        *("AnswerFigures", "COLUMNS", "Column", "ExplainedToken", "Figures", "Turn"),
+        # The numbers of the tab How it works.
+        *("AdapterChange", "Attention", "Guess", "Guesses", "LayerChange", "NamedHead"),
+        *("Neighbour", "Place", "PrecisionCost", "TokenReading", "Word", "WordNeighbours"),
+    },
     "space.catalogue": {"Hit", "Record", "Span"},
 }
 

@@ -7,7 +7,18 @@ from space.evidence.attribution import (
     attribute_summary,
     normalise_number,
 )
-from space.evidence.charts import Mark, dots, plot, round_ticks, scale, share, smooth, thin
+from space.evidence.charts import (
+    Mark,
+    bars,
+    dots,
+    heat,
+    plot,
+    round_ticks,
+    scale,
+    share,
+    smooth,
+    thin,
+)
 from space.evidence.fact_check import Fact, FactCheck, check_facts
 from space.evidence.files import (
     FILES,
@@ -61,8 +72,10 @@ __all__ = [
     "as_number",
     "as_text",
     "attribute_summary",
+    "bars",
     "check_facts",
     "dots",
+    "heat",
     "less_is_better",
     "list_findings",
     "metric_key",

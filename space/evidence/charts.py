@@ -83,6 +83,41 @@ def scale(ticks: Sequence[float], number: Callable[[float], str]) -> Html:
     return Html(f'<p class="scale" aria-hidden="true">{numbers}</p>')
 
 
+def bars(marks: Sequence[Mark]) -> Html:
+    """Draw each mark as a name, a bar and a label.
+
+    Values are from 0 to 1.
+    """
+    rows = "".join(
+        f'<div class="{mark.kind}"><dt>{_escape(mark.name)}</dt><dd>'
+        '<svg aria-hidden="true" width="100%" height="8"><rect class="rule" width="100%" height="8"'
+        f' rx="1"/><rect width="{100 * min(max(mark.value, 0.0), 1.0):.1f}%" height="8" rx="1"/>'
+        f"</svg><b>{_escape(mark.label)}</b></dd></div>"
+        for mark in marks
+    )
+    return Html(f'<dl class="bars">{rows}</dl>')
+
+
+def heat(values: Sequence[Sequence[float | None]], most: float, wide: bool = False) -> Html:
+    """Draw rows of cells, each as strong as its value against `most`.
+
+    None and what would be invisible is left empty. It is hidden from a screen reader: words or a
+    table beside it must say the same. A `wide` one is stretched.
+    """
+    columns = max((len(row) for row in values), default=0)
+    cells = []
+    for y, row in enumerate(values):
+        for x, value in enumerate(row):
+            strength = min((value or 0.0) / most, 1.0) if most else 0.0
+            if strength >= 0.02:
+                cells.append(f'<rect x="{x}" y="{y}" fill-opacity="{strength:.2f}"/>')
+    ratio = ' preserveAspectRatio="none"' if wide else ""
+    return Html(
+        f'<svg class="heat" aria-hidden="true" viewBox="0 0 {columns} {len(values)}"{ratio}>'
+        f"{''.join(cells)}</svg>"
+    )
+
+
 def share(parts: Sequence[tuple[str, int]]) -> Html:
     """Draw a bar of (kind, count), each as wide as its share.
 

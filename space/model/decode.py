@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
@@ -69,12 +70,13 @@ def stream_tokens(
     max_new_tokens: int,
     temperature: float = 0.0,
     seed: int | None = None,
+    strengths: Sequence[float] | None = None,
 ) -> Iterator[list[int | None]]:
     """Generate one token a row and step.
 
     It is None for a row that has ended. The first `base_rows` rows are the base's. With a
     temperature, base and tuned rows draw with the same random numbers: where the models agree, so
-    do the tokens.
+    do the tokens. `strengths` has the share of the adapter's change for each tuned row.
     """
     device = pair.device
     generators = [torch.Generator(device).manual_seed(torch.seed() if seed is None else seed)]
@@ -85,7 +87,7 @@ def stream_tokens(
     cache = preallocated_cache(pair.model.config)
     forward = pair.family.cached_forward(pair.model, prompts, cache)
     last = torch.empty(len(prompts), 0, dtype=torch.long, device=device)
-    with pair.lock:
+    with pair.lock, _strength(pair, strengths):
         for _ in range(max_new_tokens):
             logits = _forward(pair, forward, last, base_rows)
             chosen = _choose(logits, temperature, generators, base_rows)
@@ -97,6 +99,16 @@ def stream_tokens(
                 return
             yield tokens
             last = chosen[:, None]
+
+
+@contextlib.contextmanager
+def _strength(pair: Pair, strengths: Sequence[float] | None) -> Iterator[None]:
+    if strengths is not None:
+        pair.rows.strength = torch.tensor(strengths, device=pair.device)[:, None, None]
+    try:
+        yield
+    finally:
+        pair.rows.strength = None
 
 
 @torch.inference_mode()

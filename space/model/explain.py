@@ -54,7 +54,7 @@ def explain_answer(
     spelling = {token: _spell(pair, token) for token in set(top_ids.flatten().tolist())}
     records: list[ExplainedToken] = []
     end = 0
-    for count, text in _characters(pair.tokenizer, answer):
+    for count, text in group_characters(pair.tokenizer, answer):
         start, end = end, end + count
         first = not records
         text = text.lstrip() if first else text
@@ -108,7 +108,7 @@ def _score(
     return torch.cat(logprobs, dim=1), torch.cat(top_logprobs), torch.cat(top_ids)
 
 
-def _characters(tokenizer, ids: Sequence[int]) -> Iterator[tuple[int, str]]:
+def group_characters(tokenizer, ids: Sequence[int]) -> Iterator[tuple[int, str]]:
     """Group tokens into the shortest runs that end with a character."""
     run: list[int] = []
     text = ""
@@ -125,7 +125,12 @@ def _characters(tokenizer, ids: Sequence[int]) -> Iterator[tuple[int, str]]:
 def _spell(pair: Pair, token: int) -> str:
     if token in pair.stop_ids:
         return ""
-    return _decode_inside(pair.tokenizer, [token], skip_special_tokens=False)
+    return spell_token(pair.tokenizer, token)
+
+
+def spell_token(tokenizer, token: int) -> str:
+    """Decode one token as it stands inside a text, blanks included."""
+    return _decode_inside(tokenizer, [token], skip_special_tokens=False)
 
 
 def _decode_inside(tokenizer, ids: Sequence[int], skip_special_tokens: bool) -> str:

@@ -29,10 +29,12 @@ BF16_BYTES = 2
 class Rows:
     """How many of a batch's first rows are the base's.
 
-    All PairedLinear of a model share one.
+    All PairedLinear of a model share one. `strength`, (tuned rows, 1, 1), is what share of the
+    adapter's change each tuned row gets, or None for all of it.
     """
 
     base: int = 0
+    strength: torch.Tensor | None = None
     _last: tuple[torch.Tensor, int, torch.Tensor] | None = None
 
     def tuned(self, x: torch.Tensor) -> torch.Tensor:
@@ -41,7 +43,10 @@ class Rows:
         The layers that read the same `x` share one copy.
         """
         if self._last is None or self._last[0] is not x or self._last[1] != self.base:
-            self._last = x, self.base, x[self.base :].float()
+            tuned = x[self.base :].float()
+            if self.strength is not None:
+                tuned = tuned * self.strength  # LoRA is linear: its input may carry the factor
+            self._last = x, self.base, tuned
         return self._last[2]
 
 

@@ -176,6 +176,11 @@ def answer_ids(
     return _encode(tokenizer, tail, answered)
 
 
+def text_ids(tokenizer, text: str) -> list[int]:
+    """Encode a text alone, with special tokens' names as ordinary text."""
+    return _encode(tokenizer, f"{OPEN}0{CLOSE}", [{"role": "user", "content": text}])
+
+
 def _prompt_ids(tokenizer, messages: Sequence[Message]) -> list[int]:
     return _encode(tokenizer, _render_marks(tokenizer, messages, True), messages)
 

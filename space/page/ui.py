@@ -15,6 +15,7 @@ from space.page.tabs.ask import AskTab
 from space.page.tabs.blind import BlindTab
 from space.page.tabs.elsewhere import elsewhere_tab
 from space.page.tabs.evidence import evidence_tab
+from space.page.tabs.how import HowTab
 from space.page.tabs.made import made_tab
 from space.page.tabs.parts import I18N, label, markup
 from space.page.tabs.summarize import SummarizeTab
@@ -32,6 +33,7 @@ TABS = {
     "summarize_tab": SummarizeTab,
     "evidence_tab": evidence_tab,
     "made_tab": made_tab,
+    "how_tab": HowTab,
     "elsewhere_tab": elsewhere_tab,
 }
 # Shades from 50 to 950.
@@ -97,8 +99,10 @@ def build_demo(engine: Engine, settings: Settings) -> gr.Blocks:
         about = render_about(info, engine.evidence(), invented)
         markup(cards.render_header(tuple(TABS), about))
         for name, build_tab in TABS.items():
-            with gr.Tab(label(name)):
-                build_tab(engine, info, settings)
+            with gr.Tab(label(name)) as tab:
+                built = build_tab(engine, info, settings)
+            if isinstance(built, HowTab):
+                built.open_with(tab)
         add_endpoints(engine, settings)
     return demo.queue(max_size=settings.queue_size, api_open=False)
 

@@ -151,7 +151,7 @@ def test_calls_of_the_model_ask_for_a_gpu_and_answers_still_stream(start):
     client.predict("oak", api_name="/search")
     explained = client.predict("What is it?", "It is oak.", False, api_name="/explain")
     assert "".join(token["token"] for token in explained) == "It is oak."
-    imported, wrapped, wrapped_too, *borrowed, last = notes(log)
+    imported, wrapped, wrapped_too, wrapped_last, *borrowed, last = notes(log)
     assert imported == {"imported": True, "after": []}, (
         "spaces comes before whatever could start CUDA"
     )
@@ -159,6 +159,7 @@ def test_calls_of_the_model_ask_for_a_gpu_and_answers_still_stream(start):
     assert (
         wrapped_too == {"wrapped": "_explain", "generator": False} and last["seconds"] == GPU_START
     )
+    assert wrapped_last == {"wrapped": "_compute", "generator": False}
     assert borrowed == [
         {"seconds": gpu_seconds([], 40, 0), "tokens": 40},
         {"seconds": gpu_seconds([], 24, 0), "tokens": 24},

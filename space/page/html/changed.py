@@ -59,7 +59,7 @@ def describe_changes(tokens: Sequence[ExplainedToken]) -> Html:
         up=up,
         down=down,
         count=len(tokens),
-        token=Html(f"<b><bdi>{_name(token['token'])}</bdi></b>"),
+        token=Html(f"<b><bdi>{name_token(token['token'])}</bdi></b>"),
         before=format_chance(token["base_logprob"]),
         after=format_chance(token["tuned_logprob"]),
     )
@@ -125,11 +125,11 @@ def _tint(change: float) -> str:
 
 def _token(token: ExplainedToken, name: str, chosen: bool) -> str:
     change = _change(token)
-    text = _name(token["token"])
+    text = name_token(token["token"])
     before, after = format_chance(token["base_logprob"]), format_chance(token["tuned_logprob"])
     others, bars = [], []
     for other in token["alternatives"]:
-        word, likely = _name(other["token"]), format_chance(other["logprob"])
+        word, likely = name_token(other["token"]), format_chance(other["logprob"])
         others.append(f"{word} {likely}")
         kind = "chosen" if other["token"] == token["token"] else ""
         bars.append(_bar(f"<bdi>{word}</bdi>", likely, math.exp(other["logprob"]), kind))
@@ -160,7 +160,7 @@ def _bar(word: str, likely: str, share: float, kind: str) -> str:
     )
 
 
-def _name(token: str) -> Html:
+def name_token(token: str) -> Html:
     """Return a token's text, or a name if it is invisible."""
     text = token.strip()
     if text:

@@ -1,0 +1,54 @@
+"""Numbers from inside the loaded models, as plain data: what the tab How it works shows."""
+
+from space.model.inside.adapter_change import (
+    STRENGTHS,
+    AdapterChange,
+    LayerChange,
+    PrecisionCost,
+    answer_at_strengths,
+    compare_precision,
+    measure_adapter,
+)
+from space.model.inside.attention import Attention, NamedHead, can_attend, read_attention
+from space.model.inside.embeddings import (
+    Neighbour,
+    WordNeighbours,
+    mean_hidden,
+    nearest_tokens,
+    nearest_vectors,
+)
+from space.model.inside.reading import (
+    Guess,
+    Guesses,
+    Place,
+    TokenReading,
+    Word,
+    guess_tokens,
+    read_tokens,
+)
+
+__all__ = [
+    "STRENGTHS",
+    "AdapterChange",
+    "Attention",
+    "Guess",
+    "Guesses",
+    "LayerChange",
+    "NamedHead",
+    "Neighbour",
+    "Place",
+    "PrecisionCost",
+    "TokenReading",
+    "Word",
+    "WordNeighbours",
+    "answer_at_strengths",
+    "can_attend",
+    "compare_precision",
+    "guess_tokens",
+    "mean_hidden",
+    "measure_adapter",
+    "nearest_tokens",
+    "nearest_vectors",
+    "read_attention",
+    "read_tokens",
+]
