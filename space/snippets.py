@@ -130,13 +130,55 @@ def vllm(base: ModelSource, adapter: ModelSource, rank: int) -> str:
         name = "base"
         note = '# "base" is the decoded base: base.save_pretrained("base")\n'
     commit = f" --revision {shlex.quote(base.revision)}" if base.revision else ""
-    folder = shlex.quote(adapter.name)
-    if adapter.revision:
-        folder = f"$(hf download {folder} --revision {shlex.quote(adapter.revision)} --quiet)"
-    return f"""{note}ADAPTER={folder}
+    return f"""{note}ADAPTER={_folder_in_shell(adapter)}
 vllm serve {shlex.quote(name)}{commit} \\
   --enable-lora --max-lora-rank {vllm_max_rank(rank)} --lora-modules tuned=$ADAPTER \\
-  --chat-template $ADAPTER/chat_template.jinja"""
+  --chat-template $ADAPTER/chat_template.jinja --generation-config vllm
+# in 4 bits: pip install --no-deps vllm-bnb-plugin, and add --quantization bitsandbytes"""
+
+
+def llama_cpp(base: ModelSource, adapter: ModelSource) -> str:
+    """Write shell commands that serve base and adapter with llama.cpp.
+
+    The adapter becomes a GGUF LoRA, and each request chooses by the LoRA's scale: 0 asks the base,
+    1 the tuned model.
+    """
+    commit = f" --revision {shlex.quote(base.revision)}" if base.revision else ""
+    config, weights = shlex.quote(base.name), "base.gguf"
+    if base.is_gguf:
+        lines = ['# "base" has the decoded base\'s config: base.save_pretrained("base")']
+        config, weights = "base", shlex.quote(base.name)
+    elif base.on_hub:
+        lines = [f"BASE=$(hf download --quiet {config}{commit})"]
+        config = "$BASE"
+    else:
+        lines = []
+    if not base.is_gguf:
+        lines.append(
+            f"python llama.cpp/convert_hf_to_gguf.py {config} --outfile {weights} --outtype bf16"
+        )
+    return "\n".join(
+        [
+            *lines,
+            f"ADAPTER={_folder_in_shell(adapter)}",
+            f"python llama.cpp/convert_lora_to_gguf.py $ADAPTER --base {config} \\",
+            "  --outfile lora.gguf --outtype bf16",
+            f"llama-server -m {weights} --lora lora.gguf --lora-init-without-apply \\",
+            "  --jinja --chat-template-file $ADAPTER/chat_template.jinja --port 8080 &",
+            "# scale 1 asks the tuned model, scale 0 the base",
+            "curl -s http://127.0.0.1:8080/v1/chat/completions \\",
+            "  -H 'Content-Type: application/json' \\",
+            """  -d '{"messages": [{"role": "user", "content": "..."}], "temperature": 0,""",
+            """       "lora": [{"id": 0, "scale": 1}], "cache_prompt": false}'""",
+        ]
+    )
+
+
+def _folder_in_shell(adapter: ModelSource) -> str:
+    folder = shlex.quote(adapter.name)
+    if adapter.revision:
+        return f"$(hf download {folder} --revision {shlex.quote(adapter.revision)} --quiet)"
+    return folder
 
 
 def vllm_max_rank(rank: int) -> int:

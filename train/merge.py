@@ -22,7 +22,7 @@ from space.model import (
     stream_tokens,
 )
 from train.config import ConfigError, FitConfig, MergeConfig
-from train.modelfile import build_modelfile, common_prefix
+from train.modelfile import GGUF, QUANTIZED, build_modelfile, common_prefix
 from train.pipeline import load_examples
 from train.publish import MERGED_TEMPLATE, base_file, base_licence, fill_card
 from train.run import Run, to_json
@@ -197,5 +197,7 @@ def _build_card(run: Run, pair: Pair, fit_config: FitConfig, record: MergeRecord
         "agreement": describe_agreement(record),
         "decoder_only": "yes" if pair.family.name == "decoder_only" else "",
         "licence": licence.describe(base),
+        "gguf": GGUF,
+        "quantized": QUANTIZED,
     }
     return fill_card(MERGED_TEMPLATE, data, values)

@@ -15,6 +15,9 @@ OPEN, CLOSE = "\ufdd0", "\ufdd1"
 CONTENT = re.compile(f"{OPEN}\\d+{CLOSE}")
 CONVERSATIONS = ("user", "user assistant user", "user assistant user assistant user")
 RESERVED = ("{{", "}}", '"""')  # in a Go template and in a Modelfile
+# What `llama-quantize` makes of the merged model. Ollama converts no safetensors of a Llama or a
+# Mistral, so the Modelfile names this file.
+GGUF, QUANTIZED = "shop.gguf", "shop-Q4_K_M.gguf"
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,10 @@ class TurnTemplate:
 def build_modelfile(tokenizer, stops: Iterable[str]) -> str:
     """Write the Modelfile of a merged model.
 
-    It names weights, template, stop tokens and greedy decoding.
+    It names the quantized GGUF file, template, stop tokens and greedy decoding.
     """
     template = read_turn_template(tokenizer)
-    lines = ["FROM ."]
+    lines = [f"FROM ./{QUANTIZED}"]
     if template is None:
         lines += [
             "# The chat template cannot be written exactly in Ollama's language, so it is not "

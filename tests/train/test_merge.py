@@ -69,6 +69,11 @@ def test_it_is_complete_and_says_how_far_it_agrees(merged, tuned_run):
         describe_agreement(told) in card
         and metadata_load(merged / "README.md")["base_model_relation"] == "finetune"
     )
+    steps = ["convert_hf_to_gguf.py . --outfile shop.gguf", "shop.gguf shop-Q4_K_M.gguf Q4_K_M"]
+    steps += ["llama-server -m shop-Q4_K_M.gguf", "ollama create shop -f Modelfile"]
+    assert [card.count(step) for step in steps] == [1] * 4
+    assert sorted(steps, key=card.index) == steps
+    assert (merged / "Modelfile").read_text().startswith("FROM ./shop-Q4_K_M.gguf\n")
     for path in merged.iterdir():
         if path.suffix != ".safetensors":
             assert (

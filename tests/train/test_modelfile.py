@@ -108,7 +108,7 @@ def test_our_own_template(ours, messages):
 def test_what_a_modelfile_says(ours):
     text = build_modelfile(ours, ["</s>", "<|end|>"])
     assert (
-        text.startswith("FROM .\nTEMPLATE ")
+        text.startswith("FROM ./shop-Q4_K_M.gguf\nTEMPLATE ")
         and 'PARAMETER stop "</s>"\nPARAMETER stop "<|end|>"\n' in text
     )
     assert (

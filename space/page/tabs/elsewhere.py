@@ -62,6 +62,8 @@ def render_loading(
         parts.append(_code("peft", "elsewhere_peft", peft, "python"))
         vllm = snippets.vllm(base, adapter, rank or 16)
         parts.append(_code("vllm", "elsewhere_vllm", vllm, "sh"))
+        llama_cpp = snippets.llama_cpp(base, adapter)
+        parts.append(_code("llama_cpp", "elsewhere_llama_cpp", llama_cpp, "sh"))
     else:
         parts.append(f'<p class="hint">{html("elsewhere_encoder")}</p>')
     return _section("elsewhere_adapter", lead, "".join(parts))
