@@ -42,6 +42,11 @@ ADAPTER_IN_SHELL = re.compile(r"^ADAPTER=.*$", re.MULTILINE)
 PLOTS = re.compile(r"\]\((?:\.\./)?plots/")
 SAMPLE_CHARACTERS = 400  # of a sample's text
 UNKNOWN = "unknown"  # the Hub's id for a licence that is not known
+# Signs of Markdown, HTML, formulas, mentions and this card's own template, as entities, which are
+# never more than text.
+PLAIN = str.maketrans({sign: f"&#{ord(sign)};" for sign in "&<>[]{}`*_~|$@\\"})
+LINKED = re.compile(r"(?i)\b(https?|ftp|mailto|xmpp):|\bwww\.")  # what is a link without any sign
+URL = re.compile(r"https?://[^\s()<>\"'`|\\]+")
 
 
 class CardError(ValueError):
@@ -99,7 +104,7 @@ def adapter_card(
         "checked_items": f"{checked['items']:,}",
         "checked_records": f"{checked['records']:,}",
         "samples": sample_pairs(items),
-        "question": json.dumps(items[0].question, ensure_ascii=False),
+        "question": quote_python(items[0].question),
         "prompt_template": _prompt_table(PromptTemplate.load(run.adapter / "prompt.json")),
         **_base_values(run, base, record["config"]["answer_tokens"]),
         **_training_values(record),
@@ -226,7 +231,7 @@ def _catalogue_values(report: CatalogueReport) -> dict[str, str]:
     nothing = [["nothing", "0", ""]]
     records = sum(languages.values())
     return {
-        "source": source.get("dataset") or source["name"],
+        "source": source.get("dataset") or as_plain(source["name"]),
         "sha256": source["sha256"],
         "read": f"{report['read']:,}",
         "kept": f"{report['kept']:,}",
@@ -254,11 +259,11 @@ def _summary_values(summaries: Mapping[str, Any]) -> dict[str, str]:
             "",
         )
     return {
-        "summaries_from": summaries["from"],
+        "summaries_from": as_plain(summaries["from"]),
         "summaries_train": f"{summaries['splits']['train']:,}",
         "summaries_unseen": f"{summaries['splits']['unseen']:,}",
         "summaries_sha256": summaries["sha256"],
-        "summaries_licence": summaries["licence"],
+        "summaries_licence": as_plain(summaries["licence"]),
     }
 
 
@@ -320,7 +325,21 @@ def _f1_change(item: ScoredItem) -> float:
 def _cell(text: str) -> str:
     if len(text) > SAMPLE_CHARACTERS:
         text = text[:SAMPLE_CHARACTERS] + " ..."
-    return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;")
+    return as_plain(text)
+
+
+def as_plain(text: str) -> str:
+    """Write a text from outside as literal Markdown, in one line.
+
+    No link, picture, tag, mention or formula of it is live, and none is a place to fill in.
+    """
+    text = re.sub(r"\s+", " ", text).translate(PLAIN)
+    return LINKED.sub(lambda found: f"{found[0][:-1]}&#{ord(found[0][-1])};", text)
+
+
+def quote_python(text: str) -> str:
+    """Write a text as a Python string without double braces."""
+    return json.dumps(text, ensure_ascii=False).replace("{{", "{\\u007b").replace("}}", "}\\u007d")
 
 
 # --- the catalogue's card ---
@@ -341,7 +360,7 @@ def catalogue_card(report: CatalogueReport, adapter: str, repo: str) -> str:
         "repo": repo,
         "kept": f"{report['kept']:,}",
         "read": f"{report['read']:,}",
-        "source": report["source"]["name"],
+        "source": as_plain(report["source"]["name"]),
         "sha256": report["source"]["sha256"],
     }
     return fill_card(CATALOGUE_TEMPLATE, data, values, DatasetCard)
@@ -421,8 +440,10 @@ def base_licence(base: Base, source: str) -> Licence:
     except (ValueError, YAMLError):
         return Licence()
     name, link = data.get("license_name"), data.get("license_link")
+    if not URL.fullmatch(str(link)):  # a card of others; "LICENSE" is a file beside it
+        link = None
     return Licence(
-        str(data.get("license") or UNKNOWN),
-        str(name) if name else None,
+        str(data.get("license") or UNKNOWN).replace("`", ""),
+        str(name).replace("`", "") if name else None,
         str(link) if link else None,
     )

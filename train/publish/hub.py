@@ -88,10 +88,20 @@ def hub_api() -> HfApi:
 @functools.cache
 def _limit_waits() -> None:
     # The library's HTTP client has no timeout, and its retries wait for as long as a server asks.
-    hooks = get_session().event_hooks | {"response": [_refuse_long_wait]}
+    hooks = get_session().event_hooks | {"response": [_refuse_lost_redirect, _refuse_long_wait]}
     set_client_factory(
         lambda: httpx2.Client(event_hooks=hooks, follow_redirects=True, timeout=SILENCE)
     )
+
+
+def _refuse_lost_redirect(response: httpx2.Response) -> None:
+    # The library takes such an answer for a good one, and misses what it does not hold.
+    code = response.status_code
+    if code in (301, 302, 303, 307, 308) and "Location" not in response.headers:
+        raise ValueError(
+            f"HTTP {code} {response.reason_phrase} that does not say where it moved: look whether "
+            "a proxy answers in its place, and at HF_ENDPOINT if that is set"
+        )
 
 
 def _refuse_long_wait(response: httpx2.Response) -> None:

@@ -1,5 +1,6 @@
 """The model card: complete, valid for the Hub's own readers, and every snippet runs."""
 
+import ast
 import json
 import os
 import re
@@ -28,8 +29,10 @@ from train.publish.card import (
     base_licence,
     fill_card,
     for_repository,
+    quote_python,
     sample_pairs,
 )
+from train.publish.checks import card_problems
 from train.run import Run
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -80,6 +83,8 @@ def test_the_card_holds_what_a_reader_needs(text, tuned_run):
         and "`tiny-llama`, must be where this is run" in text
     )
     assert "{text}" in text.split("What it was taught to be asked")[1].split("##")[0]
+    assert "--generation-config vllm\n" in text and "vllm-bnb-plugin" in text
+    assert "convert_lora_to_gguf.py $ADAPTER" in text
 
 
 @pytest.mark.slow
@@ -201,9 +206,53 @@ def test_a_pair_where_the_tuned_answer_is_worse_is_always_shown():
     shown = sample_pairs(items)
     assert "worse than the base's in 1 of 3" in shown
     worst = shown.split("**Worse than the base** (seen): token F1 1.00 to 0.00")[1]
-    assert "a \\| lamp &lt;b>" in worst
+    assert "a &#124; lamp &#60;b&#62;" in worst
     assert "none of the 2 tuned answers is worse" in sample_pairs(items[:2])
     assert "Helped least" in sample_pairs(items[:2])
+
+
+LIVE = (
+    "![p](http://evil.example/p.png) [a](b) www.evil.example <img> $x$ `c` @ana \\(y\\) {{ base }}"
+)
+
+
+def test_what_a_record_brings_is_text_in_the_card():
+    """Rendered, it reads as it was written, and nothing of it is live."""
+    from html.parser import HTMLParser
+
+    from markdown_it import MarkdownIt
+
+    shown = sample_pairs(scored([line(LIVE, LIVE, LIVE)] * 3))
+    assert "{{" not in shown and not list(card_problems_of_placeholders(shown))
+    tags, texts = set(), []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attributes: tags.add(tag)
+    parser.handle_data = texts.append
+    parser.feed(MarkdownIt("gfm-like", {"linkify": False}).render(shown))
+    assert tags <= {"p", "table", "thead", "tbody", "tr", "th", "td", "strong"}
+    assert "".join(texts).count(LIVE) == 9
+    assert "http:" not in shown and "www." not in shown
+
+
+def card_problems_of_placeholders(text):
+    return [each for each in card_problems(text) if "nothing filled in" in each]
+
+
+def test_a_question_with_braces_stays_the_same_string_of_python():
+    for text in (LIVE, "{{{{ base }}}}", "\\{{ base }}"):
+        quoted = quote_python(text)
+        assert ast.literal_eval(quoted) == text and not card_problems_of_placeholders(quoted)
+    assert card_problems_of_placeholders("{{ base }}")  # as one is that was not filled in
+
+
+def test_the_licence_of_a_base_brings_no_markup(tmp_path):
+    (tmp_path / "README.md").write_text(
+        "---\nlicense: 'x` ![p](http://a.example/p.png)'\nlicense_name: 'y` <b>'\n"
+        "license_link: 'http://a.example) ![p](http://a.example/p.png'\n---\n"
+    )
+    licence = base_licence(Base("ours", "sha256:0"), str(tmp_path))
+    words = licence.describe(Base("ours", "sha256:0"))
+    assert "`y <b>`" in words and words.count("`") == 2 and "a.example" not in words
 
 
 def test_the_bases_licence_is_carried_on(tmp_path):

@@ -52,6 +52,12 @@ LASTING = {
         "hf_...",
     ),
     "403 of the weights": (("PUT", PUT, 403), "HTTP 403", "write access"),
+    "301 to nowhere": (
+        ("GET", INFO, 301),
+        "HTTP 301 Moved Permanently that does not say where",
+        "HF_ENDPOINT",
+    ),
+    "302 of the commit": (("POST", COMMIT, 302), "ana/lamps on the Hub: HTTP 302", "a proxy"),
     "404": (("POST", "/repos/create", 404), "HTTP 404", "check the name"),
     "409": (("POST", COMMIT, 409), "HTTP 409 Conflict", "tried 6 times"),
     "412": (("POST", COMMIT, 412), "HTTP 412", "tried 6 times"),
