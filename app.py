@@ -6,6 +6,9 @@ try:
 except ImportError:
     from space.engine import run_here as on_gpu
 
+import os
+import signal
+import socket
 import sys
 
 import gradio as gr
@@ -13,7 +16,7 @@ import gradio as gr
 from space.engine import load_engine
 from space.errors import CatalogueError, ModelError
 from space.page import Missing, build_demo, build_missing, launch_options, one_line
-from space.settings import Settings, SettingsError
+from space.settings import LOOPBACK, Settings, SettingsError, bypass_proxies
 
 
 def load_demo() -> tuple[gr.Blocks, Settings]:
@@ -22,6 +25,8 @@ def load_demo() -> tuple[gr.Blocks, Settings]:
         settings = Settings.from_environment()
     except SettingsError as error:
         return refuse(error, error.usable, 2), error.usable
+    if __name__ == "__main__":
+        check_port(settings)  # before the minutes that loading may take
     try:
         return build_demo(load_engine(settings, on_gpu), settings), settings
     except (ModelError, CatalogueError, ValueError, OSError) as error:
@@ -44,7 +49,47 @@ def refuse(error: Exception, settings: Settings, code: int) -> gr.Blocks:
     return build_missing(error, settings)
 
 
-demo, settings = load_demo()
+def check_port(settings: Settings) -> None:
+    """Exit with one line where another program has the port."""
+    with socket.socket() as probe:
+        # As the server does: a port that was closed a moment ago is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK[0], settings.port))
+        except OSError as error:
+            raise SystemExit(
+                f"shelftalk: port {settings.port} is taken ({error.strerror}): "
+                "stop what listens there, or set PORT to another"
+            ) from None
+
+
+def stop_by_sigterm() -> None:
+    """Let SIGTERM act as Ctrl-C, so that the last votes are sent."""
+    started = os.getpid()
+
+    def stop(number: int, frame: object) -> None:
+        if os.getpid() != started:  # a process that ZeroGPU forked
+            os._exit(128 + number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def serve(demo: gr.Blocks, settings: Settings) -> None:
+    """Serve the page until it is stopped."""
+    bypass_proxies()  # gradio asks its own page when it starts
+    try:
+        demo.launch(**launch_options(settings))
+    except OSError:
+        check_port(settings)  # taken while the models were loaded
+        raise
+
 
 if __name__ == "__main__":
-    demo.launch(**launch_options(settings))
+    stop_by_sigterm()
+try:
+    demo, settings = load_demo()
+    if __name__ == "__main__":
+        serve(demo, settings)
+except KeyboardInterrupt:
+    raise SystemExit("shelftalk: stopped") from None

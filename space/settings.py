@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ TOKEN_LIMIT = 2048  # new tokens of one answer
 TEMPERATURE_LIMIT = 2.0
 SEED_LIMIT = 2**31 - 1
 RESULT_LIMIT = 50  # records of one search
+LOOPBACK = ("127.0.0.1", "localhost")
 UPLOAD_LIMIT = 10 * 2**20  # bytes of one file
 # Each integer that the environment may set: its field, the lowest and the highest value.
 NUMBERS = {
@@ -116,6 +117,14 @@ class Settings:
             on_zero_gpu=on_zero_gpu,
             **numbers,
         )
+
+
+def bypass_proxies(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Reach this machine itself without a proxy, whatever the others need."""
+    given = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    hosts = [each.strip() for each in given.split(",") if each.strip()]
+    hosts += [host for host in LOOPBACK if host not in hosts]
+    environ["no_proxy"] = environ["NO_PROXY"] = ",".join(hosts)
 
 
 def _find_unpaired(given: Mapping[str, str]) -> list[str]:

@@ -5,7 +5,14 @@ import dataclasses
 import pytest
 
 from bench.startup import surroundings
-from space.settings import DEFAULT_BASE, ROOT, SAMPLE, Settings, SettingsError
+from space.settings import (
+    DEFAULT_BASE,
+    ROOT,
+    SAMPLE,
+    Settings,
+    SettingsError,
+    bypass_proxies,
+)
 
 
 def test_an_empty_environment_is_the_embedded_sample():
@@ -142,3 +149,16 @@ def test_one_problem(given, words):
 def test_settings_do_not_change():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Settings().port = 1
+
+
+@pytest.mark.parametrize(
+    ("given", "hosts"),
+    [
+        ({}, "127.0.0.1,localhost"),
+        ({"NO_PROXY": "shop.example, localhost"}, "shop.example,localhost,127.0.0.1"),
+        ({"NO_PROXY": "upper", "no_proxy": "lower"}, "lower,127.0.0.1,localhost"),
+    ],
+)
+def test_this_machine_is_reached_without_a_proxy(given, hosts):
+    bypass_proxies(given)
+    assert given == {"NO_PROXY": hosts, "no_proxy": hosts}
