@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from huggingface_hub import (
     HfApi,
     SpaceCard,
     SpaceHardware,
+    Volume,
     hf_hub_download,
 )
 
@@ -45,6 +47,18 @@ VARIABLES = (
     "CATALOGUE_REVISION",
 )
 PICTURE = re.compile(r"!\[[^]]*\]\([^)]*\)\n+")
+TAGS = ["shelftalk", "fine-tuning", "qlora", "lora"]
+STARTUP = "1h"  # a 7B base is fetched and loaded in minutes; the Hub gives up after 30 of them
+# Where a bucket is mounted, and the votes in it.
+DISK, VOTES = "/data", "/data/votes"
+# What is read of a base's repository; the same weights in other forms are left there.
+BASE_FILES = re.compile(
+    r"(model(-\d+-of-\d+)?\.safetensors(\.index\.json)?|(config|generation_config)\.json"
+    r"|tokenizer\.(json|model)|tokenizer_config\.json|special_tokens_map\.json"
+    r"|chat_template\.jinja)"
+)
+ADAPTER_FILES = re.compile(r"adapter_model\.safetensors")
+THUMBNAIL = "thumbnail.png"
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")  # a few old repositories have no owner
 
@@ -55,6 +69,7 @@ class Served:
 
     variables: dict[str, str] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)  # what it needs a token to read
+    preload: list[str] = field(default_factory=list)  # "id file,file commit" of each model
 
     def pin(self, name: str, what: str, info: RepoInfo) -> None:
         """Add a repository's id and commit as variables NAME and NAME_REVISION."""
@@ -62,6 +77,14 @@ class Served:
         self.variables |= {name: info.id, revision: str(info.sha)}
         if info.private or info.gated:
             self.closed.append(f"the {what} {info.id} is {'private' if info.private else 'gated'}")
+
+    def preload_weights(self, info: RepoInfo, pattern: re.Pattern[str]) -> None:
+        """Let the Hub fetch a public model's files beforehand."""
+        names = [file.rfilename for file in info.siblings or ()]
+        wanted = [name for name in names if pattern.fullmatch(name)]
+        readable = not info.private and not info.gated
+        if readable and any(name.endswith(".safetensors") for name in wanted):
+            self.preload.append(f"{info.id} {','.join(wanted)} {info.sha}")
 
 
 def deploy_space(config: DeployConfig) -> None:
@@ -72,7 +95,11 @@ def deploy_space(config: DeployConfig) -> None:
     """
     api = hub_api()
     served = pin_sources(api, config)
-    files = space_files(served.variables)
+    files: dict[str, Path | bytes] = {
+        **space_files(served.variables),
+        "README.md": readme(config, served).encode(),
+        THUMBNAIL: thumbnail(config.to, served.variables),
+    }
     upload = Upload("space", config.to, "space", config.private, files, "leave --private out")
     print(upload.listing() if config.dry_run else f"deploy: {upload}", flush=True)
     for name, value in served.variables.items():
@@ -117,6 +144,7 @@ def pin_sources(api: HfApi, config: DeployConfig) -> Served:
         return served
     info = ask_hub(adapter, lambda: repo_info(api, adapter, "model", adapter_commit))
     served.pin("ADAPTER", "adapter", info)
+    served.preload_weights(info, ADAPTER_FILES)
     base, revision = base_of(info, api.endpoint)
     if base is None:
         raise ConfigError(
@@ -132,6 +160,7 @@ def pin_sources(api: HfApi, config: DeployConfig) -> Served:
     else:
         found = ask_hub(base, lambda: repo_info(api, base, "model", revision))
         served.pin("BASE_MODEL", "base", found)
+        served.preload_weights(found, BASE_FILES)
     if catalogue:
         served.pin(
             "CATALOGUE",
@@ -180,6 +209,24 @@ def prepare_space(api: HfApi, config: DeployConfig, variables: dict[str, str]) -
             api.add_space_variable(config.to, name, variables[name])
         elif name in before and name not in variables:
             api.delete_space_variable(config.to, name)
+    if config.bucket:
+        mount_bucket(api, config.to, config.bucket)
+        if "VOTES_DIR" not in before:
+            api.add_space_variable(config.to, "VOTES_DIR", VOTES)
+
+
+def mount_bucket(api: HfApi, space: str, bucket: str) -> None:
+    """Mount a bucket as the Space's disk, beside the other volumes.
+
+    A bucket that does not exist is made, private.
+    """
+    volumes = api.get_space_runtime(space).volumes or []
+    if any(volume.mount_path == DISK and volume.source == bucket for volume in volumes):
+        return
+    api.create_bucket(bucket, private=True, exist_ok=True)
+    others = [volume for volume in volumes if volume.mount_path != DISK]
+    volume = Volume(type="bucket", source=bucket, mount_path=DISK)
+    api.set_space_volumes(space, [*others, volume])
 
 
 # --- files ---
@@ -191,15 +238,12 @@ def runtime_files() -> list[Path]:
     return [path for path in files if path.suffix in SUFFIXES and SAMPLE not in path.parents]
 
 
-def space_files(variables: dict[str, str]) -> dict[str, Path | bytes]:
-    """List the Space's files, with the sample only where it is served."""
+def space_files(variables: dict[str, str]) -> dict[str, Path]:
+    """List the Space's files, without its card."""
     paths = [ROOT / "app.py", ROOT / "requirements.txt", ROOT / "LICENSE", *runtime_files()]
     if not variables:
         paths += sample_files()
-    files: dict[str, Path | bytes] = {"README.md": readme(variables).encode()}
-    for path in paths:
-        files[path.relative_to(ROOT).as_posix()] = path
-    return files
+    return {path.relative_to(ROOT).as_posix(): path for path in paths}
 
 
 def sample_files() -> list[Path]:
@@ -210,9 +254,20 @@ def sample_files() -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def readme(variables: dict[str, str]) -> str:
+def readme(config: DeployConfig, served: Served) -> str:
     """Write the Space's README from our front matter and lead."""
-    card = SpaceCard((ROOT / "README.md").read_text(encoding="utf-8"))
+    card, variables = SpaceCard((ROOT / "README.md").read_text(encoding="utf-8")), served.variables
+    small = variables.get("BASE_MODEL", DEFAULT_BASE) == DEFAULT_BASE
+    card.data["tags"] = TAGS
+    card.data["startup_duration_timeout"] = STARTUP
+    # For whoever duplicates it: 24 GB hold a 7B base in bf16.
+    suggested = "cpu-basic" if small else "a10g-small"
+    card.data["suggested_hardware"] = config.hardware or suggested
+    if served.preload:
+        card.data["preload_from_hub"] = served.preload
+    if not config.private:  # nobody else could load it
+        url = f"https://huggingface.co/spaces/{config.to}/resolve/main/{THUMBNAIL}"
+        card.data["thumbnail"] = url
     names = [variables.get(name, "") for name in ("BASE_MODEL", "ADAPTER")]
     models = [name for name in names if "/" in name]
     if models:
@@ -221,3 +276,29 @@ def readme(variables: dict[str, str]) -> str:
         card.data["datasets"] = [variables["CATALOGUE"]]
     card.text = PICTURE.sub("", card.text.partition("\n## ")[0]).rstrip() + "\n"
     return str(card)
+
+
+def thumbnail(space: str, variables: dict[str, str]) -> bytes:
+    """Draw the PNG that is shown beside links to the Space."""
+    from matplotlib.figure import Figure
+
+    base = variables.get("BASE_MODEL", DEFAULT_BASE).split("/")[-1]
+    tuned = variables.get("ADAPTER", "Jatobá & Lime").split("/")[-1]
+    figure = Figure(figsize=(12, 6.3), facecolor="#fffdf9")
+    figure.text(0.06, 0.80, _shortened(space.split("/")[-1]), fontsize=52, weight="bold")
+    figure.text(0.06, 0.68, "One question, two answers", fontsize=30, color="#6b5d4f")
+    for left, colour, title, name in (
+        (0.06, "#8a8178", "base", base),
+        (0.53, "#b4532a", "tuned", tuned),
+    ):
+        axes = figure.add_axes((left, 0.14, 0.41, 0.42), facecolor=colour)
+        axes.set(xticks=[], yticks=[])
+        axes.text(0.06, 0.66, title, fontsize=40, color="white", weight="bold")
+        axes.text(0.06, 0.30, _shortened(name), fontsize=24, color="white", parse_math=False)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=100, metadata={"Software": None})
+    return picture.getvalue()
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= 26 else name[:25] + "…"

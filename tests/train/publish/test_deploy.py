@@ -203,6 +203,7 @@ def test_it_sends_the_files_that_the_space_needs_and_no_more(shop):
         "app.py",
         "requirements.txt",
         "LICENSE",
+        "thumbnail.png",
     }
     assert not any("space/sample/" in path or "__pycache__" in path for path in space.files)
     assert (len(space.commits), space.sdk) == (2, "gradio")
@@ -328,10 +329,68 @@ def test_a_dry_run_changes_nothing(shop, capsys):
     assert not any(method == "POST" for method, _ in shop.requests)
 
 
+def front_matter(space) -> dict:
+    return yaml.safe_load(space.files["README.md"].decode().split("---\n")[1])
+
+
+def test_the_front_matter_preloads_what_is_public_at_its_commit(shop):
+    tiny = shop.repo("ana/tiny")
+    made_for = tiny.commit({"consolidated.safetensors": b"the same in another form"})
+    tiny.commit({"notes.md": b"later"})
+    record = {"base": {"name": "ana/tiny", "revision": made_for}}
+    shop.repo("ana/shop-adapter").commit({"run.json": json.dumps(record).encode()})
+    assert deploy(*SHOP) == 0
+    space = shop.repo("ana/shop", "spaces")
+    front = front_matter(space)
+    assert front["preload_from_hub"][0] == (
+        f"ana/shop-adapter adapter_model.safetensors {shop.repo('ana/shop-adapter').head}"
+    )
+    base, files, commit = front["preload_from_hub"][1].split(" ")
+    assert (base, commit) == ("ana/tiny", made_for)
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(files.split(","))
+    assert "consolidated.safetensors" not in files
+    assert front["startup_duration_timeout"] == "1h" and "shelftalk" in front["tags"]
+    assert front["suggested_hardware"] == "a10g-small"
+    assert front["thumbnail"].endswith("/spaces/ana/shop/resolve/main/thumbnail.png")
+    picture = space.files["thumbnail.png"]
+    assert picture.startswith(b"\x89PNG") and len(picture) < 200_000
+
+
+def test_nothing_closed_is_preloaded_and_the_sample_needs_no_gpu(shop):
+    shop.repo("ana/tiny").gated = True
+    shop.repo("ana/shop-adapter").private = True
+    assert deploy(*SHOP) == 0
+    space = shop.repo("ana/shop", "spaces")
+    assert "preload_from_hub" not in front_matter(space)
+    assert deploy() == 0
+    assert front_matter(space)["suggested_hardware"] == "cpu-basic"
+
+
+def test_a_bucket_becomes_the_disk_beside_other_volumes(shop, capsys):
+    assert deploy(*SHOP, "--bucket", "ana/votes") == 0
+    space = shop.repo("ana/shop", "spaces")
+    disk = {"type": "bucket", "source": "ana/votes", "mountPath": "/data"}
+    assert space.volumes == [disk] and shop.buckets["ana/votes"] == {"visibility": "private"}
+    assert space.variables["VOTES_DIR"]["value"] == "/data/votes"
+    models = {"type": "model", "source": "ana/tiny", "mountPath": "/models"}
+    space.volumes = [models, disk | {"source": "ana/older"}]
+    space.variables["VOTES_DIR"]["value"] = "/data/mine"
+    for _ in range(2):
+        assert deploy(*SHOP, "--bucket", "ana/votes") == 0
+        assert space.volumes == [models, disk]
+    assert space.variables["VOTES_DIR"]["value"] == "/data/mine"
+    puts = [path for method, path in shop.requests if method == "PUT" and "volumes" in path]
+    assert len(puts) == 2
+    assert deploy(*SHOP, "--bucket", "votes") == 2
+    assert "--bucket is 'votes', which is no repository" in capsys.readouterr().err
+
+
 def test_private_and_hardware(shop):
     assert deploy(*SHOP, "--private", "--hardware", "zero-a10g") == 0
     space = shop.repo("ana/shop", "spaces")
     assert space.private and space.hardware == "zero-a10g"
+    assert front_matter(space)["suggested_hardware"] == "zero-a10g"
+    assert "thumbnail" not in front_matter(space)
     assert deploy(*SHOP, "--hardware", "t4-small") == 0 and space.hardware == "t4-small"
 
 
