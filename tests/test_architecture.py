@@ -34,7 +34,7 @@ TRAIN = [
     {"train.fit"},
     {"train.teacher", "train.modelfile"},
     {"train.pipeline"},
-    {"train.merge", "train.sample"},
+    {"train.merge", "train.refresh", "train.sample"},
     {"train.__main__"},
 ]
 # What page/ may name of rooms that only engine.py calls: the types of what it is given and the
@@ -308,6 +308,7 @@ def test_the_readme_is_short():
 def test_every_setting_option_verb_and_endpoint_is_documented():
     from space.settings import NUMBERS
     from train.__main__ import VERBS
+    from train.config import flag
 
     docs = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
     names = ["BASE_MODEL", "BASE_REVISION", "ADAPTER", "ADAPTER_REVISION", "CATALOGUE"]
@@ -317,8 +318,7 @@ def test_every_setting_option_verb_and_endpoint_is_documented():
         assert f"train {name}" in docs["settings.md"], name
         for config in verb.configs:
             for option in fields(config):
-                flag = "--" + option.name.replace("_", "-")
-                assert f"`{flag}" in docs["settings.md"], flag
+                assert f"`{flag(option.name)}" in docs["settings.md"], option.name
     for endpoint in ("/answer", "/summarize", "/explain", "/search", "/info"):
         assert f"`{endpoint}`" in docs["api.md"], endpoint
 

@@ -27,6 +27,7 @@ from train.config import (
     PrepareConfig,
     PublishConfig,
     PushConfig,
+    RefreshConfig,
     RentConfig,
     SampleConfig,
     SummariesConfig,
@@ -41,7 +42,7 @@ class Verb:
     """One verb: its help, what it takes beside options, and the configs that its options fill."""
 
     help: str
-    takes: tuple[str, ...]  # of "source", "run" and "runs"
+    takes: tuple[str, ...]  # of "source", "new source", "run" and "runs"
     configs: tuple[type[Checked], ...]
 
 
@@ -59,6 +60,11 @@ VERBS = {
     "publish": Verb("send adapter and catalogue to the Hub", ("run",), (PublishConfig,)),
     "merge": Verb("merge the adapter into its base", ("run",), (MergeConfig,)),
     "all": Verb("prepare, fit, evaluate, and publish if --to is given", ("source", "run"), ALL),
+    "refresh": Verb(
+        "bring a published adapter up to a new catalogue",
+        ("new source",),
+        (RefreshConfig, SummariesConfig, EvaluateConfig, TrackConfig),
+    ),
     "deploy": Verb("put the page on a Space", (), (DeployConfig,)),
     "rent": Verb("run `all` on a machine of the Hub's", ("source",), (*ALL, RentConfig)),
     "sample": Verb("rebuild the embedded sample", (), (SampleConfig,)),
@@ -83,6 +89,10 @@ def build_parser() -> argparse.ArgumentParser:
         added = verbs.add_parser(name, help=verb.help, description=verb.help)
         if "source" in verb.takes:
             added.add_argument("source", help=SOURCE_HELP)
+        if "new source" in verb.takes:
+            added.add_argument(
+                "source", nargs="?", default="", help=f"{SOURCE_HELP}; not with --back"
+            )
         if "runs" in verb.takes:
             added.add_argument(
                 "runs", nargs="+", metavar="RUN", help="two or more; the first is the reference"
@@ -115,14 +125,16 @@ def add_options(parser: argparse.ArgumentParser, configs: Sequence[type[Checked]
             added.add(item.name)
             text = item.metadata["help"].replace("%", "%%")
             if hints[item.name] is bool:
-                parser.add_argument(flag(item.name), action="store_true", help=text)
+                parser.add_argument(flag(item.name), dest=item.name, action="store_true", help=text)
                 continue
             kind = hints[item.name]
             if isinstance(kind, types.UnionType):
                 kind = typing.get_args(kind)[0]
             if item.default not in ("", None):
                 text += f" (default {item.default})"
-            parser.add_argument(flag(item.name), type=kind, default=item.default, help=text)
+            parser.add_argument(
+                flag(item.name), dest=item.name, type=kind, default=item.default, help=text
+            )
 
 
 def read_configs(call: argparse.Namespace) -> dict[type[Checked], typing.Any]:
@@ -137,6 +149,8 @@ def read_configs(call: argparse.Namespace) -> dict[type[Checked], typing.Any]:
         raise ConfigError(
             "--push-every is missing: --to says where checkpoints go; `publish` sends the adapter"
         )
+    if call.verb == "refresh" and bool(call.source) == call.back:
+        raise ConfigError("give the new catalogue's SOURCE, or --back and no SOURCE")
     if call.verb in ("publish", "rent") and not call.to:
         raise ConfigError("--to is missing: give the Hub repository, user/name")
     return configs
@@ -184,6 +198,10 @@ def do(call: argparse.Namespace) -> None:
         from train.pipeline import run_all
 
         run_all(call.source, Run(Path(call.run)), configs)
+    elif call.verb == "refresh":
+        from train.refresh import refresh
+
+        refresh(call.source, configs)
     elif call.verb == "deploy":
         from train.publish import deploy_space
 

@@ -27,7 +27,7 @@ def option(default: Any, help: str, **limits: Any) -> Any:
 
 def flag(name: str) -> str:
     """Return a field's option on the command line."""
-    return "--" + name.replace("_", "-")
+    return "--" + name.rstrip("_").replace("_", "-")
 
 
 @dataclass(frozen=True)
@@ -204,6 +204,11 @@ class FitConfig(Checked):
     )
     save_steps: int = option(100, "steps between checkpoints", low=1)
     seed: int = option(1, "seed of everything random", low=0)
+    start: str = option("", "the folder of an adapter whose weights are the first ones")
+
+    def problems(self) -> Iterator[str]:
+        if self.start and self.init != "default":
+            yield f"--start and --init {self.init} contradict each other: first weights are one's"
 
     def for_base(self, parameters: int) -> FitConfig:
         """Fill in what depends on the base's number of parameters.
@@ -325,6 +330,45 @@ class PublishConfig(Checked):
 
 
 @dataclass(frozen=True)
+class RefreshConfig(Checked):
+    """Which published adapter is brought up to a new catalogue, and how."""
+
+    from_: str = option("", "the published adapter's repository on the Hub, user/name")
+    run: str = option("", "the folder it works in; runs/NAME-refresh if not set")
+    catalogue: str = option(
+        "", "the repository of the catalogue that it learned; FROM-catalogue if not set"
+    )
+    base: str = option("", "the base's folder or GGUF file, where it is not on the Hub")
+    epochs: int | None = option(None, "as with fit; the adapter's own if not set", low=1)
+    max_steps: int | None = option(None, "as with fit; the adapter's own if not set", low=1)
+    learning_rate: float | None = option(
+        None, "as with fit; the adapter's own if not set", low=0.0, high=1.0
+    )
+    push_every: int = option(
+        0,
+        "send a checkpoint to the private repository FROM-checkpoints every so many steps, and go "
+        "on with the one that is there; 0 sends none",
+        low=0,
+    )
+    back: bool = option(False, "undo the newest refresh on the Hub")
+    dry_run: bool = option(False, "do all but publish, and list what would go")
+
+    def problems(self) -> Iterator[str]:
+        if not self.from_:
+            yield "--from is missing: give the published adapter's repository, user/name"
+        yield from repository_problems(from_=self.from_, catalogue=self.catalogue)
+
+    @property
+    def catalogue_repo(self) -> str:
+        return self.catalogue or f"{self.from_}-catalogue"
+
+    @property
+    def folder(self) -> str:
+        """The folder it works in."""
+        return self.run or f"runs/{self.from_.split('/')[-1]}-refresh"
+
+
+@dataclass(frozen=True)
 class MergeConfig(Checked):
     """Where a merged model goes, and how it is compared with base and adapter apart."""
 
@@ -352,6 +396,9 @@ class DeployConfig(Checked):
     hardware: str = option(
         "", "such as zero-a10g, t4-small or cpu-basic; the Hub's own choice if not set"
     )
+    bucket: str = option(
+        "", "a bucket of the Hub, user/name, as the Space's disk, for votes; made if there is none"
+    )
     private: bool = option(False, "nobody else may see the Space")
     dry_run: bool = option(False, "only list what would go; nothing is changed on the Hub")
 
@@ -367,7 +414,11 @@ class DeployConfig(Checked):
             if getattr(self, name) and not (self.adapter or self.run):
                 yield f"{flag(name)} needs --adapter"
         yield from repository_problems(
-            to=self.to, adapter=self.adapter, catalogue=self.catalogue, base=self.base
+            to=self.to,
+            adapter=self.adapter,
+            catalogue=self.catalogue,
+            base=self.base,
+            bucket=self.bucket,
         )
 
 

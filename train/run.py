@@ -47,6 +47,7 @@ class AdapterRecord(TypedDict):
     left_out: int
     train_loss: float
     adapter_parameters: int
+    refreshed_from: NotRequired[dict[str, Any]]  # the commits that a refresh began from, by part
 
 
 class RunError(Exception):

@@ -66,6 +66,7 @@ class Repo:
     secrets: dict[str, str] = field(default_factory=dict)
     sdk: str | None = None
     hardware: str | None = None
+    volumes: list[dict] = field(default_factory=list)
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -144,6 +145,8 @@ class Hub:
         self.objects: dict[str, bytes] = {}  # large files by their sha256, committed or not yet
         self.requests: list[tuple[str, str]] = []
         self.jobs: list[dict] = []  # machines that were rented: what each was asked to run
+        self.scheduled: list[dict] = []  # scheduled jobs, likewise
+        self.buckets: dict[str, dict] = {}  # by "user/name": what each was asked to be
         self.faults: list[Fault] = []
         self.lock, self.released = threading.RLock(), threading.Event()
 
@@ -314,6 +317,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.create(json.loads(body))
             if path == "/api/validate-yaml":
                 return self.json({"errors": [], "warnings": []})
+            if found := re.fullmatch(r"/api/buckets/([^/]+)/([^/]+)", path):
+                return self.make_bucket(found[1], found[2], json.loads(body or b"{}"))
+            if found := re.fullmatch(r"/api/scheduled-jobs/([^/]+)", path):
+                return self.schedule(found[1], json.loads(body))
             if found := re.fullmatch(r"/api/jobs/([^/]+)", path):
                 return self.rent(found[1], json.loads(body))
             if found := re.fullmatch(r"/lfs/([0-9a-f]{64})", path):
@@ -343,7 +350,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     ) -> tuple[int, dict[str, str], bytes]:
         """Answer a request below /api/KIND/USER/NAME."""
         if (
-            what in ("variables", "secrets", "hardware", "runtime", "restart")
+            what in ("variables", "secrets", "hardware", "runtime", "restart", "volumes")
             and repo.kind == "spaces"
         ):
             return self.of_space(repo, what, json.loads(body or b"{}"))
@@ -415,13 +422,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.json({key: {"key": key} for key in repo.secrets})
         if what == "hardware":
             repo.hardware = asked["flavor"]
+        if what == "volumes":
+            repo.volumes = asked["volumes"]
         return self.json(
             {
                 "stage": "RUNNING",
                 "hardware": {"current": repo.hardware, "requested": repo.hardware},
                 "gcTimeout": None,
+                "volumes": repo.volumes,
             }
         )
+
+    def make_bucket(self, owner: str, name: str, asked: dict) -> tuple[int, dict[str, str], bytes]:
+        """Make a bucket; one that is there is a conflict."""
+        self.needs(owner == self.user, 403, words="you may not make buckets there")
+        bucket, url = f"{owner}/{name}", f"{self.hub.endpoint}/buckets/{owner}/{name}"
+        if bucket in self.hub.buckets:
+            return 409, {}, json.dumps({"error": "it exists", "url": url}).encode()
+        self.hub.buckets[bucket] = asked
+        return self.json({"url": url, "id": bucket})
 
     def create(self, asked: dict) -> tuple[int, dict[str, str], bytes]:
         """Make a repository."""
@@ -463,6 +482,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 "dockerImage": asked["dockerImage"],
                 "flavor": asked["flavor"],
                 "status": {"stage": "RUNNING"},
+                "owner": {"id": "1", "name": namespace, "type": "user"},
+            }
+        )
+
+    def schedule(self, namespace: str, asked: dict) -> tuple[int, dict[str, str], bytes]:
+        """Take a scheduled job; nothing is run here."""
+        self.needs(namespace == self.user, 403, words="you may not run jobs there")
+        self.hub.scheduled.append(asked)
+        return self.json(
+            {
+                "id": f"scheduled{len(self.hub.scheduled)}",
+                "createdAt": "2026-01-01T00:00:00.000Z",
+                "jobSpec": asked["jobSpec"],
+                "schedule": asked["schedule"],
+                "suspend": False,
+                "concurrency": asked.get("concurrency", False),
+                "status": {"lastJob": None, "nextJobRunAt": None},
                 "owner": {"id": "1", "name": namespace, "type": "user"},
             }
         )

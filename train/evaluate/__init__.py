@@ -1,6 +1,6 @@
 """Score base and tuned on the same prompts, and put what that shows into pages and tables."""
 
-from train.evaluate.compare import compare_runs
+from train.evaluate.compare import WorseError, compare_runs
 from train.evaluate.evaluation import adapter_digests, evaluation_problems
 from train.evaluate.report import (
     as_markdown,
@@ -14,6 +14,7 @@ from train.evaluate.steps import score_base_columns, write_evaluation
 
 __all__ = [
     "ScoredItem",
+    "WorseError",
     "adapter_digests",
     "as_markdown",
     "compare_runs",

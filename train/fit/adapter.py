@@ -10,9 +10,18 @@ from typing import cast
 
 import torch
 from datasets import Dataset
-from peft import EvaConfig, LoraConfig, PeftModel, get_peft_model
+from peft import (
+    EvaConfig,
+    LoraConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
 from peft.tuners.lora import LoraLayer
 from peft.tuners.lora.eva import get_eva_state_dict
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import linear
 from torch.utils.data import DataLoader
@@ -83,6 +92,41 @@ def check_init(config: FitConfig, base_config) -> None:
             "--init eva is for decoder-only bases: an encoder reads other tokens than the "
             "answer's; leave it out"
         )
+
+
+def load_start(model: PeftModel, folder: str) -> None:
+    """Set the LoRA weights to those of a like adapter.
+
+    Raises ConfigError where its rank, scale or layers are others.
+    """
+    adapter, own = Path(folder), model.peft_config["default"]
+    try:
+        config = read_json(adapter / "adapter_config.json")
+        weights = load_file(adapter / "adapter_model.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ConfigError(f"--start {folder} is no adapter that can be read: {error}") from error
+    for name, here in (
+        ("r", own.r),
+        ("lora_alpha", own.lora_alpha),
+        ("use_rslora", own.use_rslora),
+    ):
+        there = config.get(name, False)
+        if there != here:
+            raise ConfigError(
+                f"--start {folder} has {name} {there}, and this run {here}: train with its own"
+            )
+    wanted = get_peft_model_state_dict(model, save_embedding_layers=False)
+    unlike = [
+        name
+        for name in {*wanted, *weights}
+        if name not in wanted or name not in weights or wanted[name].shape != weights[name].shape
+    ]
+    if unlike:
+        raise ConfigError(
+            f"--start {folder} has LoRA on other layers than this base gets, such as "
+            f"{min(unlike)}: name an adapter of the same base"
+        )
+    set_peft_model_state_dict(model, weights)
 
 
 def init_with_eva(model: PeftModel, dataset: Dataset, tokenizer, config: FitConfig) -> None:

@@ -21,7 +21,7 @@ from space.model import Base, PromptTemplate
 from space.settings import VERSION
 from train.config import ConfigError, FitConfig, PushConfig, TrackConfig
 from train.examples import Examples
-from train.fit.adapter import add_lora, init_with_eva, save_adapter
+from train.fit.adapter import add_lora, init_with_eva, load_start, save_adapter
 from train.fit.checkpoints import (
     CheckpointMarker,
     CheckpointPush,
@@ -40,7 +40,7 @@ from train.fit.rehearsal import answer_as_base
 from train.fit.tracking import track_training
 from train.fit.trainer import AnswerTrainer, DivergedError, build_trainer
 from train.prepare import summaries_origin
-from train.run import AdapterRecord, Run, sha256_json
+from train.run import AdapterRecord, Run, sha256_file, sha256_json
 
 LIBRARIES = (
     "torch",
@@ -59,6 +59,7 @@ LATER_OPTIONS = {
     "asked": 0.0,
     "unstated": 0.2,
     "rehearse": 0.0,
+    "start": "",
 }
 
 
@@ -74,7 +75,9 @@ def fit(
     """
     run.check_fit_config(examples.config)
     config = examples.config.for_base(model.num_parameters())
-    options = {**asdict(config), "base": base.name}  # not a path of this machine
+    # Not paths of this machine.
+    start = sha256_file(Path(config.start) / "adapter_model.safetensors") if config.start else ""
+    options = {**asdict(config), "base": base.name, "start": start}
     data = run.data_digest()
     digest = digest_inputs(base, options, data, examples.prompt_template)
     if push.push_every:
@@ -86,6 +89,8 @@ def fit(
     )
     dataset, left_out = tokenize(examples)
     adapted = add_lora(model, base, config)
+    if config.start and not resumed:
+        load_start(adapted, config.start)
     estimate = plan_memory(adapted, dataset, config)
     # Kept from here on: a run that is refused may be begun with other options.
     run.keep_fit_config(examples.config)

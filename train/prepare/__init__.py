@@ -10,6 +10,7 @@ from train.prepare.catalogue import (
     prepare_catalogue,
     require_catalogue,
 )
+from train.prepare.changes import compare_catalogues, keep_learned
 from train.prepare.clean import DROPS, LONGEST_PHRASE, REPEATS, RULES, Tally, clean_text
 from train.prepare.pairs import (
     SummaryPair,
@@ -29,7 +30,9 @@ __all__ = [
     "SummaryPair",
     "Tally",
     "clean_text",
+    "compare_catalogues",
     "describe_references",
+    "keep_learned",
     "load_pairs",
     "load_records",
     "prepare_catalogue",

@@ -15,6 +15,9 @@ from train.publish.checks import problems
 from train.publish.hub import CHECKPOINT, HubError, IsPublic, send
 from train.run import Run, read_json, to_json, write_atomic
 
+# The folders in which only sent files stay: a smaller catalogue has fewer shards than the last.
+OWNED = {"model": [CHECKPOINT], "dataset": ["records", "index"]}
+
 
 class PublishError(Exception):
     """A push failed; one line with the reason and the command that tries again."""
@@ -95,7 +98,7 @@ def publish(run: Run, config: PublishConfig) -> None:
                 message=f"{upload.name.capitalize()} of {run.folder.resolve().name}",
                 private=upload.private,
                 progress=sys.stderr.isatty(),
-                owned=[CHECKPOINT] if upload.kind == "model" else [],
+                owned=OWNED[upload.kind],
             )
             published[upload.name] = {"repo": sent.repo, "commit": sent.commit, "url": sent.url}
             write_atomic(run.published, to_json(published))

@@ -13,8 +13,8 @@ from shutil import copytree
 
 import pytest
 import torch
-from peft import LoraConfig, PeftConfig, PeftModel
-from safetensors.torch import load_file
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model_state_dict
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from space.model.base import load_base, load_tokenizer
@@ -26,7 +26,7 @@ from train import pipeline
 from train.__main__ import main
 from train.config import ConfigError, FitConfig, PushConfig, TrackConfig
 from train.fit import training
-from train.fit.adapter import add_lora, eva_batches, init_with_eva, save_adapter
+from train.fit.adapter import add_lora, eva_batches, init_with_eva, load_start, save_adapter
 from train.fit.checkpoints import MARKER, latest_checkpoint
 from train.fit.trainer import AnswerTrainer
 from train.run import Run, sha256_json
@@ -207,6 +207,33 @@ def test_eva_looks_along_what_varies_most(tmp_path, prepared, tiny_base):
     assert kept > 0.9 * best[:6].sum() / best.sum()
 
 
+def test_it_starts_from_another_adapters_weights(tmp_path, tiny_base, adapter):
+    """From all of them, or from none: with another rank or other layers it is refused."""
+    model, base = load_base(str(tiny_base), training=True)
+    adapted = add_lora(model, base, FitConfig(rank=8))
+    load_start(adapted, str(adapter))
+    theirs = load_file(adapter / "adapter_model.safetensors")
+    ours = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name].float(), theirs[name].float()) for name in theirs)
+    assert all(
+        parameter.dtype == torch.float32
+        for parameter in adapted.parameters()
+        if parameter.requires_grad
+    )
+    other = copytree(adapter, tmp_path / "other")
+    del theirs[min(theirs)]
+    save_file(theirs, other / "adapter_model.safetensors")
+    with pytest.raises(ConfigError, match=r"has LoRA on other layers .* such as base_model"):
+        load_start(adapted, str(other))
+    settings = json.loads((other / "adapter_config.json").read_text())
+    (other / "adapter_config.json").write_text(json.dumps(settings | {"r": 4}))
+    with pytest.raises(ConfigError, match="has r 4, and this run 8"):
+        load_start(adapted, str(other))
+    with pytest.raises(ConfigError, match="is no adapter that can be read"):
+        load_start(adapted, str(tmp_path / "none"))
+
+
 @pytest.mark.parametrize(
     ("rank", "words"),
     [
@@ -243,7 +270,7 @@ def test_a_run_that_was_begun_before_there_were_these_options_goes_on(
     older = {
         name: value
         for name, value in asdict(config).items()
-        if name not in ("rank_stabilized", "init", "asked", "unstated", "rehearse")
+        if name not in ("rank_stabilized", "init", "asked", "unstated", "rehearse", "start")
     }
     (run / "config.json").write_text(json.dumps(older, indent=1) + "\n")
     mark = latest_checkpoint(run / "checkpoints").folder / MARKER

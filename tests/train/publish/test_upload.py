@@ -87,6 +87,17 @@ def test_a_second_push_makes_no_second_commit(hub, run, capsys):
     )
 
 
+def test_a_smaller_catalogue_leaves_no_shard_of_the_last(hub, run):
+    assert main(call(run)) == 0
+    repo = hub.repo("ana/lamps-catalogue", "datasets")
+    repo.commit(
+        {"records/part-00009.parquet": b"older", "index/old.idx": b"older", "notes.md": b"mine"}
+    )
+    assert main(call(run)) == 0
+    assert "notes.md" in repo.files
+    assert not {"records/part-00009.parquet", "index/old.idx"} & set(repo.files)
+
+
 @pytest.mark.parametrize(
     ("options", "seen"),
     [
