@@ -41,7 +41,7 @@ LOOK_SECONDS = 15  # of a GPU that is borrowed, with its start
 QUESTION_TOKENS = 200  # of a prompt that is answered at every strength
 ANSWER_TOKENS = 32
 RECORDS = 480  # titles of the catalogue among which the nearest are looked for
-NEW_RECORDS = 64  # of them that one look reads; the vectors of the others are kept
+NEW_RECORDS = 32  # of them that one look reads; the vectors of the others are kept
 NEAREST = 6  # records
 WORDS = 24  # of a text whose nearest tokens are looked for
 # A second copy of a base in the other precision takes so many bytes at most, and memory for

@@ -6,7 +6,7 @@ from space.catalogue.index import build_index
 from space.catalogue.search import Catalogue
 from space.engine import Engine, run_here
 from space.errors import InputError
-from space.inside import COPY_BYTES, NEAREST, Inside, gpu_seconds_to_look
+from space.inside import COPY_BYTES, NEAREST, NEW_RECORDS, Inside, gpu_seconds_to_look
 from space.model.conversation import column_messages
 from space.model.pair import load_pair
 from space.settings import Settings
@@ -45,9 +45,11 @@ def test_every_picture_of_a_text(inside):
 def test_records_by_meaning_and_by_words_and_each_look_reads_more(inside):
     near = inside.neighbours(TEXT)
     assert near.by_words[0].title == "Dovenka Kettle" and near.total == 81
-    assert len(near.by_meaning) == NEAREST and near.read == 64
+    assert len(near.by_meaning) == NEAREST and near.read == NEW_RECORDS
     assert [word.word for word in near.words] == ["The", "Dovenka", "Kettle", "is", "oak"]
-    assert inside.neighbours(TEXT).read == 81
+    while near.read < 81:
+        before, near = near.read, inside.neighbours(TEXT)
+        assert near.read > before
     again = inside.neighbours("Dovenka Kettle")
     assert again.by_meaning[0].title == "Dovenka Kettle", "a title is nearest to itself"
     assert again.by_meaning[0].score == pytest.approx(1, abs=0.02)

@@ -16,7 +16,8 @@ from space.model.pair import Pair
 
 NEIGHBOURS = 6
 VOCABULARY_STEP = 8192  # embeddings in fp32 at once
-BATCH = 32  # texts that are read at once
+# A batch's tokens with padding, and how much longer than its shortest text its longest may be.
+BATCH_TOKENS, LONGEST = 512, 1.5
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,9 @@ def mean_hidden(pair: Pair, texts: Sequence[Sequence[int]]) -> torch.Tensor:
         tokenizer: Any = pair.tokenizer
         first = tokenizer.bos_token_id
         start = [tokenizer.eos_token_id if first is None else first]
-    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     model = pair.model.base_model if decoder else pair.model.get_encoder()
     means: list[torch.Tensor] = [torch.empty(0)] * len(texts)
-    for first_index in range(0, len(order), BATCH):
-        batch = order[first_index : first_index + BATCH]
+    for batch in group_lengths([len(text) for text in texts]):
         rows = [[*start, *texts[index][:READ_TOKENS]] for index in batch]
         with pair.lock:
             pair.rows.base = len(rows)
@@ -97,6 +96,19 @@ def mean_hidden(pair: Pair, texts: Sequence[Sequence[int]]) -> torch.Tensor:
         for index, states, row in zip(batch, hidden, rows, strict=True):
             means[index] = states[len(start) : len(row)].float().mean(dim=0).cpu()
     return torch.stack(means)
+
+
+def group_lengths(lengths: Sequence[int]) -> list[list[int]]:
+    """Group texts of similar lengths, as indices: padding costs as much as tokens."""
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda index: lengths[index]):
+        length, batch = lengths[index], batches[-1] if batches else []
+        fits = (len(batch) + 1) * length <= BATCH_TOKENS
+        if batch and fits and length <= LONGEST * lengths[batch[0]]:
+            batch.append(index)
+        else:
+            batches.append([index])
+    return batches
 
 
 def _read_rows(pair: Pair, model, rows: Sequence[Sequence[int]]) -> torch.Tensor:
