@@ -16,7 +16,7 @@ import gradio as gr
 from space.engine import load_engine
 from space.errors import CatalogueError, ModelError
 from space.page import Missing, build_demo, build_missing, launch_options, one_line
-from space.settings import LOOPBACK, Settings, SettingsError, bypass_proxies
+from space.settings import LOOPBACK, Settings, SettingsError, bypass_proxies, trust_proxies
 
 
 def load_demo() -> tuple[gr.Blocks, Settings]:
@@ -27,6 +27,7 @@ def load_demo() -> tuple[gr.Blocks, Settings]:
         return refuse(error, error.usable, 2), error.usable
     if __name__ == "__main__":
         check_port(settings)  # before the minutes that loading may take
+    trust_proxies(settings)
     try:
         return build_demo(load_engine(settings, on_gpu), settings), settings
     except (ModelError, CatalogueError, ValueError, OSError) as error:

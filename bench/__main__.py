@@ -28,6 +28,7 @@ NAMES = (
     "kills",
     "capacity",
     "recipe",
+    "batch",
     "visitors",
     "page",
 )

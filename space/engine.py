@@ -28,6 +28,7 @@ from space.inside import Inside
 from space.model import (
     COLUMNS,
     AnswerFigures,
+    Batch,
     Column,
     ExplainedToken,
     Figures,
@@ -36,6 +37,7 @@ from space.model import (
     Step,
     Turn,
     answer_ids,
+    can_batch,
     check_text,
     column_messages,
     decode_text,
@@ -103,6 +105,10 @@ class Engine:
     ) -> None:
         self.pair, self.catalogue, self.settings = pair, catalogue, settings
         self._catalogue_folder = catalogue_folder
+        # On ZeroGPU each call runs in a process of its own, and a batch cannot be shared.
+        self._batch: Batch | None = None
+        if settings.batch_size > 1 and not settings.on_zero_gpu and can_batch(pair):
+            self._batch = Batch(pair, settings.batch_size, settings.cache_mb * 2**20)
         self._generate_on_gpu = on_gpu(self._generate, duration=gpu_seconds)
         self._explain_on_gpu = on_gpu(self._explain, duration=gpu_seconds_to_explain)
         self.inside = Inside(pair, catalogue, settings, on_gpu)
@@ -116,6 +122,19 @@ class Engine:
             "device": str(pair.device),
             "version": VERSION,
         }
+
+    @property
+    def at_once(self) -> int:
+        """How many answers may be written at the same time."""
+        return self.settings.batch_size if self._batch else 1
+
+    def load(self) -> tuple[int, int]:
+        """Count the answers that are being written and those that wait."""
+        return self._batch.load() if self._batch else (int(self.pair.lock.locked()), 0)
+
+    def count_tokens(self, text: str) -> int:
+        """Count the tokens of a text."""
+        return len(self.pair.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def answer(
         self,
@@ -190,6 +209,7 @@ class Engine:
             for base, tuned, written in answers:
                 figures = {**figures, "base": written["base"], "tuned": written["tuned"]}
                 yield Step(base, tuned, sources, figures)
+        self._notify_late(figures, answer_limit, notify)
 
     def summarize(
         self, text: str, max_new_tokens: int, temperature: float, notify: Notify = _ignore
@@ -289,19 +309,32 @@ class Engine:
         for column in COLUMNS:
             written[column] = {"tokens": 0, "seconds": 0.0}
         start = time.perf_counter()
-        base_prompt, tuned_prompt = prompts
-        for answers in stream_answers(
-            self.pair, base_prompt, tuned_prompt, max_new_tokens, temperature, seed
-        ):
-            passed = round(time.perf_counter() - start, 3)
-            for column, answer in zip(COLUMNS, answers, strict=True):
-                if len(answer) > written[column]["tokens"]:
-                    written[column] = {"tokens": len(answer), "seconds": passed}
-            base, tuned = answers
-            yield decode_text(self.pair, base), decode_text(self.pair, tuned), dict(written)
+        write = self._batch.stream_answers if self._batch else partial(stream_answers, self.pair)
+        steps = write(*prompts, max_new_tokens, temperature, seed, self.settings.answer_seconds)
+        with closing(steps):
+            for answers in steps:
+                passed = round(time.perf_counter() - start, 3)
+                for column, answer in zip(COLUMNS, answers, strict=True):
+                    if len(answer) > written[column]["tokens"]:
+                        written[column] = {"tokens": len(answer), "seconds": passed}
+                base, tuned = answers
+                yield decode_text(self.pair, base), decode_text(self.pair, tuned), dict(written)
 
     def _explain(self, prompt: list[int], answer: list[int]) -> list[ExplainedToken]:
+        if self._batch:
+            return self._batch.run(explain_answer, self.pair, prompt, answer)
         return explain_answer(self.pair, prompt, answer)
+
+    def _notify_late(self, figures: Figures, answer_limit: int, notify: Notify) -> None:
+        """Say that an answer was ended by the limit of its time."""
+        seconds = self.settings.answer_seconds
+        cut = [
+            column
+            for column in COLUMNS
+            if figures[column]["tokens"] < answer_limit and figures[column]["seconds"] >= seconds
+        ]
+        if cut:
+            notify("time_cut", seconds=seconds)
 
     def _explain_text(self, prompt: Prompt, answer: str, what: str) -> list[ExplainedToken]:
         answer = check_text(answer, self.settings.max_input_chars, what)

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 
 VERSION = "1.0.0"
@@ -29,6 +30,11 @@ NUMBERS = {
     "MAX_INPUT_CHARS": ("max_input_chars", 1, 1_000_000),
     "QUEUE_SIZE": ("queue_size", 1, 10_000),
     "PORT": ("port", 1, 65_535),
+    "BATCH_SIZE": ("batch_size", 1, 64),
+    "CACHE_MB": ("cache_mb", 1, 1_000_000),
+    "ANSWER_SECONDS": ("answer_seconds", 1, 86_400),
+    "REQUESTS_PER_MINUTE": ("requests_per_minute", 0, 1_000_000),
+    "TOKENS_PER_MINUTE": ("tokens_per_minute", 0, 1_000_000_000),
 }
 
 
@@ -65,6 +71,14 @@ class Settings:
     context_k: int = 3
     queue_size: int = 20
     port: int = 7860
+    batch_size: int = 8  # visitors whose answers are written at the same time
+    cache_mb: int = 2048  # for the keys and values of all answers that run, in MiB
+    answer_seconds: int = 600
+    # Of one visitor; 0 is no limit.
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    trusted_proxies: str = ""  # addresses and networks whose X-Forwarded-For is believed
+    metrics: bool = False
     votes_dir: str | None = None  # a folder; without one, votes are not kept
     votes_repo: str | None = None  # the Hub dataset that gets the kept votes
     on_space: bool = False
@@ -90,6 +104,11 @@ class Settings:
             problems.append(
                 f"PRECISION is {precision!r}; it must be one of {', '.join(PRECISIONS)}"
             )
+        trusted_proxies, wrong = _read_proxies(given.get("TRUSTED_PROXIES", cls.trusted_proxies))
+        problems += wrong
+        metrics = given.get("METRICS", "off")
+        if metrics not in ("on", "off"):
+            problems.append(f"METRICS is {metrics!r}; it must be on or off")
         space_id = given.get("SPACE_ID")
         on_zero_gpu = "SPACES_ZERO_GPU" in given
         if problems:
@@ -112,6 +131,8 @@ class Settings:
             precision=precision,
             votes_dir=given.get("VOTES_DIR", str(ROOT / "votes") if votes_repo else None),
             votes_repo=votes_repo,
+            trusted_proxies=trusted_proxies,
+            metrics=metrics == "on",
             on_space=space_id is not None,
             space_id=space_id,
             on_zero_gpu=on_zero_gpu,
@@ -125,6 +146,32 @@ def bypass_proxies(environ: MutableMapping[str, str] = os.environ) -> None:
     hosts = [each.strip() for each in given.split(",") if each.strip()]
     hosts += [host for host in LOOPBACK if host not in hosts]
     environ["no_proxy"] = environ["NO_PROXY"] = ",".join(hosts)
+
+
+def trust_proxies(settings: Settings, environ: MutableMapping[str, str] = os.environ) -> None:
+    """Tell uvicorn whose X-Forwarded-For it believes.
+
+    By itself it believes any caller on this machine, who could then pose as anybody.
+    """
+    if settings.trusted_proxies:
+        environ["FORWARDED_ALLOW_IPS"] = settings.trusted_proxies
+    else:
+        environ.setdefault("FORWARDED_ALLOW_IPS", "")
+
+
+def _read_proxies(value: str) -> tuple[str, list[str]]:
+    """Read a list of addresses and networks, and find problems."""
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    problems = []
+    for name in names:
+        try:
+            ip_network(name)
+        except ValueError:
+            problems.append(
+                f"TRUSTED_PROXIES has {name!r}; it must be addresses or networks with commas "
+                "between them, like 10.0.0.0/8,127.0.0.1"
+            )
+    return ",".join(names), problems
 
 
 def _find_unpaired(given: Mapping[str, str]) -> list[str]:

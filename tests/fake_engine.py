@@ -190,6 +190,14 @@ class FakeEngine:
     def info(self) -> dict:
         return dict(INFO)
 
+    at_once = 1
+
+    def load(self) -> tuple[int, int]:
+        return 0, 0
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
     def evidence(self) -> Evidence:
         return evidence_of(self.folder)
 

@@ -312,7 +312,15 @@ def test_every_setting_option_verb_and_endpoint_is_documented():
 
     docs = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
     names = ["BASE_MODEL", "BASE_REVISION", "ADAPTER", "ADAPTER_REVISION", "CATALOGUE"]
-    for name in [*names, "CATALOGUE_REVISION", "PRECISION", "VOTES_DIR", "VOTES_REPO", *NUMBERS]:
+    names += [
+        "CATALOGUE_REVISION",
+        "PRECISION",
+        "VOTES_DIR",
+        "VOTES_REPO",
+        "TRUSTED_PROXIES",
+        "METRICS",
+    ]
+    for name in [*names, *NUMBERS]:
         assert f"`{name}`" in docs["settings.md"], name
     for name, verb in VERBS.items():
         assert f"train {name}" in docs["settings.md"], name

@@ -7,6 +7,7 @@ logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 from space.model.adapter import ANY_REVISION, find_adapter, read_adapter_base
 from space.model.base import Base, identify_base, load_base, load_tokenizer
+from space.model.batch import Batch, can_batch
 from space.model.conversation import (
     COLUMNS,
     AnswerFigures,
@@ -74,6 +75,7 @@ __all__ = [
     "AnswerFigures",
     "Attention",
     "Base",
+    "Batch",
     "Column",
     "DecoderOnly",
     "ExplainedToken",
@@ -102,6 +104,7 @@ __all__ = [
     "available_memory",
     "build_messages",
     "can_attend",
+    "can_batch",
     "check_text",
     "column_messages",
     "compare_precision",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+import math
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import cast
 
 import torch
@@ -23,18 +25,25 @@ def stream_answers(
     max_new_tokens: int,
     temperature: float = 0.0,
     seed: int | None = None,
-) -> Iterator[tuple[list[int], list[int]]]:
+    seconds: float = math.inf,
+) -> Generator[tuple[list[int], list[int]]]:
     """Generate the base's and the tuned model's answer together.
 
     The prompts are token ids and may differ. Yields the same two growing lists of token ids after
     every step, without end tokens. At temperature 0 each answer is, token for token, that of its
-    model alone. Closing the generator frees the model at once.
+    model alone. They end after `seconds`, counted from their first token. Closing the generator
+    frees the model at once.
     """
     answers: tuple[list[int], list[int]] = [], []
     steps = stream_tokens(pair, [base_prompt, tuned_prompt], 1, max_new_tokens, temperature, seed)
-    for tokens in steps:
-        _append(answers, tokens)
-        yield answers
+    begun = 0.0
+    with closing(steps):
+        for tokens in steps:
+            begun = begun or time.monotonic()
+            _append(answers, tokens)
+            yield answers
+            if time.monotonic() - begun > seconds:
+                return
 
 
 def complete(
@@ -71,7 +80,7 @@ def stream_tokens(
     temperature: float = 0.0,
     seed: int | None = None,
     strengths: Sequence[float] | None = None,
-) -> Iterator[list[int | None]]:
+) -> Generator[list[int | None]]:
     """Generate one token a row and step.
 
     It is None for a row that has ended. The first `base_rows` rows are the base's. With a
@@ -79,10 +88,7 @@ def stream_tokens(
     do the tokens. `strengths` has the share of the adapter's change for each tuned row.
     """
     device = pair.device
-    generators = [torch.Generator(device).manual_seed(torch.seed() if seed is None else seed)]
-    if 0 < base_rows < len(prompts):
-        generators.append(torch.Generator(device))
-        generators[1].set_state(generators[0].get_state())
+    generators = seed_generators(device, seed, 2 if 0 < base_rows < len(prompts) else 1)
     running, stop_ids = [True] * len(prompts), pair.stop_ids
     cache = preallocated_cache(pair.model.config)
     forward = pair.family.cached_forward(pair.model, prompts, cache)
@@ -90,7 +96,7 @@ def stream_tokens(
     with pair.lock, _strength(pair, strengths):
         for _ in range(max_new_tokens):
             logits = _forward(pair, forward, last, base_rows)
-            chosen = _choose(logits, temperature, generators, base_rows)
+            chosen = choose_tokens(logits, temperature, generators, base_rows)
             tokens: list[int | None] = []
             for token, still in zip(chosen.tolist(), running, strict=True):
                 tokens.append(token if still and token not in stop_ids else None)
@@ -101,7 +107,7 @@ def stream_tokens(
             last = chosen[:, None]
 
 
-@contextlib.contextmanager
+@contextmanager
 def _strength(pair: Pair, strengths: Sequence[float] | None) -> Iterator[None]:
     if strengths is not None:
         pair.rows.strength = torch.tensor(strengths, device=pair.device)[:, None, None]
@@ -123,10 +129,20 @@ def _forward(
     return forward.step(last, 1)[:, -1]
 
 
+def seed_generators(device: torch.device, seed: int | None, sides: int) -> list[torch.Generator]:
+    """Make a generator for each side, all with the same numbers."""
+    generators = [torch.Generator(device).manual_seed(torch.seed() if seed is None else seed)]
+    for _ in range(sides - 1):
+        generators.append(torch.Generator(device))
+        generators[-1].set_state(generators[0].get_state())
+    return generators
+
+
 @torch.inference_mode()
-def _choose(
+def choose_tokens(
     logits: torch.Tensor, temperature: float, generators: list[torch.Generator], base_rows: int
 ) -> torch.Tensor:
+    """Choose each row's next token from logits, (rows, vocabulary)."""
     if temperature <= 0:
         return logits.argmax(-1)
     probabilities = torch.softmax(logits.float() / temperature, dim=-1)

@@ -241,6 +241,7 @@ class DecoderForward:
         self.model, self.cache = model, cache
         lengths = [len(prompt) for prompt in prompts]
         longest = max(lengths)
+        self.padding = [longest - length for length in lengths]
         rows, mask = [], []
         for prompt in prompts:
             padding = [0] * (longest - len(prompt))
@@ -250,6 +251,12 @@ class DecoderForward:
         # None where no row is padded: attention then takes its fast path.
         padded = min(lengths) < longest
         self.mask = torch.tensor(mask, device=model.device) if padded else None
+
+    @property
+    def lengths(self) -> list[int]:
+        """Get how many tokens of each row the cache holds, without padding."""
+        read = self.cache.get_seq_length()
+        return [read - padding for padding in self.padding]
 
     def step(self, ids: torch.Tensor, keep: int) -> torch.Tensor:
         """Read (rows, tokens) more of the answers.

@@ -27,26 +27,33 @@ BF16_BYTES = 2
 
 @dataclass
 class Rows:
-    """How many of a batch's first rows are the base's.
+    """Which rows of a batch are the base's.
 
-    All PairedLinear of a model share one. `strength`, (tuned rows, 1, 1), is what share of the
+    All PairedLinear of a model share one. The first `base` rows are; with a `stride` of 2 and a
+    base of 1, base and tuned rows alternate. `strength`, (tuned rows, 1, 1), is what share of the
     adapter's change each tuned row gets, or None for all of it.
     """
 
     base: int = 0
+    stride: int = 1
     strength: torch.Tensor | None = None
-    _last: tuple[torch.Tensor, int, torch.Tensor] | None = None
+    _last: tuple[torch.Tensor, slice, torch.Tensor] | None = None
+
+    @property
+    def part(self) -> slice:
+        """Get the tuned rows."""
+        return slice(self.base, None, self.stride)
 
     def tuned(self, x: torch.Tensor) -> torch.Tensor:
         """Get the tuned rows of `x` in fp32.
 
         The layers that read the same `x` share one copy.
         """
-        if self._last is None or self._last[0] is not x or self._last[1] != self.base:
-            tuned = x[self.base :].float()
+        if self._last is None or self._last[0] is not x or self._last[1] != self.part:
+            tuned = x[self.part].float()
             if self.strength is not None:
                 tuned = tuned * self.strength  # LoRA is linear: its input may carry the factor
-            self._last = x, self.base, tuned
+            self._last = x, self.part, tuned
         return self._last[2]
 
 
@@ -109,10 +116,9 @@ class PairedLinear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (rows, tokens, in) to (rows, tokens, out)."""
         out = self.base(x)
-        first = self.rows.base
-        if self.has_lora and first < len(x):
+        if self.has_lora and self.rows.base < len(x):
             added = self._lora(self.rows.tuned(x))
-            out[first:].add_(added.to(out.dtype) if self.narrow else added)
+            out[self.rows.part].add_(added.to(out.dtype) if self.narrow else added)
         return out
 
     def _lora(self, x: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,38 @@ def _contiguous(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.T
     return tuple(hidden.clone(memory_format=torch.contiguous_format) for hidden in inputs)
 
 
+class FairLock:
+    """A lock that is given to whoever has waited longest.
+
+    A thread that takes it again and again, once a step, would keep the others of an ordinary lock
+    waiting.
+    """
+
+    def __init__(self) -> None:
+        self._inner = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()
+        self._held = False
+
+    def __enter__(self) -> None:
+        with self._inner:
+            if not self._held:
+                self._held = True
+                return
+            turn = threading.Event()
+            self._waiting.append(turn)
+        turn.wait()
+
+    def __exit__(self, *_) -> None:
+        with self._inner:
+            if self._waiting:
+                self._waiting.popleft().set()  # it stays held
+            else:
+                self._held = False
+
+    def locked(self) -> bool:
+        return self._held
+
+
 @dataclass
 class Pair:
     """A base and its adapter, ready to answer together; `lock` admits one generation at a time."""
@@ -48,7 +81,7 @@ class Pair:
     precision: str
     rows: Rows
     folder: Path | None = None  # the adapter's; None for one that was not loaded
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: FairLock = field(default_factory=FairLock)
 
     def __post_init__(self) -> None:
         head = self.model.get_output_embeddings()

@@ -27,11 +27,17 @@ class Queue(TypedDict):
 MODEL: Queue = {"concurrency_id": "model", "concurrency_limit": 1}  # one queue for the model
 
 
+def model_queue(engine: Engine) -> Queue:
+    """Let as many into the model's queue as it answers at once."""
+    return {**MODEL, "concurrency_limit": engine.at_once}
+
+
 def add_endpoints(engine: Engine, settings: Settings) -> None:
     """Add the public endpoints to the page that is being built."""
-    api(answer_endpoint(engine, settings), api_name="answer", **MODEL)
-    api(summarize_endpoint(engine, settings), api_name="summarize", **MODEL)
-    api(explain_endpoint(engine, settings), api_name="explain", **MODEL)
+    model = model_queue(engine)
+    api(answer_endpoint(engine, settings), api_name="answer", **model)
+    api(summarize_endpoint(engine, settings), api_name="summarize", **model)
+    api(explain_endpoint(engine, settings), api_name="explain", **model)
     api(search_endpoint(engine, settings), api_name="search")
     api(info_endpoint(engine), api_name="info")
 

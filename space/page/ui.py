@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import gradio as gr
 from gradio.themes import Base, Color, Font
@@ -11,6 +12,8 @@ from space.engine import Engine
 from space.page.api import add_endpoints
 from space.page.html import cards
 from space.page.html.about import render_about
+from space.page.limits import Limits
+from space.page.metrics import READINGS, Readings, health_routes, open_metrics
 from space.page.tabs.ask import AskTab
 from space.page.tabs.blind import BlindTab
 from space.page.tabs.elsewhere import elsewhere_tab
@@ -19,6 +22,7 @@ from space.page.tabs.how import HowTab
 from space.page.tabs.made import made_tab
 from space.page.tabs.parts import I18N, label, markup
 from space.page.tabs.summarize import SummarizeTab
+from space.page.watch import Watched
 from space.settings import UPLOAD_LIMIT, Settings
 
 HERE = Path(__file__).parent
@@ -93,6 +97,9 @@ def theme() -> Base:
 
 def build_demo(engine: Engine, settings: Settings) -> gr.Blocks:
     """Build the page with its public endpoints, ready to launch."""
+    metrics = open_metrics(settings)
+    watched = Watched(engine, Limits(settings), metrics.record if metrics else None)
+    engine = cast(Engine, watched)
     info = engine.info()
     with gr.Blocks(title=cards.NAME, analytics_enabled=False, delete_cache=DELETE_UNREAD) as demo:
         invented = settings.catalogue == Settings.catalogue
@@ -104,7 +111,11 @@ def build_demo(engine: Engine, settings: Settings) -> gr.Blocks:
             if isinstance(built, HowTab):
                 built.open_with(tab)
         add_endpoints(engine, settings)
-    return demo.queue(max_size=settings.queue_size, api_open=False)
+    demo.queue(max_size=settings.queue_size, api_open=False)
+    if metrics:
+        metrics.follow(engine, lambda: len(demo._queue))
+    READINGS[demo] = Readings(engine, metrics)
+    return demo
 
 
 def launch_options(settings: Settings) -> dict:
@@ -126,4 +137,5 @@ def launch_options(settings: Settings) -> dict:
         "footer_links": ["api"],
         "max_file_size": UPLOAD_LIMIT,
         "state_session_capacity": SESSIONS,
+        "app_kwargs": {"routes": health_routes(settings)},
     }

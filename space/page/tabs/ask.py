@@ -154,6 +154,7 @@ class AskTab:
         starts.append(self.live.retry(self.retry, [self.turns, self.busy], self.begun, **BEGIN))
         edited = [self.box, self.note]
         run_on_model(
+            self.engine,
             starts,
             self.write,
             [self.asked, self.turns, *options],
@@ -263,6 +264,7 @@ class AskTab:
                 part.select(self.begin_to_explain, [self.turns, self.busy], drawn, **BEGIN)
             )
         run_on_model(
+            self.engine,
             starts,
             self.explain_turn,
             [self.turns, explained],

@@ -31,6 +31,7 @@ from space.page.tabs.parts import (
     sampling_controls,
 )
 from space.page.votes import Ballot, Tally, Votes, make_vote, open_votes
+from space.page.watch import Watched
 from space.settings import Settings
 from space.texts import html
 
@@ -107,6 +108,7 @@ class BlindTab:
         for pick in picks:
             starts.append(pick.then(self.begin, reads, begun, **BEGIN))
         run_on_model(
+            self.engine,
             starts,
             self.write,
             [self.box, *options],
@@ -170,6 +172,8 @@ class BlindTab:
                 raise InputError("vote_none")
             keep = agreed is True and self.votes is not None
             verdict = ballot.vote(choice, partial(self.keep, ballot) if keep else None)
+        if isinstance(self.engine, Watched):
+            self.engine.record_vote(verdict)
         tally = tally.plus(verdict)
         score = self.render_score(ballot, tally)
         return blind.render_revealed(ballot, self.info), score, tally, *self.states()

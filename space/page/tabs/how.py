@@ -6,7 +6,7 @@ import gradio as gr
 
 from space.engine import Engine, Info
 from space.errors import InputError
-from space.page.api import MODEL, visible_error, visible_errors
+from space.page.api import model_queue, visible_error, visible_errors
 from space.page.html import how
 from space.page.tabs.parts import AT_ONCE, QUIET, label, markup
 from space.settings import Settings
@@ -32,7 +32,7 @@ class HowTab:
     """The tab's layout and the handlers of its events."""
 
     def __init__(self, engine: Engine, info: Info, settings: Settings) -> None:
-        self.engine, self.inside = engine, engine.inside
+        self.engine, self.inside, self.model = engine, engine.inside, model_queue(engine)
         markup(f'<p class="hint how-intro">{html("how_intro")}</p>')
         self.box = gr.Textbox(words("how_example"), label=label("how_text"), lines=3, max_lines=8)
         with gr.Row(elem_classes="controls"):
@@ -70,7 +70,7 @@ class HowTab:
         self.draws(gr.on(starts, how.render_waiting, None, self.picture, **AT_ONCE), drawn)
         taken = self.take.click(self.record, self.number, [self.box, self.number], **AT_ONCE)
         self.draws(taken, drawn)
-        self.picture.select(self.go_on, self.ids, [self.picture, self.ids], **MODEL, **QUIET)
+        self.picture.select(self.go_on, self.ids, [self.picture, self.ids], **self.model, **QUIET)
         head = [self.box, self.layer, self.head]
         gr.on(
             [self.layer.release, self.head.release],
@@ -78,14 +78,14 @@ class HowTab:
             head,
             self.picture,
             trigger_mode="always_last",
-            **MODEL,
+            **self.model,
             **QUIET,
         )
         self.picture.edit(
             self.show_named,
             self.box,
             [self.picture, self.layer, self.head],
-            **MODEL,
+            **self.model,
             **QUIET,
         )
         for button, compute, source, shown in (
@@ -93,12 +93,12 @@ class HowTab:
             (self.bits, self.show_cost, self.box, [self.cost]),
         ):
             start = button.click(how.render_waiting, None, shown[0], **AT_ONCE)
-            run = start.success(compute, source, shown, **MODEL, **QUIET)
+            run = start.success(compute, source, shown, **self.model, **QUIET)
             run.failure(lambda: "", None, shown[0], **AT_ONCE)
 
     def draws(self, start, drawn: list) -> None:
         """Draw the chosen chapter after an event."""
-        run = start.success(self.show, [self.box, self.chapter], drawn, **MODEL, **QUIET)
+        run = start.success(self.show, [self.box, self.chapter], drawn, **self.model, **QUIET)
         run.failure(lambda: "", None, self.picture, **AT_ONCE)
 
     def open_with(self, tab: gr.Tab) -> None:
@@ -107,7 +107,7 @@ class HowTab:
             self.show_first,
             [self.box, self.chapter, self.drawn],
             [self.drawn, self.picture, self.ids, self.at, self.trying],
-            **MODEL,
+            **self.model,
             **QUIET,
         )
 

@@ -10,7 +10,7 @@ from gradio.components import Component
 from gradio.events import Dependency
 
 from space.engine import Engine
-from space.page.api import MODEL, visible_error
+from space.page.api import model_queue, visible_error
 from space.page.small_talk import small_talk_language
 from space.settings import TEMPERATURE_LIMIT, TOKEN_LIMIT, Settings
 from space.texts import LANGUAGES, TEXTS, html
@@ -44,6 +44,7 @@ QUEUED: Private = {"show_progress": "minimal", "api_visibility": "private"}
 
 
 def run_on_model(
+    engine: Engine,
     starts: Sequence[Dependency],
     write: Callable,
     inputs: Sequence[Component],
@@ -59,9 +60,9 @@ def run_on_model(
     `finish` also follows an error and the `stop` button, which cancels `write`. The progress is
     shown on the first output.
     """
-    runs = []
+    runs, model = [], model_queue(engine)
     for start in starts:
-        run = start.success(write, inputs, outputs, show_progress_on=outputs[0], **MODEL, **QUEUED)
+        run = start.success(write, inputs, outputs, show_progress_on=outputs[0], **model, **QUEUED)
         # `then` follows an end or a stop, `failure` an error. A handler of the stop button would
         # be too early: the model's last words could come after it.
         for after in (run.then, run.failure):

@@ -151,6 +151,7 @@ class SummarizeTab:
         begun = [*drawn, self.changes, *self.controls]
         asks = [self.ask.click, self.box.submit]
         run_on_model(
+            self.engine,
             [gr.on(asks, self.begin, [self.box, self.busy], begun, **BEGIN)],
             self.write,
             [self.box, *options],
@@ -212,6 +213,7 @@ class SummarizeTab:
         drawn = [self.changes, explaining]
         start = self.why.click(self.begin_to_explain, None, [*drawn, *self.controls], **AT_ONCE)
         run_on_model(
+            self.engine,
             [start],
             self.explain_summary,
             [self.summaries],
