@@ -126,7 +126,7 @@ def go_back(config: RefreshConfig) -> None:
     if ADAPTER_RECORD in names:
         record = _read_published(config.from_, ADAPTER_RECORD, str(head.sha))
         origin = record.get("refreshed_from") if isinstance(record, dict) else None
-    if not _is_origin(origin, config.from_):
+    if origin is None or not _is_origin(origin, config.from_):
         raise RefreshError(f"{config.from_} is as it was first published: nothing to undo")
     for part, kind, owned in (
         ("catalogue", "dataset", ["records", "index"]),
@@ -322,8 +322,9 @@ def _fit_config(before: Run, config: RefreshConfig) -> FitConfig:
         value = getattr(config, name)
         if value is not None:
             options[name] = value
+    made: dict[str, Any] = {**BEFORE_OPTIONS, **options}
     try:
-        return FitConfig(**BEFORE_OPTIONS | options)
+        return FitConfig(**made)
     except (TypeError, ValueError) as error:
         raise RefreshError(f"run.json of {config.from_}: {error}") from error
 

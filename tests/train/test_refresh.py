@@ -2,12 +2,15 @@
 
 import json
 import shutil
+from collections import Counter
 
 import pytest
 
 import train.refresh
 from train.__main__ import main
 from train.evaluate import WorseError
+from train.prepare import load_records
+from train.run import Run
 
 pytestmark = pytest.mark.slow
 NAME, CATALOGUE = "ana/shop", "ana/shop-catalogue"
@@ -27,8 +30,13 @@ def source(tuned_run, tmp_path):
     """The catalogue a week later: three lines less, one changed, two more."""
     lines = (tuned_run.parent / "trn.json").read_text().splitlines()
     records = [json.loads(line) for line in lines]
-    records = [record for record in records if record["title"] and record["content"]][3:]
-    records[0]["content"] += " It now comes with a lid of cork."
+    kept = {record["title"] for record in load_records(Run(tuned_run))}
+    counts = Counter(str(record["title"]).casefold() for record in records)
+    single = [
+        each for each in records if each["title"] in kept and counts[each["title"].casefold()] == 1
+    ]
+    single[3]["content"] += " It now comes with a lid of cork."
+    records = [record for record in records if record not in single[:3]]
     for title in ("Marrow Lantern", "Quill Samovar"):
         words = f"The {title} is of copper, weighs 2 kg and was made by hand in a small workshop."
         records.append({"uid": title.replace(" ", ""), "title": title, "content": words})
@@ -94,6 +102,7 @@ def test_killed_at_every_step_it_goes_on_and_what_it_published_can_be_undone(
     assert main(call) == 0
     out = capsys.readouterr().out
     assert "2 added (such as 'Marrow Lantern', 'Quill Samovar'), 1 changed" in out
+    assert "3 removed" in out
     assert "fit: done already" in out
     assert heads(published)[0] == adapter and heads(published)[1] != catalogue
     files = published.repo(NAME).files
@@ -195,3 +204,52 @@ def test_a_folder_with_other_files_is_left_alone(published, call, capsys, tmp_pa
     assert main(call) == 2
     assert "has other files than a refresh's" in one_line(capsys)
     assert (tmp_path / "work" / "thesis.txt").read_text() == "mine"
+
+
+def test_back_takes_both_back_and_goes_on_after_a_failure(hub, capsys):
+    adapter, catalogue = hub.create(NAME), hub.create(CATALOGUE, "datasets")
+    old = {"run.json": b"{}", "adapter_model.safetensors": b"old", "README.md": b"card"}
+    origin = {"adapter": {"repo": NAME, "commit": adapter.commit(old)}}
+    shards = {"records/part-00000.parquet": b"old", "index/a.idx": b"old", "report.json": b"{}"}
+    origin["catalogue"] = {"repo": CATALOGUE, "commit": catalogue.commit(shards)}
+    record = {"refreshed_from": origin}
+    adapter.commit(
+        {"run.json": json.dumps(record).encode(), "adapter_model.safetensors": b"new"}
+        | {"notes.md": b"the owner's"}
+    )
+    catalogue.commit(
+        {"records/part-00001.parquet": b"new", "index/a.idx": None, "index/b.idx": b"n"}
+    )
+    back = ["refresh", "--from", NAME, "--back"]
+    assert main([*back, "--dry-run"]) == 0
+    assert f"would put {NAME} back" in capsys.readouterr().out and len(adapter.commits) == 3
+    hub.fail("POST", "/api/models/.*/commit/", 403)
+    assert main(back) == 1
+    assert "HTTP 403" in one_line(capsys)
+    assert main(back) == 0
+    assert adapter.files == {
+        ".gitattributes": adapter.files[".gitattributes"],
+        "notes.md": b"the owner's",
+        **old,
+    }
+    assert catalogue.files == {".gitattributes": catalogue.files[".gitattributes"], **shards}
+    assert (len(adapter.commits), len(catalogue.commits)) == (4, 4)
+    assert main(back) == 1
+    assert "as it was first published: nothing to undo" in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"[]",
+        b'{"refreshed_from": 1}',
+        b'{"refreshed_from": {"adapter": {"repo": "bob/x", "commit": "a"}}}',
+        b'{"refreshed_from": {"adapter": {"repo": "bob/x", "commit": "a"}, '
+        b'"catalogue": {"repo": "bob/y", "commit": "b"}}}',
+    ],
+)
+def test_back_trusts_no_origin_of_another_repository(hub, capsys, record):
+    hub.create(NAME).commit({"run.json": record})
+    assert main(["refresh", "--from", NAME, "--back"]) == 1
+    assert "nothing to undo" in one_line(capsys)
+    assert len(hub.repo(NAME).commits) == 2

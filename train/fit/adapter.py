@@ -99,7 +99,7 @@ def load_start(model: PeftModel, folder: str) -> None:
 
     Raises ConfigError where its rank, scale or layers are others.
     """
-    adapter, own = Path(folder), model.peft_config["default"]
+    adapter, own = Path(folder), cast(LoraConfig, model.peft_config["default"])
     try:
         config = read_json(adapter / "adapter_config.json")
         weights = load_file(adapter / "adapter_model.safetensors")
