@@ -130,7 +130,9 @@ def _identify_teacher(config: SummariesConfig) -> tuple[Base, PreTrainedConfig, 
             # The Hub client's cache has a folder for each commit.
             path = hf_hub_download(config.teacher, "config.json", revision=config.teacher_revision)
             commit = Path(path).parent.name
-        base_config = AutoConfig.from_pretrained(config.teacher, revision=commit)
+        base_config = AutoConfig.from_pretrained(
+            config.teacher, revision=commit, trust_remote_code=False
+        )
     identity = identify_base(config.teacher, commit, base_config)
     return identity, base_config, replace(config, teacher_revision=commit)
 
@@ -251,6 +253,7 @@ def _load(config: SummariesConfig, base_config: PreTrainedConfig) -> Teacher:
         model: Any = family_of(base_config).loader.from_pretrained(
             config.teacher,
             revision=config.teacher_revision,
+            trust_remote_code=False,
             use_safetensors=True,
             dtype=torch.bfloat16 if on_gpu else torch.float32,
         )

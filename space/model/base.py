@@ -16,8 +16,9 @@ from transformers import AutoConfig, AutoTokenizer, BitsAndBytesConfig, PreTrain
 from transformers.utils import logging as transformers_logging
 
 from space.errors import ModelError, translate_load_errors
+from space.model.chat_templates import check_chat_template
 from space.model.family import family_of
-from space.model.files import check_base_files, show
+from space.model.files import check_base_files, check_tokenizer_files, show
 from space.model.gguf import dequantize_gguf, find_gguf, sha256_of
 from space.model.layers import decoding_fits
 from space.model.prompt import CHAT_TEMPLATE, chat_template
@@ -94,11 +95,16 @@ def load_tokenizer(source: str, revision: str | None = None, template: str = CHA
     file = find_gguf(source)
     if file is not None:
         source = str(dequantize_gguf(file))
+    check_tokenizer_files(f"the tokenizer of {source}", Path(source))
     with translate_load_errors("the tokenizer of", source):
         tokenizer = AutoTokenizer.from_pretrained(
             source, revision=revision, trust_remote_code=False
         )
     mend_tekken(tokenizer)
+    if isinstance(tokenizer.chat_template, dict):  # several, by name
+        tokenizer.chat_template = tokenizer.chat_template.get("default")
+    if tokenizer.chat_template:
+        check_chat_template(f"the tokenizer of {source}", tokenizer.chat_template)
     tokenizer.chat_template = chat_template(tokenizer, template)
     if tokenizer.pad_token is None:
         # It is always masked, in labels and in attention, so an EOS here teaches nothing.

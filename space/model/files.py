@@ -16,6 +16,8 @@ from space.errors import ModelError
 
 JSON_BYTES = 4_000_000  # of a config or a record
 HEADER_BYTES = 25_000_000  # of a weights file; a LoRA of all layers of a 70B has half a megabyte
+TOKENIZER_BYTES = 100_000_000  # of one file; the largest vocabularies have 35 MB
+TOKENIZER_PATTERNS = ("*.json", "*.jinja", "*.txt", "*.model", "additional_chat_templates/*")
 LFS_POINTER = b"version https://git-lfs"
 
 
@@ -99,6 +101,22 @@ def check_base_files(base: str, folder: Path) -> None:
     check_regular(f"base {base}", folder, [*others, *weights])
     for name in weights:
         read_header(f"base {base}", folder / name)
+
+
+def check_tokenizer_files(what: str, folder: Path) -> None:
+    """Raise ModelError for a tokenizer's file that is irregular or too large.
+
+    A Hub id is no folder: its files come from the Hub's cache.
+    """
+    for pattern in TOKENIZER_PATTERNS:
+        for path in sorted(folder.glob(pattern)):
+            check_regular(what, path.parent, [path.name])
+            size = path.stat().st_size
+            if size > TOKENIZER_BYTES:
+                raise ModelError(
+                    f"{what}: {path.name} has {size:,} bytes, of at most {TOKENIZER_BYTES:,}: "
+                    "use the base's own tokenizer"
+                )
 
 
 def show(value: object) -> str:

@@ -135,10 +135,13 @@ def dequantize_gguf(path: Path, cache: Path | None = None) -> Path:
             model = AutoModelForCausalLM.from_pretrained(
                 path.parent,
                 gguf_file=path.name,
+                trust_remote_code=False,
                 quantization_config=GgufConfig(dequantize=True),
                 dtype=torch.bfloat16,
             )
-            tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+            tokenizer = AutoTokenizer.from_pretrained(
+                path.parent, gguf_file=path.name, trust_remote_code=False
+            )
         model.save_pretrained(building / "base")
         tokenizer.save_pretrained(building / "base")
         size, count = model.config.vocab_size, drop_endoftext(building / "base", len(tokenizer))
