@@ -18,6 +18,7 @@ from space.errors import CatalogueError
 
 FORMAT = 2  # of the index; one with another number is refused
 MARKER = "complete.json"  # written last: an index without it is half-built
+MARKER_BYTES = 10_000
 WRITER_MEMORY = 200_000_000  # bytes; few segments are quick to search, and too few to be merged
 # Characters of a content that are searched: it begins with what it is about, and words cost time.
 SEARCHED_CONTENT = 120
@@ -157,14 +158,22 @@ def _check_index(folder: Path, path: Path) -> None:
         raise CatalogueError(
             f"{folder} holds no search index: prepare the catalogue, or name another folder"
         )
+    for file in path.iterdir():
+        if not file.is_file():  # a device or a pipe would be read without an end
+            raise CatalogueError(
+                f"The search index in {folder} holds {file.name}, which is not a regular file: "
+                "prepare the catalogue again"
+            )
     try:
-        theirs = json.loads((path / MARKER).read_text(encoding="utf-8"))["format"]
-    except (OSError, ValueError, LookupError, TypeError) as error:
+        with (path / MARKER).open("rb") as marker:
+            theirs = json.loads(marker.read(MARKER_BYTES))["format"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise CatalogueError(
             f"The search index in {folder} is not complete: prepare the catalogue again"
         ) from error
     if theirs != FORMAT:
         raise CatalogueError(
-            f"The search index in {folder} has format {theirs!r}, this version reads {FORMAT}: "
+            f"The search index in {folder} has format {str(theirs)[:40]!r}, this version reads "
+            f"{FORMAT}: "
             "prepare the catalogue again"
         )

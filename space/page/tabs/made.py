@@ -35,10 +35,8 @@ MIX = {
     "follow_ups": "mix_follow_ups",
     "summarize": "mix_summarize",
 }
-LIMITS = re.compile(
-    r"^#{1,6} [^\n]*\b(?:limits|limitations|limitações|limites)\b[^\n]*\n(.*?)(?=^#{1,6} |\Z)",
-    re.I | re.M | re.S,
-)
+HEADING = re.compile(r"#{1,6} ")
+LIMITS = re.compile(r"\b(?:limits|limitations|limitações|limites)\b", re.I)
 LICENCE = re.compile(r"\A---\n(?:(?!---\n).*\n)*?license: *([\w.\- ]{1,40})\n")
 Terms = Iterator[tuple[str, Html]]  # (the key of a term, what it is)
 
@@ -200,17 +198,29 @@ def _limits(card: str) -> str:
     keys = ("limit_facts", "limit_old", "limit_scores", "limit_base", "limit_people")
     lines = "".join(f"<li>{html(key)}</li>" for key in keys)
     quote = licence = ""
-    if own := LIMITS.search(card):
-        words = escape(as_text(" ".join(own[1].split()), 2_000))
-        if words:
-            summary = f"<summary>{html('limits_card')}</summary>"
-            quote = f'<details>{summary}<p dir="auto">{words}</p></details>'
+    if own := find_limits(card):
+        summary = f"<summary>{html('limits_card')}</summary>"
+        quote = f'<details>{summary}<p dir="auto">{escape(own)}</p></details>'
     if named := LICENCE.search(card[:20_000]):
         licence = f"<dt>{html('made_licence')}</dt><dd>{_short(named[1])}</dd>"
     return (
         f'<section class="limits"><h3>{html("made_limits")}</h3><ul>{lines}</ul>{quote}'
         f"<dl>{licence}<dt>{html('made_terms')}</dt><dd>{html('made_terms_are')}</dd></dl></section>"
     )
+
+
+def find_limits(card: str) -> str:
+    """Find what a card says of its limits, at most 2,000 characters."""
+    found: list[str] | None = None
+    for line in card.splitlines():
+        if HEADING.match(line):
+            if found is not None:
+                break
+            if LIMITS.search(line[:1_000]):
+                found = []
+        elif found is not None and sum(map(len, found)) < 2_000:
+            found += line[:2_001].split()
+    return as_text(" ".join(found or ()), 2_000)
 
 
 def duration(seconds: float) -> str:
