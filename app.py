@@ -15,7 +15,14 @@ import gradio as gr
 
 from space.engine import load_engine
 from space.errors import CatalogueError, ModelError
-from space.page import Missing, build_demo, build_missing, launch_options, one_line
+from space.page import (
+    Missing,
+    build_demo,
+    build_missing,
+    launch_options,
+    one_line,
+    serve_until_stopped,
+)
 from space.settings import LOOPBACK, Settings, SettingsError, bypass_proxies, trust_proxies
 
 
@@ -80,7 +87,7 @@ def serve(demo: gr.Blocks, settings: Settings) -> None:
     """Serve the page until it is stopped."""
     bypass_proxies()  # gradio asks its own page when it starts
     try:
-        demo.launch(**launch_options(settings))
+        serve_until_stopped(demo, launch_options(settings))
     except OSError:
         check_port(settings)  # taken while the models were loaded
         raise

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -24,6 +27,7 @@ SEED_LIMIT = 2**31 - 1
 RESULT_LIMIT = 50  # records of one search
 LOOPBACK = ("127.0.0.1", "localhost")
 UPLOAD_LIMIT = 10 * 2**20  # bytes of one file
+UPLOAD_FOLDER = "shelftalk-uploads-"  # begins the name of the folder of uploads
 # Each integer that the environment may set: its field, the lowest and the highest value.
 NUMBERS = {
     "MAX_NEW_TOKENS": ("max_new_tokens", 1, TOKEN_LIMIT),
@@ -79,6 +83,7 @@ class Settings:
     tokens_per_minute: int = 0
     trusted_proxies: str = ""  # addresses and networks whose X-Forwarded-For is believed
     metrics: bool = False
+    allowed_hosts: tuple[str, ...] = ()  # names, beside localhost, that the page answers to
     votes_dir: str | None = None  # a folder; without one, votes are not kept
     votes_repo: str | None = None  # the Hub dataset that gets the kept votes
     on_space: bool = False
@@ -94,6 +99,12 @@ class Settings:
         given = {name: value.strip() for name, value in environ.items() if value.strip()}
         numbers, problems = _read_numbers(given)
         problems += _find_unpaired(given)
+        hosts = tuple(given.get("ALLOWED_HOSTS", "").replace(",", " ").lower().split())
+        for host in hosts:
+            if not re.fullmatch(r"[\w.-]+|[0-9a-f:]+", host):
+                problems.append(
+                    f"ALLOWED_HOSTS has {host!r}; give host names without a port, like shop.example"
+                )
         votes_repo = given.get("VOTES_REPO")
         if votes_repo and not re.fullmatch(r"[\w.-]+/[\w.-]+", votes_repo):
             problems.append(
@@ -129,6 +140,7 @@ class Settings:
             catalogue=given.get("CATALOGUE", catalogue),
             catalogue_revision=given.get("CATALOGUE_REVISION"),
             precision=precision,
+            allowed_hosts=hosts,
             votes_dir=given.get("VOTES_DIR", str(ROOT / "votes") if votes_repo else None),
             votes_repo=votes_repo,
             trusted_proxies=trusted_proxies,
@@ -172,6 +184,17 @@ def _read_proxies(value: str) -> tuple[str, list[str]]:
                 "between them, like 10.0.0.0/8,127.0.0.1"
             )
     return ",".join(names), problems
+
+
+def keep_uploads_apart() -> None:
+    """Name gradio a folder for uploads, gone when the program ends.
+
+    Its default is one folder for all of gradio's programs on the machine.
+    """
+    if "GRADIO_TEMP_DIR" not in os.environ:
+        folder = tempfile.mkdtemp(prefix=UPLOAD_FOLDER)
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 def _find_unpaired(given: Mapping[str, str]) -> list[str]:

@@ -37,6 +37,7 @@ for name in (
     "TRUSTED_PROXIES",
     "METRICS",
     "FORWARDED_ALLOW_IPS",
+    "ALLOWED_HOSTS",
     "VOTES_DIR",
     "VOTES_REPO",
     "SPACE_ID",

@@ -12,6 +12,7 @@ from space.engine import Engine
 from space.errors import InputError, classify_load_error, hub_url
 from space.page.api import add_endpoints
 from space.page.html import cards
+from space.page.lines import open_lines
 from space.settings import Settings, SettingsError
 from space.texts import LANGUAGES, words
 
@@ -48,7 +49,7 @@ def build_missing(error: Exception, settings: Settings) -> gr.Blocks:
         page = cards.render_header() + render_missing(error, settings)
         gr.HTML(page, js_on_load=None, apply_default_css=False)
         add_endpoints(engine, settings)
-    return demo.queue(max_size=settings.queue_size, api_open=False)
+    return open_lines(demo, settings.queue_size)
 
 
 def one_line(error: Exception) -> str:

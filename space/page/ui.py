@@ -10,9 +10,11 @@ from gradio.themes import Base, Color, Font
 
 from space.engine import Engine
 from space.page.api import add_endpoints
+from space.page.guards import guard_options
 from space.page.html import cards
 from space.page.html.about import render_about
 from space.page.limits import Limits
+from space.page.lines import open_lines
 from space.page.metrics import READINGS, Readings, health_routes, open_metrics
 from space.page.tabs.ask import AskTab
 from space.page.tabs.blind import BlindTab
@@ -23,13 +25,13 @@ from space.page.tabs.made import made_tab
 from space.page.tabs.parts import I18N, label, markup
 from space.page.tabs.summarize import SummarizeTab
 from space.page.watch import Watched
-from space.settings import UPLOAD_LIMIT, Settings
+from space.settings import UPLOAD_LIMIT, Settings, keep_uploads_apart
 
 HERE = Path(__file__).parent
 # Visitors whose conversations are in memory, the latest ones; gradio needs about 0.5 MB for each.
 SESSIONS = 1000
 # Seconds: how often files that were sent but never read are deleted, and from which age on.
-DELETE_UNREAD = (600, 600)
+DELETE_UNREAD = (30, 120)
 # The key of each tab's name in space/texts.json, and what builds the tab.
 TABS = {
     "ask_tab": AskTab,
@@ -101,6 +103,7 @@ def build_demo(engine: Engine, settings: Settings) -> gr.Blocks:
     watched = Watched(engine, Limits(settings), metrics.record if metrics else None)
     engine = cast(Engine, watched)
     info = engine.info()
+    keep_uploads_apart()
     with gr.Blocks(title=cards.NAME, analytics_enabled=False, delete_cache=DELETE_UNREAD) as demo:
         invented = settings.catalogue == Settings.catalogue
         about = render_about(info, engine.evidence(), invented)
@@ -111,7 +114,7 @@ def build_demo(engine: Engine, settings: Settings) -> gr.Blocks:
             if isinstance(built, HowTab):
                 built.open_with(tab)
         add_endpoints(engine, settings)
-    demo.queue(max_size=settings.queue_size, api_open=False)
+    open_lines(demo, settings.queue_size)
     if metrics:
         metrics.follow(engine, lambda: len(demo._queue))
     READINGS[demo] = Readings(engine, metrics)
@@ -137,5 +140,5 @@ def launch_options(settings: Settings) -> dict:
         "footer_links": ["api"],
         "max_file_size": UPLOAD_LIMIT,
         "state_session_capacity": SESSIONS,
-        "app_kwargs": {"routes": health_routes(settings)},
+        **guard_options(settings, health_routes(settings)),
     }

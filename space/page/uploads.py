@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import codecs
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from space.errors import InputError
 from space.page.pdf import read_pdf
-from space.settings import UPLOAD_LIMIT
+from space.settings import UPLOAD_FOLDER, UPLOAD_LIMIT
 from space.texts import remove_controls
 
 KINDS = [".txt", ".md", ".pdf"]
 HEAD = 1024  # bytes in which a PDF's signature must be
 MEGABYTES = UPLOAD_LIMIT // 2**20
+LEFT_OVER = 120  # seconds after which a file outside of a folder is of an upload that broke off
+WAITING_FILES, WAITING_BYTES = 400, 20 * UPLOAD_LIMIT  # sent by all visitors and not yet read
 # Byte order marks and their encodings; UTF-32's begins with UTF-16's.
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -103,3 +106,28 @@ def _decode(data: bytes) -> tuple[str, bool]:
     with suppress(UnicodeDecodeError):
         return data.decode("cp1252"), True
     return data.decode("latin-1"), True
+
+
+# --- the folder of all uploads ---
+
+
+def check_room(folder: str | Path) -> bool:
+    """Return whether one more file has room beside the unread ones."""
+    count, size = 0, 0
+    for path in Path(folder).glob("**/*"):
+        with suppress(OSError):  # read and deleted meanwhile
+            if path.is_file():
+                count, size = count + 1, size + path.stat().st_size
+        if count >= WAITING_FILES or size >= WAITING_BYTES:
+            return False
+    return True
+
+
+def sweep(folder: str | Path) -> None:
+    """Delete what broken uploads left in our own folder."""
+    if not Path(folder).name.startswith(UPLOAD_FOLDER):
+        return
+    for path in Path(folder).iterdir():
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > LEFT_OVER:
+                path.rmdir() if path.is_dir() else path.unlink()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 import httpx2
+from gradio.context import LocalContext
 from huggingface_hub import CommitScheduler, HfApi, snapshot_download
 
 from space.engine import Info
@@ -30,6 +31,9 @@ from space.texts import remove_controls
 CHOICES = ("a", "b", "tie", "both_bad")
 VERDICTS = (*COLUMNS, "tie", "both_bad")  # what a choice means once the names are known
 LIFETIME = 3600  # seconds after the question in which a ballot takes its vote
+READING = 2.0  # seconds that two answers take to read, at the least
+# Votes that are kept within a minute: of one address, and of all.
+PER_ADDRESS, PER_MINUTE = 6, 60
 Z95 = 1.959964  # standard deviations around the mean of a normal distribution that hold 95% of it
 
 FILES = "votes-*.jsonl"
@@ -55,9 +59,14 @@ class Ballot:
     answers: dict[str, str] = field(default_factory=lambda: dict.fromkeys(COLUMNS, ""))
     sources: int = 0  # records that can be cited
     ended: bool = False
+    ended_at: float = 0.0  # by time.monotonic(); 0 for a ballot that nobody timed
     choice: str = ""  # one of CHOICES, once there is a vote
     made: float = field(default_factory=time.monotonic)
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def end(self) -> None:
+        """Note that the answers have come to their end."""
+        self.ended, self.ended_at = True, time.monotonic()
 
     def columns(self) -> tuple[str, str]:
         """Return the answers in the order A, B."""
@@ -70,8 +79,9 @@ class Ballot:
     def vote(self, choice: str, keep: Callable[[str], None] | None = None) -> str:
         """Take the ballot's one vote, `keep` its verdict, and return it.
 
-        Raises InputError if the answers have not ended, are too old or have their vote. Of several
-        votes at once one is taken; a vote that `keep` fails to keep is not taken.
+        Raises InputError if the answers have not ended, cannot have been read yet, are too old or
+        have their vote. Of several votes at once one is taken; a vote that `keep` fails to keep is
+        not taken.
         """
         with self.lock:
             if not self.ended:
@@ -80,6 +90,8 @@ class Ballot:
                 raise InputError("vote_twice")
             if time.monotonic() - self.made > LIFETIME:
                 raise InputError("vote_late")
+            if keep and time.monotonic() - self.ended_at < READING:
+                raise InputError("vote_fast")
             verdict = self.verdict(choice)
             if keep:
                 keep(verdict)
@@ -136,6 +148,7 @@ class Votes:
         self._file: int | None = None
         self._mtime = 0  # nanoseconds
         self._counts: Counter[tuple] = Counter()
+        self._recent: list[tuple[float, str]] = []  # (when, the address) of a minute's votes
         with name_setting("VOTES_DIR", folder, "name a folder that can be written"):
             folder.mkdir(parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK | os.X_OK):
@@ -165,6 +178,19 @@ class Votes:
                 self._abandon(self._file, end)
                 raise
             self._counts[_key(vote)] += 1
+
+    def check_pace(self, address: str) -> None:
+        """Count a vote of an address, which is forgotten within a minute.
+
+        Raises InputError where too many came in this minute.
+        """
+        with self._lock:
+            now = time.monotonic()
+            self._recent = [each for each in self._recent if now - each[0] < 60]
+            own = sum(each[1] == address for each in self._recent)
+            if own >= PER_ADDRESS or len(self._recent) >= PER_MINUTE:
+                raise InputError("vote_many")
+            self._recent.append((now, address))
 
     def tally(self, info: Info) -> Tally:
         """Count the kept votes between the two models of Engine.info()."""
@@ -275,6 +301,15 @@ def _is_vote(vote) -> TypeGuard[dict]:
 def _key(vote: Mapping) -> tuple:
     """Return what votes are counted by: the two models and the verdict."""
     return (*(vote.get(name) for name in MODELS), vote["verdict"])
+
+
+def current_address() -> str:
+    """Find the address that the event at work comes from."""
+    request = LocalContext.request.get(None)
+    if request is None:
+        return ""
+    host = request.client.host if request.client else ""
+    return request.headers.get("x-forwarded-for", host).split(",")[0].strip()[:64]
 
 
 @contextlib.contextmanager

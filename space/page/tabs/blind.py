@@ -30,7 +30,7 @@ from space.page.tabs.parts import (
     run_on_model,
     sampling_controls,
 )
-from space.page.votes import Ballot, Tally, Votes, make_vote, open_votes
+from space.page.votes import Ballot, Tally, Votes, current_address, make_vote, open_votes
 from space.page.watch import Watched
 from space.settings import Settings
 from space.texts import html
@@ -148,7 +148,7 @@ class BlindTab:
                 shelf = gr.skip() if drawn == sources else cards.render_records(sources)
                 drawn = sources
                 yield blind.render_pair(ballot, writing=True), ballot, shelf
-        ballot.ended = True
+        ballot.end()
 
     def finish(self, question, ballot):
         can_vote = ballot is not None and ballot.ended
@@ -185,6 +185,7 @@ class BlindTab:
 
     def keep(self, ballot: Ballot, verdict: str) -> None:
         assert self.votes is not None
+        self.votes.check_pace(current_address())
         try:
             self.votes.keep(make_vote(ballot, verdict, self.info))
         except OSError as error:

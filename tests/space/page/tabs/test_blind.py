@@ -98,6 +98,11 @@ class Visitor:
         return "", visible_text(answer["data"][0]), visible_text(answer["data"][1])
 
 
+@pytest.fixture(autouse=True)
+def quick_reader(monkeypatch):
+    monkeypatch.setattr(votes, "READING", 0)
+
+
 @pytest.fixture
 def visitor(served):
     return Visitor(served[1])
@@ -218,3 +223,16 @@ def test_without_a_place_for_votes_nothing_asks_for_consent():
     ]
     assert str(label("blind_keep")) not in {str(each.get("label")) for each in props}
     assert any(TEXTS["blind_keep_none"]["pt"] in str(each.get("value")) for each in props)
+
+
+def test_a_script_keeps_few_votes(served, visitor, monkeypatch):
+    """Ten votes were kept in 1.3 s."""
+    monkeypatch.setattr(votes, "READING", 60)
+    visitor.ask("What is it?")
+    assert visitor.vote("a", True)[0] == TEXTS["vote_fast"]["en"]
+    monkeypatch.setattr(votes, "READING", 0)
+    errors = [visitor.vote("a", True)[0]]
+    for number in range(votes.PER_ADDRESS + 1):
+        visitor.ask(f"What is {number}?")
+        errors.append(visitor.vote("a", True)[0])
+    assert errors[-1] == TEXTS["vote_many"]["en"]
