@@ -245,8 +245,8 @@ class Guard:
             return
         fn = self._find_function(names[-1], body)
         data = body.get("data")
-        if fn.api_visibility != "public" and isinstance(data, list):
-            return  # the page's own
+        if isinstance(data, list) and (fn.api_visibility != "public" or first in ("run", "api")):
+            return  # the page's own, and what gradio refuses since it passes the queue by
         most = len(fn.inputs)
         least = sum(not getattr(block, "skip_api", False) for block in fn.inputs)
         if not isinstance(data, list) or not least <= len(data) <= most:
