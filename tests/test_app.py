@@ -107,7 +107,7 @@ def test_a_port_that_is_taken_is_said_before_anything_is_loaded():
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        out, err = start(port).communicate(timeout=120)
+        out, err = start(port).communicate(timeout=600)
     assert err.startswith(f"shelftalk: port {port} is taken (") and "set PORT" in err
     assert err.count("\n") == 1 and "loading" not in out
 
