@@ -227,20 +227,24 @@ def _guess_panel(index: int, place: Place) -> str:
 def render_near(near: Neighbours, text: str) -> str:
     """Render each word's nearest tokens, and the nearest records beside the search's."""
     tokens, panels = [], []
+    lengths = [len(word.word) for word in near.words]
+    chosen = lengths.index(max(lengths)) if lengths else 0  # a long word says most
     for index, word in enumerate(near.words):
         spoken = html("how_word", word=word.word)
-        tokens.append(_radio("how-word", index, 0, spoken, f"{escape(word.word)} ", 0))
+        tokens.append(_radio("how-word", index, chosen, spoken, f"{escape(word.word)} ", 0))
         marks = []
         for neighbour in word.neighbours:
             name = Html(f"<bdi>{name_token(neighbour.text)}</bdi>")
             cosine = html("number", number=_figure(neighbour.cosine))
             marks.append(Mark("word", name, neighbour.cosine, cosine))
-        about = html("how_word_tokens", count=len(word.pieces))
+        about = html("how_word_token")
+        if len(word.pieces) > 1:
+            about = html("how_word_tokens", count=len(word.pieces))
         panels.append(f"<h3>{escape(word.word)}</h3><p>{about}</p>{bars(marks)}")
-    body = _reader("how-word", "how_choose_word", tokens, panels, 0) if tokens else ""
+    body = _reader("how-word", "how_choose_word", tokens, panels, chosen) if tokens else ""
     sentence = html("how_near_none")
-    if near.words and near.words[0].neighbours:
-        first = near.words[0]
+    if near.words and near.words[chosen].neighbours:
+        first = near.words[chosen]
         sentence = html(
             "how_near_word",
             word=_quoted(first.word),

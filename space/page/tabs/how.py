@@ -35,7 +35,7 @@ class HowTab:
         self.engine, self.inside, self.model = engine, engine.inside, model_queue(engine)
         markup(f'<p class="hint how-intro">{html("how_intro")}</p>')
         self.box = gr.Textbox(words("how_example"), label=label("how_text"), lines=3, max_lines=8)
-        with gr.Row(elem_classes="controls"):
+        with gr.Row(elem_classes="controls looking"):
             self.look = gr.Button(label("how_look"), variant="primary", scale=0, min_width=150)
             self.take = gr.Button(
                 label("how_take"), scale=0, min_width=150, visible=settings.catalogue is not None
@@ -44,7 +44,7 @@ class HowTab:
             names = [(label(key), name) for name, key in how.CHAPTERS.items()]
             self.chapter = gr.Radio(names, value="tokens", label=label("how_chapter"))
         layers, heads = self.inside.shape
-        with gr.Row(visible=False, elem_classes="heads") as self.at:
+        with gr.Row(visible=False, elem_classes="head-choice") as self.at:
             self.layer = gr.Slider(1, layers, 1, step=1, label=label("how_layer"))
             self.head = gr.Slider(1, heads, 1, step=1, label=label("how_head"))
         self.picture = picture()
@@ -52,7 +52,7 @@ class HowTab:
             self.question = gr.Textbox(
                 label=label("how_question"), placeholder=label("question_hint"), max_lines=3
             )
-            with gr.Row(elem_classes="controls"):
+            with gr.Row(elem_classes="controls looking"):
                 self.answer = gr.Button(
                     label("how_answer"), variant="primary", scale=0, min_width=210
                 )
@@ -65,7 +65,7 @@ class HowTab:
 
     def wire(self) -> None:
         """Connect every control with what it computes."""
-        drawn = [self.picture, self.ids, self.at, self.trying]
+        drawn = [self.picture, self.ids, self.at, self.trying, self.layer, self.head]
         starts = [self.look.click, self.box.submit, self.chapter.input]
         self.draws(gr.on(starts, how.render_waiting, None, self.picture, **AT_ONCE), drawn)
         taken = self.take.click(self.record, self.number, [self.box, self.number], **AT_ONCE)
@@ -106,19 +106,20 @@ class HowTab:
         tab.select(
             self.show_first,
             [self.box, self.chapter, self.drawn],
-            [self.drawn, self.picture, self.ids, self.at, self.trying],
+            [self.drawn, self.picture, self.ids, self.at, self.trying, self.layer, self.head],
             **self.model,
             **QUIET,
         )
 
     def show_first(self, text, chapter, drawn):
         if drawn:
-            return tuple(gr.skip() for _ in range(5))
+            return tuple(gr.skip() for _ in range(7))
         return True, *self.show(text, chapter)
 
     def show(self, text, chapter):
         """Compute a chapter, or say why this base cannot show it."""
         ids: list[int] = []
+        layer = head = gr.skip()
         with visible_errors(html):
             try:
                 if chapter == "tokens":
@@ -129,7 +130,9 @@ class HowTab:
                 elif chapter == "near":
                     shown = how.render_near(self.inside.neighbours(text), text)
                 elif chapter == "attention":
-                    shown = how.render_attention(self.inside.attention(text))
+                    attention = self.inside.attention(text)
+                    layer, head = attention.layer + 1, attention.head + 1
+                    shown = how.render_attention(attention)
                 elif chapter == "tuning":
                     shown = how.render_tuning(self.inside.adapter())
                 else:
@@ -139,7 +142,7 @@ class HowTab:
                     raise
                 shown = how.render_refused(chapter, error.key, error.values)
         at, trying = gr.Row(visible=chapter == "attention"), gr.Column(visible=chapter == "tuning")
-        return shown, ids, at, trying
+        return shown, ids, at, trying, layer, head
 
     def record(self, number):
         """Put the catalogue's next record into the box."""

@@ -55,6 +55,7 @@ def test_the_sentences_say_the_numbers(inside):
     assert "Over 2 tokens the mean loss is 0.75 nats" in shown["guesses"]
     assert "among 2.1 equal tokens" in shown["guesses"] and "it gave it 37%" in shown["guesses"]
     assert "2 of the 3 records" in shown["near"]
+    assert "The token nearest to burns is lamp, with a cosine of 0.70" in shown["near"]
     assert "with 33% of its attention" in shown["attention"]
     assert "Layer 2, head 2: 93% goes to the token before" in shown["attention"]
     assert "600 trained weights, 4.9% of the 12,345" in shown["tuning"]

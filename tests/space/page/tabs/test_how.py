@@ -18,7 +18,8 @@ def tab():
 
 
 def test_a_chapter_is_computed_for_the_text_and_its_controls_shown(tab):
-    shown, ids, at, trying = tab.show("a lamp burns", "guesses")
+    shown, ids, at, trying, layer, _ = tab.show("a lamp burns", "guesses")
+    assert layer == gr.skip() and tab.show("a lamp", "attention")[4:] == (1, 1)
     assert "lamp" in shown and ids == [0, 1, 2] and not at.visible and not trying.visible
     assert tab.show("a lamp", "attention")[2].visible and tab.show("a lamp", "tuning")[3].visible
     for chapter in ("tokens", "near", "transfer"):
@@ -27,7 +28,7 @@ def test_a_chapter_is_computed_for_the_text_and_its_controls_shown(tab):
 
 def test_opened_again_the_tab_computes_nothing(tab):
     assert "<section" in tab.show_first("a lamp", "tokens", False)[1]
-    assert tab.show_first("a lamp", "tokens", True) == (gr.skip(),) * 5
+    assert tab.show_first("a lamp", "tokens", True) == (gr.skip(),) * 7
 
 
 def test_what_a_base_cannot_show_is_said_in_its_place_and_other_errors_pop_up(tab):
