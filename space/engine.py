@@ -197,6 +197,7 @@ class Engine:
             "seed": seed if temperature > 0 else None,
             "left_out": messages_left_out // 2,
             "kept": kept and bool(sources),
+            "limit": answer_limit,
             "base": {"tokens": 0, "seconds": 0.0},
             "tuned": {"tokens": 0, "seconds": 0.0},
         }
@@ -218,14 +219,35 @@ class Engine:
 
         Raises InputError for an empty or too long text.
         """
+        with closing(self.write_summaries(text, max_new_tokens, temperature, notify)) as steps:
+            for step in steps:
+                yield step.base, step.tuned
+
+    def write_summaries(
+        self, text: str, max_new_tokens: int, temperature: float, notify: Notify = _ignore
+    ) -> Generator[Step]:
+        """Yield both summaries with their figures, growing.
+
+        Raises what summarize() raises.
+        """
         prompt, answer_limit = self._fit_text(text, max_new_tokens)
         if prompt.cut:
             notify("text_cut", cut=prompt.cut)
-        yield "", ""
+        figures: Figures = {
+            "temperature": temperature,
+            "seed": None,
+            "left_out": 0,
+            "kept": False,
+            "limit": answer_limit,
+            "base": {"tokens": 0, "seconds": 0.0},
+            "tuned": {"tokens": 0, "seconds": 0.0},
+        }
+        yield Step("", "", [], figures)
         answers = self._generate_on_gpu([prompt.ids, prompt.ids], answer_limit, temperature)
         with closing(answers):
-            for base, tuned, _ in answers:
-                yield base, tuned
+            for base, tuned, written in answers:
+                figures = {**figures, "base": written["base"], "tuned": written["tuned"]}
+                yield Step(base, tuned, [], figures)
 
     def explain(
         self,

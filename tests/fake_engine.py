@@ -157,11 +157,32 @@ class FakeEngine:
         temperature: float,
         notify: Callable[..., None] = print,
     ) -> Iterator[tuple[str, str]]:
+        for step in self.write_summaries(text, max_new_tokens, temperature, notify):
+            yield step.base, step.tuned
+
+    def write_summaries(
+        self,
+        text: str,
+        max_new_tokens: int,
+        temperature: float,
+        notify: Callable[..., None] = print,
+    ) -> Iterator[Step]:
         self.calls.append(("summarize", text, max_new_tokens, temperature))
         check_text(text, self.limit, "text")
         if self.notice:
             notify(self.notice, cut=3)
-        yield from self._words("In short:", max_new_tokens)
+        start = time.perf_counter()
+        for base, tuned in self._words("In short:", max_new_tokens):
+            passed = round(time.perf_counter() - start, 3)
+            figures: Figures = {
+                "temperature": temperature,
+                "seed": None,
+                "left_out": 0,
+                "kept": False,
+                "base": {"tokens": len(base.split()), "seconds": passed},
+                "tuned": {"tokens": len(tuned.split()), "seconds": passed},
+            }
+            yield Step(base, tuned, [], figures)
 
     def explain(
         self,

@@ -31,6 +31,8 @@ class Figures(TypedDict):
     tuned: AnswerFigures
     suggested: NotRequired[str]  # a title that may be meant where no record was found
     again: NotRequired[bool]  # the page raised the temperature to get another answer
+    limit: NotRequired[int]  # of tokens for either answer
+    stopped: NotRequired[bool]  # before at least one answer had ended
 
 
 class Turn(TypedDict):
@@ -43,6 +45,8 @@ class Turn(TypedDict):
     figures: Figures
     use_sources: bool
     max_new_tokens: int
+    versions: NotRequired[list[Turn]]  # of a question that was asked again, with this one
+    version: NotRequired[int]  # this one's position among them
 
 
 @dataclass(frozen=True)

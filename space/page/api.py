@@ -101,18 +101,15 @@ def converse_endpoint(engine: Engine, say: Say) -> Callable:
             _check_bool(use_sources, "use_sources")
             limit = _check_int(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens")
             temperature = _check_temperature(temperature)
-            if seed is not None:
-                seed = _check_int(seed, 0, SEED_LIMIT, "seed")
+            drawn = _check_seed(seed)
             yield from engine.converse(
-                question, turns, use_sources, limit, temperature, seed, show_notice(say), language
+                question, turns, use_sources, limit, temperature, drawn, show_notice(say), language
             )
 
     return converse
 
 
-def summarize_endpoint(
-    engine: Engine, settings: Settings, say: Say = words, notify: Callable[..., None] | None = None
-) -> Callable:
+def summarize_endpoint(engine: Engine, settings: Settings, say: Say = words) -> Callable:
     """Build the function of /summarize, whose messages `say` renders."""
 
     @describe_yields
@@ -137,7 +134,20 @@ def summarize_endpoint(
             _check_text(text, "text")
             limit = _check_int(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens")
             temperature = _check_temperature(temperature)
-            yield from engine.summarize(text, limit, temperature, notify or show_notice(say))
+            yield from engine.summarize(text, limit, temperature, show_notice(say))
+
+    return summarize
+
+
+def summaries_endpoint(engine: Engine, say: Say, notify: Callable[..., None]) -> Callable:
+    """Build Engine.write_summaries() for the page, with the checks of /summarize."""
+
+    def summarize(text, max_new_tokens, temperature) -> Iterator:
+        with visible_errors(say):
+            _check_text(text, "text")
+            limit = _check_int(max_new_tokens, 1, TOKEN_LIMIT, "max_new_tokens")
+            temperature = _check_temperature(temperature)
+            yield from engine.write_summaries(text, limit, temperature, notify)
 
     return summarize
 
@@ -262,6 +272,15 @@ def _check_int(value, low: int, high: int, what: str) -> int:
     if not _is_number(value) or not low <= value <= high or value % 1:
         raise InputError("not_whole", name=what, low=str(low), high=str(high))
     return int(value)
+
+
+def _check_seed(typed: str | None) -> int | None:
+    """Read a typed seed, or None for an empty one."""
+    typed = (typed or "").strip()
+    if not typed:
+        return None
+    known = typed.isascii() and typed.isdigit() and len(typed) < 20
+    return _check_int(int(typed) if known else None, 0, SEED_LIMIT, "seed")
 
 
 def _check_temperature(value) -> float:

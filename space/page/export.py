@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from space.engine import Info
 from space.model import COLUMNS, Column, Figures, Turn
@@ -15,6 +15,27 @@ def export_json(turns: Sequence[Turn], info: Info) -> str:
     """Render a conversation as JSON: `models`, which is `info`, and `turns`."""
     exported = {"models": info, "turns": turns}
     return json.dumps(exported, ensure_ascii=False, indent=1) + "\n"
+
+
+def export_summaries_json(text: str, summaries: Mapping[str, str], info: Info) -> str:
+    """Render two summaries and their text as JSON."""
+    exported = {"models": info, "text": text, **summaries}
+    return json.dumps(exported, ensure_ascii=False, indent=1) + "\n"
+
+
+def export_summaries_markdown(
+    text: str, summaries: Mapping[str, str], info: Info, page_language: str
+) -> str:
+    """Render two summaries and their text as Markdown, quoted and escaped."""
+    language = file_language(page_language)
+    base = _model(info["base"], info["base_revision"])
+    adapter = _model(info["adapter"], info["adapter_revision"])
+    models = {"base": base, "tuned": f"{base} + {adapter}"}
+    lines = [f"# {words('summary_export_title', language)}", ""]
+    for column in COLUMNS:
+        heading = f"## {words(column, language)}: {models[column]}"
+        lines += [heading, "", _quote(summaries[column]), ""]
+    return "\n".join([*lines, f"## {words('text', language)}", "", _quote(text), ""])
 
 
 def file_language(page_language: str) -> str:

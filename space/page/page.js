@@ -102,8 +102,10 @@
 
   // The answer as the model wrote it: without what the fact check says beside it.
   const answerOf = (button) => {
-    const words = button.closest(".card").querySelector(".words").cloneNode(true);
-    for (const added of words.querySelectorAll(".beside, .spoken")) added.remove();
+    const shown = button.closest(".card").querySelector(".words");
+    if (shown.dataset.written) return shown.dataset.written; // with its Markdown
+    const words = shown.cloneNode(true);
+    for (const added of words.querySelectorAll(".beside, .spoken, .rests")) added.remove();
     return words.textContent;
   };
 
@@ -111,7 +113,8 @@
     const button = event.target.closest("[data-take]");
     if (button) {
       const link = new URL(location.pathname, location.href);
-      link.searchParams.set("q", button.closest("[data-asked]").dataset.asked);
+      const question = button.closest("[data-asked]")?.dataset.asked;
+      if (question) link.searchParams.set("q", question);
       await copyText(button.dataset.take === "link" ? link.href : answerOf(button));
       button.classList.add("done");
       setTimeout(() => button.classList.remove("done"), 1600);
@@ -142,7 +145,9 @@
   document.addEventListener("keydown", (event) => {
     const opened = event.key === "Escape" && event.target.closest?.(".answer")?.querySelector("button.cite[aria-expanded=true]");
     if (opened) opened.click();
-    if (event.key === "Escape" && busy()) document.querySelector(".asking button.stop:enabled")?.click();
+    if (event.key !== "Escape") return;
+    if (busy()) document.querySelector(".asking button.stop:enabled")?.click();
+    else if (event.target.closest?.(".composer")) document.querySelector(".note [data-event=undo]")?.click();
   });
 
   // A question that was just asked scrolls to the top, and an explanation into view.
@@ -164,8 +169,41 @@
   };
   follow();
 
+  // On a small screen the summaries, which stand below the text, come into view.
+  const followSummaries = () => {
+    const pair = document.querySelector(".summaries");
+    if (!pair) return setTimeout(followSummaries, 500);
+    let writing = false;
+    new MutationObserver(() => {
+      const now = Boolean(pair.querySelector('[aria-busy="true"]'));
+      if (now && !writing && pair.getBoundingClientRect().top > innerHeight * 0.6) show(pair, "start");
+      writing = now;
+    }).observe(pair, {subtree: true, childList: true, attributes: true, attributeFilter: ["aria-busy"]});
+  };
+  followSummaries();
+
+  // The answer's other version replaces the button that asked for it: the focus stays on its like.
+  document.addEventListener("click", (event) => {
+    const way = event.target.closest?.("[data-way]")?.dataset.way;
+    if (!way) return;
+    const pressed = event.target.closest("[data-way]");
+    const wait = (tries) => {
+      if (pressed.isConnected) return tries && setTimeout(wait, 50, tries - 1);
+      const [same, any] = [`.live [data-way=${way}]:enabled`, ".live [data-way]:enabled"];
+      (document.querySelector(same) ?? document.querySelector(any))?.focus();
+    };
+    wait(60);
+  });
+
   // A link with a question (?q=...) asks it, as if it had been typed; so does "Did you mean ...?".
   const shared = new URLSearchParams(location.search).get("q")?.trim();
+  // A reloaded page has its answer already.
+  const isAnswered = (question) => {
+    try {
+      const key = Object.keys(sessionStorage).find((name) => /^shelftalk\.\d+\.conversation$/.test(name));
+      return JSON.parse(sessionStorage.getItem(key)).turns.some((turn) => turn.question === question);
+    } catch { return false; }
+  };
   const askText = (text, tries) => {
     const ask = document.querySelector(".asking button.ask:enabled");
     if (!box() || !ask) return tries && setTimeout(askText, 100, text, tries - 1);
@@ -173,11 +211,75 @@
     box().dispatchEvent(new Event("input", {bubbles: true}));
     if (text.length <= Number(document.querySelector(".keys").dataset.limit)) setTimeout(() => ask.click(), 50);
   };
-  if (shared) askText(shared, 100);
+  if (shared && !isAnswered(shared)) askText(shared, 100);
+
+  // What is typed is stored as a draft, which a reloaded page has again.
+  const draftKey = () => document.querySelector(".keys")?.dataset.draft;
+  document.addEventListener("input", (event) => {
+    if (event.target !== box()) return;
+    try {
+      event.target.value ? sessionStorage.setItem(draftKey(), event.target.value) : sessionStorage.removeItem(draftKey());
+    } catch { /* the browser stores nothing */ }
+  }, true);
+  const bringDraft = (tries) => {
+    if (!box() || !draftKey()) return tries && setTimeout(bringDraft, 100, tries - 1);
+    let draft = "";
+    try { draft = sessionStorage.getItem(draftKey()) ?? ""; } catch { /* none */ }
+    if (!draft || box().value) return;
+    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(box(), draft);
+    box().dispatchEvent(new Event("input", {bubbles: true}));
+  };
+  if (!shared || isAnswered(shared)) bringDraft(100);
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-ask]");
     if (button) askText(button.dataset.ask, 0);
   });
+
+  // --- addresses of the tabs: #ask, #summarize, ... ---
+
+  const tabs = JSON.parse(document.querySelector(".masthead").dataset.tabs);
+  const tabOf = (button) => {
+    const name = button.textContent.trim();
+    return tabs.ids[Math.max(tabs.en.indexOf(name), tabs.pt.indexOf(name))];
+  };
+  const isNamed = (id) => (button) => tabOf(button) === id;
+  const openTab = async (id) => {
+    const [row, menu] = [".tab-wrapper [role=tab]", ".overflow-menu > button"];
+    let button = [...document.querySelectorAll(row)].find(isNamed(id));
+    if (!button && document.querySelector(menu)) {
+      document.querySelector(menu).click(); // a tab without room in the row
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      button = [...document.querySelectorAll(".overflow-dropdown button")].find(isNamed(id));
+    }
+    button?.click();
+    return Boolean(button);
+  };
+  const addressed = () => tabs.ids.find((id) => `#${id}` === location.hash);
+  let opening = false; // by its address, which then stays
+  const openAddressed = async (tries) => {
+    const id = addressed() ?? (location.hash ? null : tabs.ids[0]);
+    if (!id) return; // #source-1 and the like
+    opening = true;
+    const opened = await openTab(id);
+    opening = false;
+    if (!opened && tries) setTimeout(openAddressed, 100, tries - 1);
+  };
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.(".tab-wrapper [role=tab], .overflow-dropdown button");
+    const id = button && tabOf(button);
+    if (id && !opening && `#${id}` !== location.hash) history.pushState(null, "", `#${id}`);
+  }, true);
+  addEventListener("popstate", () => openAddressed(0));
+  if (addressed()) openAddressed(100);
+
+  // Gradio's own messages, in the page's words and language.
+  const messages = Object.entries(JSON.parse(document.querySelector(".masthead").dataset.messages));
+  setInterval(() => {
+    for (const part of document.querySelectorAll(".toast-title, .toast-text")) {
+      const found = messages.find(([start]) => part.textContent.trim().startsWith(start));
+      if (found) part.textContent = found[1][portuguese() ? "pt" : "en"];
+    }
+  }, 250);
 
   // In the blind test's ballot, and nowhere else, the keys 1 to 4 vote.
   document.addEventListener("keydown", (event) => {

@@ -16,6 +16,7 @@ from space.page.html.about import render_about
 from space.page.limits import Limits
 from space.page.lines import open_lines
 from space.page.metrics import READINGS, Readings, health_routes, open_metrics
+from space.page.share import ShareTags
 from space.page.tabs.ask import AskTab
 from space.page.tabs.blind import BlindTab
 from space.page.tabs.elsewhere import elsewhere_tab
@@ -35,8 +36,8 @@ DELETE_UNREAD = (30, 120)
 # The key of each tab's name in space/texts.json, and what builds the tab.
 TABS = {
     "ask_tab": AskTab,
+    "summarize_tab": SummarizeTab,  # second, so that a phone has room for its name
     "blind_tab": BlindTab,
-    "summarize_tab": SummarizeTab,
     "evidence_tab": evidence_tab,
     "made_tab": made_tab,
     "how_tab": HowTab,
@@ -123,6 +124,8 @@ def build_demo(engine: Engine, settings: Settings) -> gr.Blocks:
 
 def launch_options(settings: Settings) -> dict:
     """Return the keyword arguments of demo.launch(): looks, address, and what stays private."""
+    guarded = guard_options(settings, health_routes(settings))
+    guarded["app_kwargs"]["middleware"] = [(ShareTags, (), {})]  # class, arguments, options
     return {
         "theme": theme(),
         "css": (HERE / "page.css").read_text(encoding="utf-8"),
@@ -140,5 +143,5 @@ def launch_options(settings: Settings) -> dict:
         "footer_links": ["api"],
         "max_file_size": UPLOAD_LIMIT,
         "state_session_capacity": SESSIONS,
-        **guard_options(settings, health_routes(settings)),
+        **guarded,
     }

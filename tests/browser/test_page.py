@@ -179,7 +179,7 @@ def test_a_conversation_goes_on_and_each_turn_stays(page, engine):
     expect(page.locator(".past .label-card").first).to_be_hidden()
     page.locator(".past .shelf summary").first.click()
     expect(page.locator(".past .label-card").first).to_be_visible()
-    button(page, TEXT["clear"]).click()
+    button(page, TEXT["chat_anew"]).click()
     expect(page.locator(".words:visible, .turn")).to_have_count(0)
     expect(page.locator(".examples")).to_be_visible()
     ask(page, "Another one")

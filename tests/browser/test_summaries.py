@@ -2,6 +2,9 @@
 on, wide and on a phone.
 """
 
+import json
+from pathlib import Path
+
 import pytest
 
 from space.settings import UPLOAD_LIMIT
@@ -85,7 +88,7 @@ def test_a_text_is_brought_summed_up_and_marked(page, served):
     engine.notice = "text_cut"
     page.evaluate(SHIFTS)
     page.get_by_role("button", name=text["summarize"], exact=True).click()
-    expect(page.locator(".card[aria-busy=true] .figures:visible")).to_have_count(2)
+    expect(page.locator(".card[aria-busy=true] .answer .figures:visible")).to_have_count(2)
     source = page.locator(".source .text")
     expect(source.locator("mark").first).to_be_visible()
     expect(source.locator(".stopped")).to_be_visible()
@@ -101,6 +104,21 @@ def test_a_text_is_brought_summed_up_and_marked(page, served):
     page.keyboard.press("Enter")
     expect(page.locator(f"#source-{number}")).to_be_focused()
     assert page.title() == "Shelftalk" and page.evaluate("window.shift") < 0.05
+
+    # On a phone the summaries came into view; their speed stands in the footers; both can be saved.
+    expect(page.locator(".summaries .card footer .figures").first).to_contain_text("/s")
+    with page.expect_download() as caught:
+        page.locator(".why button", has_text=text["chat_json"]).click()
+    saved = json.loads(Path(caught.value.path()).read_text(encoding="utf-8"))
+    assert saved["tuned"].startswith("In short:") and "not read" in saved["text"]
+
+    # A changed text has no summaries, and survives a reload.
+    box.fill("Another text")
+    expect(page.locator(".words:visible")).to_have_count(0)
+    expect(page.get_by_text(text["source_idle"])).to_be_visible()
+    assert page.evaluate("location.hash") == "#summarize"
+    page.reload()
+    expect(page.get_by_label(text["text"], exact=True)).to_have_value("Another text")
 
     page.get_by_role("button", name=text["clear"], exact=True).click()
     expect(page.get_by_text(text["source_idle"])).to_be_visible()

@@ -45,7 +45,7 @@ def render_revealed(ballot: Ballot, info: Info) -> str:
     for letter, text, side in zip("AB", ballot.columns(), ballot.order, strict=True):
         body = f'<p class="hint">{html("wordless")}</p>'
         if text:
-            body = f'<p class="words">{cards.mark_citations(text, ballot.sources)}</p>'
+            body = f'<div class="words">{cards.mark_citations(text, ballot.sources)}</div>'
         heading = f"{letter} <small>{html(side)}, {html(side + '_note')}</small>"
         state = cards.render_state()
         if ballot.choice == letter.lower():

@@ -11,10 +11,19 @@ from space.engine import Info
 from space.evidence import CITATION, check_facts
 from space.model import COLUMNS
 from space.page.html.facts import mark_facts, render_count
-from space.texts import LANGUAGES, Html, html, words
+from space.page.html.markdown import Mark, read_markdown, render_markdown
+from space.texts import LANGUAGES, TEXTS, Html, html, words
 
 NAME = "Shelftalk"
 EXCERPT = 150  # characters of a record that show before it is opened
+# How gradio's own messages begin, and what the page says in their place.
+MESSAGES = {
+    "Connection Lost": "gradio_lost_title",
+    "Connection to the server was lost": "gradio_lost",
+    "Invalid file type": "gradio_file_type",
+    "Queue is full": "gradio_full",
+    "Error": "gradio_error",
+}
 LOGO = (
     '<svg class="logo" viewBox="0 0 48 48" aria-hidden="true">'
     '<path class="plank" d="M3 9h42v6H3z"/>'
@@ -28,9 +37,12 @@ def render_header(tabs: Sequence[str] = (), about: str = "") -> str:
     names = {}
     for language in LANGUAGES:
         names[language] = [words(key, language) for key in tabs]
+    names["ids"] = [key.removesuffix("_tab") for key in tabs]  # their addresses
     data = escape(json.dumps(names, ensure_ascii=False))
+    texts = {start: TEXTS[key] for start, key in MESSAGES.items()}
+    messages = escape(json.dumps(texts, ensure_ascii=False))
     return (
-        f'<header class="masthead" data-tabs="{data}">{LOGO}'
+        f'<header class="masthead" data-tabs="{data}" data-messages="{messages}">{LOGO}'
         f"<div><h1>{NAME}</h1><p>{html('lead')}</p></div>"
         '<button class="language" type="button"><span class="en" lang="pt">Português</span>'
         f'<span class="pt" lang="en">English</span></button></header>{about}'
@@ -71,9 +83,11 @@ def render_pair(
         if records:  # its line stands from the start, so that nothing moves when it is filled
             count = '<p class="count"></p>'
         if text and records and not writing:
-            check = check_facts(text, records)
-            shown, count = Html(mark_facts(text, check, len(records))), render_count(check)
-        cards.append(_answer(side, shown, sources, writing, note, foot, count))
+            document = read_markdown(text)
+            check = check_facts(document.text, records)
+            shown, count = Html(mark_facts(document, check, len(records))), render_count(check)
+        written = render_written(text or "") if not writing else ""
+        cards.append(_answer(side, shown, sources, writing, note, foot, count, written))
     return f'<div class="pair">{"".join(cards)}</div>'
 
 
@@ -85,10 +99,11 @@ def _answer(
     note: str,
     foot: str,
     count: str,
+    written: str,
 ) -> str:
     if text:
         shown = text if isinstance(text, Html) else mark_citations(text, sources)
-        body = f'<p class="words" dir="auto">{shown}</p>'
+        body = f'<div class="words" dir="auto"{written}>{shown}</div>'
     elif text is None:
         body = f'<p class="hint">{html(f"{side}_idle")}</p>'
     else:
@@ -141,13 +156,21 @@ def find_citations(text: str, count: int) -> set[int]:
 
 
 def mark_citations(text: str, sources: int) -> str:
-    """Escape a text and mark its citations of the first `sources` records."""
-    valid = find_citations(text, sources)
+    """Render Markdown and mark its citations of the first `sources` records."""
+    document = read_markdown(text)
+    valid = find_citations(document.text, sources)
+    marks = []
+    for found in CITATION.finditer(document.text):
+        if int(found[1]) in valid:
+            marks.append(Mark(found.start(), found.end(), '<mark class="cite">', "</mark>"))
+    return render_markdown(document, marks)
 
-    def mark(found) -> str:
-        return f'<mark class="cite">{found[0]}</mark>' if int(found[1]) in valid else found[0]
 
-    return CITATION.sub(mark, escape(text))
+def render_written(text: str) -> str:
+    """Render the attribute that holds an answer's Markdown, if any."""
+    if isinstance(text, Html) or read_markdown(text).is_plain:
+        return ""
+    return f' data-written="{escape(text)}"'
 
 
 def render_records(sources: Sequence[Hit] | None = None, cited: Collection[int] = ()) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from space.engine import Info
-from space.model import COLUMNS, AnswerFigures, Figures, Turn
+from space.model import COLUMNS, AnswerFigures, Column, Figures, Turn
 from space.page.html import cards
 from space.texts import decimal, html, words
 
@@ -20,7 +20,7 @@ def render_turn(
     """
     feet = []
     for side in COLUMNS:
-        feet.append(_foot(turn["figures"][side], copies=bool(turn[side]) and not writing))
+        feet.append(render_foot(turn["figures"][side], copies=bool(turn[side]) and not writing))
     sources = turn["sources"]
     pair = cards.render_pair(
         info,
@@ -29,6 +29,7 @@ def render_turn(
         len(sources),
         records=sources,
         writing=writing,
+        notes=("", "") if writing else _ends(turn),
         feet=feet,
     )
     below = _notes(turn["figures"])
@@ -40,7 +41,7 @@ def render_turn(
 
 def render_waiting(info: Info, question: str, index: int) -> str:
     """Render a turn that was asked a moment ago."""
-    feet = [_foot({"tokens": 0, "seconds": 0.0}, copies=False)] * 2
+    feet = [render_foot({"tokens": 0, "seconds": 0.0}, copies=False)] * 2
     return _section(
         question, index, cards.render_pair(info, "", "", writing=True, feet=feet), "", ""
     )
@@ -79,6 +80,12 @@ def render_records(turn: Turn) -> str:
 def render_editing() -> str:
     """Render the note that the last question is being edited."""
     return f'<p class="hint">{html("chat_editing")} {_event_button("undo", "chat_keep", 0)}</p>'
+
+
+def render_undo() -> str:
+    """Render the note with the way back to an ended conversation."""
+    button = _event_button("undo", "chat_bring_back", 0)
+    return f'<p class="hint" role="status">{html("chat_ended")} {button}</p>'
 
 
 def render_aside(language: str, example: str) -> str:
@@ -126,7 +133,8 @@ def _title(position: int, title: str, cited: bool) -> str:
     return f'<span class="{kind}"><b>[{position}]</b> {escape(title)}{chip}</span>'
 
 
-def _foot(figures: AnswerFigures, copies: bool) -> str:
+def render_foot(figures: AnswerFigures, copies: bool) -> str:
+    """Render an answer's length and speed, and perhaps a copy button."""
     tokens, seconds = figures["tokens"], figures["seconds"]
     text = ""
     if tokens:
@@ -148,8 +156,48 @@ def _notes(figures: Figures) -> str:
     return "".join(f'<p class="hint">{note}</p>' for note in notes)
 
 
-def _actions(turn: Turn, index: int, last: bool) -> str:
+def _ends(turn: Turn) -> tuple[str, str]:
+    figures, limit = turn["figures"], turn["max_new_tokens"]
+    base = render_end(figures, "base", limit) if turn["base"] else ""
+    return base, render_end(figures, "tuned", limit) if turn["tuned"] else ""
+
+
+def render_end(figures: Figures, side: Column, max_new_tokens: int) -> str:
+    """Render the note that an answer was stopped or cut."""
+    tokens = figures[side]["tokens"]
+    limit = figures.get("limit", max_new_tokens)
+    said = ""
+    # Both are written token for token: an answer with fewer tokens than the other had ended.
+    if figures.get("stopped") and tokens >= max(figures[each]["tokens"] for each in COLUMNS):
+        said = html("chat_stopped")
+    elif tokens >= limit:
+        said = html("chat_cut", limit=limit)
+    return f'<p class="hint ended">{said}</p>' if said else ""
+
+
+def _versions(turn: Turn, index: int) -> str:
+    """Render which version is shown, and buttons to the others."""
+    count, version = len(turn.get("versions", ())), turn.get("version", 0)
+    if count < 2:
+        return ""
     buttons = []
+    ways = (
+        ("previous", "chat_previous", "\u2039", version - 1),
+        ("next", "chat_next", "\u203a", version + 1),
+    )
+    for way, key, sign, other in ways:
+        disabled = "" if 0 <= other < count else " disabled"
+        buttons.append(
+            f'<button type="button" class="quiet" data-event="option_select" data-way="{way}" '
+            f'data-turn="{index}" data-version="{other}"{disabled}><span aria-hidden="true">{sign}'
+            f'</span><span class="spoken">{html(key)}</span></button>'
+        )
+    shown = f'<span class="which">{html("chat_version", number=version + 1, count=count)}</span>'
+    return f'<span class="versions">{buttons[0]}{shown}{buttons[1]}</span>'
+
+
+def _actions(turn: Turn, index: int, last: bool) -> str:
+    buttons = [_versions(turn, index)] if last else []
     if turn["tuned"]:
         buttons.append(_event_button("select", "changed", index))
     if last:

@@ -3,46 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from space.evidence import CITATION, Fact, FactCheck
+from space.page.html.markdown import Document, Mark, render_markdown
 from space.texts import LANGUAGES, html, words
 
 
-def mark_facts(text: str, check: FactCheck, records: int) -> str:
+def mark_facts(document: Document, check: FactCheck, records: int) -> str:
     """Render an answer with its facts marked, and its citations as buttons.
 
     A button opens one of the answer's `records` records; page.js does it. A disproved citation is
     struck. Supported facts stay as they are.
     """
-    marks: list[tuple[int, int, str]] = []
-    for fact in _join_unmentioned(text, check.facts):
-        marks.append((fact.start, fact.end, render_fact(text[fact.start : fact.end], fact)))
-    for found in CITATION.finditer(text):
+    marks = []
+    for fact in _join_unmentioned(document.text, check.facts):
+        if fact.verdict != "supported":
+            marks.append(_mark_fact(fact))
+    for found in CITATION.finditer(document.text):
         position = int(found[1])
         if 1 <= position <= records:
-            disproved = found.start() in check.disproved
-            marks.append((found.start(), found.end(), _citation(position, disproved)))
-    parts, end = [], 0
-    for start, stop, shown in sorted(marks):
-        if start >= end:
-            parts += [escape(text[end:start]), shown]
-            end = stop
-    return "".join([*parts, escape(text[end:])])
+            button = _citation(position, found.start() in check.disproved)
+            marks.append(Mark(found.start(), found.end(), button, replaces=True))
+    return render_markdown(document, marks)
 
 
-def render_fact(text: str, fact: Fact) -> str:
-    """Render a fact with its mark, and the record's value beside it."""
-    if fact.verdict == "supported":
-        return escape(text)
+def _mark_fact(fact: Fact) -> Mark:
+    """Make a fact's mark, with the record's value beside it."""
     if fact.verdict == "unmentioned":
-        spoken = f'<span class="spoken"> {html("fact_unmentioned")}</span>'
-        return f'<span class="fact unmentioned">{escape(text)}</span>{spoken}'
+        spoken = f'</span><span class="spoken"> {html("fact_unmentioned")}</span>'
+        return Mark(fact.start, fact.end, '<span class="fact unmentioned">', spoken)
     beside = html("fact_record", position=fact.record, value=fact.value)
-    return (
-        f'<span class="fact contradicted">{escape(text)}</span>'
-        f' <span class="beside">{beside}</span>'
-    )
+    closing = f'</span> <span class="beside">{beside}</span>'
+    return Mark(fact.start, fact.end, '<span class="fact contradicted">', closing)
 
 
 def render_count(check: FactCheck) -> str:
@@ -79,7 +71,8 @@ def _join_unmentioned(text: str, facts: Sequence[Fact]) -> list[Fact]:
     for fact in facts:
         last = joined[-1] if joined else None
         both = last is not None and last.verdict == fact.verdict == "unmentioned"
-        if last and both and not text[last.end : fact.start].strip():
+        between = text[last.end : fact.start] if last else ""
+        if last and both and not between.strip() and "\n" not in between:
             joined[-1] = Fact(last.start, fact.end, last.kind, last.verdict)
         else:
             joined.append(fact)

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
+from typing import cast
 
 import gradio as gr
 from gradio.components import Component
 
 from space.engine import Engine, Info
-from space.model import Turn
+from space.model import Figures, Turn
 from space.page.api import converse_endpoint, silent_error, visible_error, visible_errors
 from space.page.export import export_json, export_markdown
 from space.page.html import cards, changed, conversation
+from space.page.kept import (
+    DRAFT,
+    pack,
+    recall,
+    store,
+    store_conversation,
+    store_settings,
+    unpack,
+)
 from space.page.small_talk import small_talk_language
 from space.page.tabs.parts import (
     AT_ONCE,
     BEGIN,
     QUIET,
+    SAVE,
     catalogue_switch,
     enabled,
     example_list,
@@ -39,7 +50,8 @@ AGAIN = 0.7
 # A click on a button inside the turns becomes gradio's event of that name, with the turn's index.
 CLICKS = """element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-event]");
-  if (button) trigger(button.dataset.event, {turn: Number(button.dataset.turn)});
+  const {event: name, turn, version} = button?.dataset ?? {};
+  if (button) trigger(name, {turn: Number(turn), version: Number(version ?? 0)});
 });"""
 # The browser empties the box before the server hears of the question, so that nothing that is
 # typed meanwhile is lost. While an answer is written it keeps the text: the server refuses it.
@@ -49,16 +61,12 @@ TAKE = """(text) => {
 }"""
 # A refused question goes back into the box, unless there is another. A round trip to the server
 # would overwrite what a visitor types meanwhile.
-GIVE_BACK = "(text, question) => text || question"
-LANGUAGE = "(turns, carried) => [turns, document.documentElement.lang]"
-SAVE = """(text) => {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], {type: "%s"}));
-  link.download = "%s";
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-  return "";
-}"""
+GIVE_BACK = f"""(text, question) => {{
+  ({store(DRAFT)})(text || question);
+  return text || question;
+}}"""
+LANGUAGE = "(turns, kept, carried) => [turns, kept, document.documentElement.lang]"
+VERSIONS = 10  # of one answer, the newest
 
 
 @dataclass(frozen=True)
@@ -87,11 +95,11 @@ class AskTab:
                 with gr.Row(elem_classes="keeps"):
                     self.markdown, self.json, self.clear = (
                         gr.Button(label(key), interactive=False, scale=0, min_width=60, size="sm")
-                        for key in ("chat_markdown", "chat_json", "clear")
+                        for key in ("chat_markdown", "chat_json", "chat_anew")
                     )
                 self.examples = example_list(examples, gr.Textbox(visible=False))
         with gr.Column(elem_classes="composer"):
-            self.aside = markup("", elem_classes="aside")  # what the page itself answers
+            self.aside = _turns("aside")  # what the page itself answers, and the way back
             self.note = _turns("note")  # says that the last question is being edited; else empty
             with gr.Row(elem_classes="controls asking"):
                 self.box = question_box(autofocus=True, scale=1, min_width=120)
@@ -104,19 +112,26 @@ class AskTab:
             with gr.Row(elem_classes="controls quietly"):
                 use_sources = catalogue_switch(settings)
                 sampling = sampling_controls(settings.max_new_tokens, settings, seed=True)
-                limit = settings.max_input_chars
-                markup(f'<p class="hint keys" data-limit="{limit}">{html("chat_keys")}</p>')
+                data = f'data-limit="{settings.max_input_chars}" data-draft="{DRAFT}"'
+                markup(f'<p class="hint keys" {data}>{html("chat_keys")}</p>')
             # Hidden: what the browser and a handler hand each other.
-            self.carried = gr.Textbox(visible="hidden", elem_classes="carried")
-        self.turns = gr.State([])  # list[Turn], with the one that is being written
+            self.carried, self.kept, self.found, self.ended = (
+                gr.Textbox(visible="hidden", elem_classes="carried") for _ in range(4)
+            )
+        # list[Turn], with the one that is being written. The server forgets it after a while:
+        # `kept` is the browser's own copy, `found` what it had when the page was opened, `ended`
+        # the conversation before the last Start anew.
+        self.turns = gr.State([])
         self.asked = gr.State()  # Asked, until its first step came from the models; else None
         self.busy = gr.State(False)  # whether an answer is being written or explained
         self.conversation = [self.past, self.live, self.shelf]  # see render()
         keeps = [self.markdown, self.json, self.clear]
         self.controls = [self.busy, self.ask, self.stop, *keeps]  # see states()
         self.begun = [*self.conversation, self.changes, self.note, self.asked, self.examples]
-        self.begun += [self.aside, *self.controls]
-        self.wire_asking([use_sources, *sampling])
+        self.begun += [self.aside, self.turns, *self.controls]
+        options: list[Component] = [use_sources, *sampling]
+        self.wire_asking(options)
+        self.wire_keeping(options, settings)
         self.wire_changes()
         self.wire_export()
 
@@ -144,14 +159,15 @@ class AskTab:
         picked = self.examples.click(first_of, self.examples, self.carried, **AT_ONCE)
         starts = []
         for event in (taken, picked):
-            reads = [self.carried, self.turns, self.busy, self.note]
+            reads = [self.carried, self.turns, self.kept, self.busy, self.note]
             start = event.then(self.begin, reads, self.begun, **BEGIN)
             refused = start.failure(
                 self.answer_itself, self.carried, [self.aside, self.carried], **AT_ONCE
             )
             refused.then(None, [self.box, self.carried], self.box, js=GIVE_BACK, **QUIET)
             starts.append(start)
-        starts.append(self.live.retry(self.retry, [self.turns, self.busy], self.begun, **BEGIN))
+        reads = [self.turns, self.kept, self.busy]
+        starts.append(self.live.retry(self.retry, reads, self.begun, **BEGIN))
         edited = [self.box, self.note]
         run_on_model(
             self.engine,
@@ -166,18 +182,26 @@ class AskTab:
                 *edited,
                 self.asked,
                 self.examples,
+                self.turns,
+                self.kept,
                 *self.controls,
             ],
             stop=self.stop,
         )
-        self.live.edit(self.edit, self.turns, edited, **AT_ONCE)
+        self.live.edit(self.edit, [self.turns, self.kept], edited, **AT_ONCE)
         self.note.undo(lambda: ("", ""), None, edited, **AT_ONCE)
-        self.clear.click(self.start_over, None, [*self.begun, self.box, self.turns], **AT_ONCE)
+        self.live.option_select(
+            self.show_version,
+            [self.turns, self.kept, self.busy],
+            [*self.conversation, self.changes, self.turns, self.kept],
+            **AT_ONCE,
+        )
 
-    def begin(self, question, turns, busy, note):
+    def begin(self, question, turns, kept, busy, note):
         refuse_unless_ready(question, busy)
         if is_small_talk(self.engine, question):
             raise silent_error()
+        turns = turns or unpack(kept)
         before = turns[:-1] if note else turns
         return self.draw_asked(Asked(question, len(before), again=False), turns)
 
@@ -188,9 +212,10 @@ class AskTab:
         language = small_talk_language(question) or ""
         return conversation.render_aside(language, self.first_example), ""
 
-    def retry(self, turns, busy):
+    def retry(self, turns, kept, busy):
         if busy:
             raise visible_error("busy", html)
+        turns = turns or unpack(kept)
         question = last_of(turns)["question"]
         return self.draw_asked(Asked(question, len(turns) - 1, again=True), turns)
 
@@ -199,7 +224,7 @@ class AskTab:
         past = conversation.render_past(self.info, turns[: asked.index])
         live = conversation.render_waiting(self.info, asked.question, asked.index)
         examples = gr.Dataset(visible=False)
-        return past, live, "", "", "", asked, examples, "", *self.states(turns, busy=True)
+        return past, live, "", "", "", asked, examples, "", turns, *self.states(turns, busy=True)
 
     def write(
         self,
@@ -213,6 +238,8 @@ class AskTab:
     ):
         """Write a turn, step by step."""
         before, index, drawn = turns[: asked.index], asked.index, None
+        ended: list[Turn] = []
+        live = ""
         warmer = asked.again and not temperature
         if asked.again:
             temperature, seed = temperature or AGAIN, None
@@ -227,14 +254,22 @@ class AskTab:
         )
         with closing(steps):
             for step in steps:
-                turn = step.as_turn(asked.question, use_sources, int(max_new_tokens))
-                turn["figures"] = {**step.figures, "again": warmer}
+                turn: Turn = step.as_turn(asked.question, use_sources, int(max_new_tokens))
+                # So it stands if no other step comes.
+                figures = {**step.figures, "again": warmer, "stopped": True}
+                turn["figures"] = cast(Figures, figures)
+                if asked.again:
+                    turn = add_version(turns[asked.index], turn)
                 # Records are drawn only when their marks change, so that opened ones stay open.
                 cited = cards.find_citations(step.tuned, len(step.sources))
                 shelf = gr.skip() if cited == drawn else conversation.render_records(turn)
                 drawn = cited
                 live = conversation.render_turn(self.info, turn, index, writing=True, last=True)
-                yield live, [*before, turn], shelf, None
+                ended = [*before, turn]
+                yield live, ended, shelf, None
+        if ended:
+            ended[-1]["figures"].pop("stopped")  # in its version too, which has the same figures
+            yield live, ended, gr.skip(), None
 
     def finish(self, asked, turns, text):
         # A question that did not reach the models goes back into the box, unless there is another.
@@ -243,15 +278,64 @@ class AskTab:
             box = asked.question
             if asked.index < len(turns):
                 note = conversation.render_editing()
+        turns = drop_empty_version(turns)
         examples = gr.Dataset(visible=self.has_examples and not turns)
-        return *self.render(turns), box, note, None, examples, *self.states(turns)
+        shown = self.render(turns)
+        return *shown, box, note, None, examples, turns, pack(turns), *self.states(turns)
 
-    def edit(self, turns):
-        return last_of(turns)["question"], conversation.render_editing()
+    def edit(self, turns, kept):
+        question = last_of(turns or unpack(kept))["question"]
+        return question, conversation.render_editing()
 
-    def start_over(self):
+    def show_version(self, turns, kept, busy, event: gr.EventData):
+        """Show another version of the last answer."""
+        if busy:
+            raise visible_error("busy", html)
+        turns = turns or unpack(kept)
+        versions = last_of(turns).get("versions", [])
+        version = max(0, min(int(event.version), len(versions) - 1))
+        if versions:
+            shown: Turn = {**versions[version], "versions": versions, "version": version}
+            turns = [*turns[:-1], shown]
+        return *self.render(turns), "", turns, pack(turns)
+
+    # --- what the browser keeps ---
+
+    def wire_keeping(self, options: list[Component], settings: Settings) -> None:
+        """Store conversation, draft and settings in the browser's tab."""
+        first = [settings.catalogue is not None, settings.max_new_tokens, settings.temperature, ""]
+        found = [self.kept, self.found, *options]
+        script = recall(first, settings.catalogue is not None)
+        gr.on(None, None, None, found, js=script, **QUIET)
+        self.kept.change(None, self.kept, None, js=store_conversation(), **QUIET)
+        changes = [option.change for option in options]  # pyright: ignore[reportAttributeAccessIssue]
+        gr.on(changes, None, options, None, js=store_settings(), **QUIET)
+        drawn = [*self.conversation, self.examples, self.aside, self.turns, self.kept]
+        drawn += self.controls
+        self.found.change(self.bring_back, [self.found, self.turns], drawn, **AT_ONCE)
+        self.clear.click(
+            self.start_over,
+            [self.turns, self.kept],
+            [*self.begun, self.box, self.kept, self.ended],
+            **AT_ONCE,
+        )
+        self.aside.undo(self.bring_back, [self.ended, self.turns], drawn, **AT_ONCE)
+
+    def bring_back(self, text, turns):
+        """Show a conversation that the browser kept, unless another has begun."""
+        found = unpack(text)
+        examples = gr.Dataset(visible=self.has_examples and not found)
+        if turns:
+            return (gr.skip(),) * (7 + len(self.controls))
+        return *self.render(found), examples, "", found, pack(found), *self.states(found)
+
+    def start_over(self, turns, kept):
+        """End the conversation, and offer the way back."""
+        ended = pack(turns or unpack(kept))
         examples = gr.Dataset(visible=self.has_examples)
-        return *self.render([]), "", "", None, examples, "", *self.states([]), "", []
+        undo = conversation.render_undo() if ended else ""
+        begun = (*self.render([]), "", "", None, examples, undo, [], *self.states([]))
+        return *begun, "", "", ended
 
     # --- what changed ---
 
@@ -259,9 +343,11 @@ class AskTab:
         explained = gr.State()  # the index of the turn that is being explained; else None
         starts = []
         for part in (self.past, self.live):
-            drawn = [self.changes, explained, *self.controls]
+            drawn = [self.changes, explained, self.turns, *self.controls]
             starts.append(
-                part.select(self.begin_to_explain, [self.turns, self.busy], drawn, **BEGIN)
+                part.select(
+                    self.begin_to_explain, [self.turns, self.kept, self.busy], drawn, **BEGIN
+                )
             )
         run_on_model(
             self.engine,
@@ -275,12 +361,13 @@ class AskTab:
             stop=self.stop,
         )
 
-    def begin_to_explain(self, turns, busy, event: gr.EventData):
+    def begin_to_explain(self, turns, kept, busy, event: gr.EventData):
         if busy:
             raise visible_error("busy", html)
+        turns = turns or unpack(kept)
         last_of(turns)
         index = max(0, min(int(event.turn), len(turns) - 1))
-        return changed.render_waiting(), index, *self.states(turns, busy=True)
+        return changed.render_waiting(), index, turns, *self.states(turns, busy=True)
 
     def explain_turn(self, turns, index, request: gr.Request):
         turn, before = turns[index], turns[:index]
@@ -308,14 +395,36 @@ class AskTab:
             (self.markdown, self.export_markdown, "text/markdown", "shelftalk.md"),
             (self.json, self.export_json, "application/json", "shelftalk.json"),
         ):
-            exported = button.click(export, [self.turns, text], text, js=LANGUAGE, **AT_ONCE)
+            reads = [self.turns, self.kept, text]
+            exported = button.click(export, reads, text, js=LANGUAGE, **AT_ONCE)
             exported.success(None, text, text, js=SAVE % (kind, name), **QUIET)
 
-    def export_markdown(self, turns, page_language):
-        return export_markdown(turns, self.info, page_language)
+    def export_markdown(self, turns, kept, page_language):
+        return export_markdown(turns or unpack(kept), self.info, page_language)
 
-    def export_json(self, turns, _page_language):
-        return export_json(turns, self.info)
+    def export_json(self, turns, kept, _page_language):
+        return export_json(turns or unpack(kept), self.info)
+
+
+def add_version(before: Turn, turn: Turn) -> Turn:
+    """Add a version to those of the turn before it."""
+    first: Turn = {**before}
+    first.pop("version", None)
+    versions = [*(first.pop("versions", None) or [first]), turn][-VERSIONS:]
+    return {**turn, "versions": versions, "version": len(versions) - 1}
+
+
+def drop_empty_version(turns: list[Turn]) -> list[Turn]:
+    """Drop the last turn's newest version if it is empty."""
+    last = turns[-1] if turns else None
+    versions = last.get("versions", []) if last else []
+    if last is None or len(versions) < 2 or last["base"] or last["tuned"]:
+        return turns
+    versions = versions[:-1]
+    shown: Turn = {**versions[-1]}
+    if len(versions) > 1:
+        shown = {**shown, "versions": versions, "version": len(versions) - 1}
+    return [*turns[:-1], shown]
 
 
 def last_of(turns: list[Turn]) -> Turn:

@@ -43,6 +43,17 @@ BEGIN: Begin = {**QUIET, "concurrency_limit": None}
 QUEUED: Private = {"show_progress": "minimal", "api_visibility": "private"}
 
 
+# The browser makes the file.
+SAVE = """(text) => {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], {type: "%s"}));
+  link.download = "%s";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  return "";
+}"""
+
+
 def run_on_model(
     engine: Engine,
     starts: Sequence[Dependency],
@@ -152,7 +163,8 @@ def sampling_controls(tokens: int, settings: Settings, seed: bool = False) -> li
         ]
         if seed:
             controls.append(
-                gr.Number(None, label=label("chat_seed"), precision=0, elem_classes="seed")
+                # An empty gr.Number shows 0, a seed like any other.
+                gr.Textbox(label=label("chat_seed"), lines=1, max_lines=1, elem_classes="seed")
             )
     return controls
 

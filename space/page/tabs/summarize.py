@@ -11,12 +11,17 @@ import gradio as gr
 from gradio.components import Component
 
 from space.engine import Engine, Info
-from space.page.api import show_notice, summarize_endpoint, visible_errors
+from space.model import COLUMNS, Figures
+from space.page.api import show_notice, summaries_endpoint, visible_errors
+from space.page.export import export_summaries_json, export_summaries_markdown
 from space.page.html import cards, changed, summaries
+from space.page.html.conversation import render_end, render_foot
+from space.page.kept import TEXT, recall_text, store
 from space.page.tabs.parts import (
     AT_ONCE,
     BEGIN,
     QUIET,
+    SAVE,
     enabled,
     label,
     markup,
@@ -29,6 +34,12 @@ from space.settings import Settings
 from space.texts import Html, html, remove_controls
 
 READERS = 2  # files that are read at the same time
+# Says whether the text is another than the one that was summarized.
+IS_OTHER = """(text, summarized) => {
+  const busy = document.querySelector('.summaries [aria-busy="true"]');
+  return summarized && !busy && text.trim() !== summarized.trim() ? "other" : "";
+}"""
+LANGUAGE = "(written, carried) => [written, document.documentElement.lang]"
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,7 @@ class Summaries:
     max_new_tokens: int
     base: str = ""
     tuned: str = ""
+    figures: Figures | None = None
     marked: tuple[Html, Html] | None = None  # with what they rest on, once they are complete
 
 
@@ -64,24 +76,34 @@ class SummarizeTab:
             self.note = markup(render_note())  # says what is in the box
         self.build_search()
         options = sampling_controls(settings.summary_tokens, settings)
-        self.pair = markup(cards.render_pair(info))
+        self.pair = markup(cards.render_pair(info), elem_classes="summaries")
         with gr.Row(elem_classes="controls why"):
             self.why = gr.Button(
                 label("changed"), interactive=False, scale=0, min_width=150, size="sm"
             )
+            self.markdown, self.json = (
+                gr.Button(label(key), interactive=False, scale=0, min_width=60, size="sm")
+                for key in ("chat_markdown", "chat_json")
+            )
             markup(f'<p class="hint">{html("changed_note")}</p>')
+            # Hidden: the text that was summarized, and whether the box has another.
+            self.summarized, self.other, self.saved = (
+                gr.Textbox(visible="hidden", elem_classes="carried") for _ in range(3)
+            )
         self.changes = markup("")
         self.source = markup(summaries.render_idle())  # the text, with what the summaries rest on
         self.summaries = gr.State()  # Summaries, or None
         self.busy = gr.State(False)  # whether summaries are being written or explained
-        self.controls = [self.busy, self.ask, self.stop, self.clear, self.why]  # see states()
+        self.controls = [self.busy, self.ask, self.stop, self.clear]  # see states()
+        self.controls += [self.why, self.markdown, self.json]
         self.wire_upload()
         self.wire_summaries(options)
         self.wire_changes()
+        self.wire_keeping()
 
-    def states(self, busy: bool = False, can_explain: bool = False) -> tuple:
+    def states(self, busy: bool = False, can_explain: bool = False, keeps: bool = False) -> tuple:
         """Return the values of the controls."""
-        return busy, *enabled(not busy, busy, not busy, can_explain)
+        return busy, *enabled(not busy, busy, not busy, can_explain, keeps, keeps)
 
     # --- the text ---
 
@@ -148,7 +170,7 @@ class SummarizeTab:
 
     def wire_summaries(self, options: list[Component]) -> None:
         drawn = [self.pair, self.summaries, self.source]
-        begun = [*drawn, self.changes, *self.controls]
+        begun = [*drawn, self.changes, self.summarized, *self.controls]
         asks = [self.ask.click, self.box.submit]
         run_on_model(
             self.engine,
@@ -162,11 +184,21 @@ class SummarizeTab:
             stop=self.stop,
         )
         self.clear.click(self.start_over, None, [*begun, self.box, self.note], **AT_ONCE)
+        # Summaries of another text go.
+        compared = [self.box, self.summarized]
+        self.box.change(None, compared, self.other, js=IS_OTHER, **QUIET)
+        self.other.change(self.forget, [self.other, self.busy], [*begun, self.other], **AT_ONCE)
 
     def begin(self, text, busy):
         refuse_unless_ready(text, busy)
         pair = cards.render_pair(self.info, "", "", writing=True)
-        return pair, None, summaries.render_idle(), "", *self.states(busy=True)
+        return pair, None, summaries.render_idle(), "", text, *self.states(busy=True)
+
+    def forget(self, other, busy):
+        if not other or busy:
+            return tuple(gr.skip() for _ in range(6 + len(self.controls)))
+        pair = cards.render_pair(self.info)
+        return pair, None, summaries.render_idle(), "", "", *self.states(), ""
 
     def write(self, text, max_new_tokens, temperature):
         """Write both summaries, and at last what they rest on."""
@@ -177,34 +209,65 @@ class SummarizeTab:
             cut = values.get("cut", 0)
             show_notice(html)(key, **values)
 
-        summarize = summarize_endpoint(self.engine, self.settings, html, notify)
+        summarize = summaries_endpoint(self.engine, html, notify)
         with closing(summarize(text, max_new_tokens, temperature)) as steps:
-            for base, tuned in steps:
+            for step in steps:
                 written = written or Summaries(remove_controls(text), int(max_new_tokens))
-                written = replace(written, base=base, tuned=tuned)
+                # So it stands if no other step comes.
+                figures = cast(Figures, {**step.figures, "stopped": True})
+                written = replace(written, base=step.base, tuned=step.tuned, figures=figures)
                 yield self.render(written, writing=True), written, gr.skip()
-        assert written is not None  # the engine's first step comes before any word
+        assert written and written.figures  # the engine's first step comes before any word
         marked, source = summaries.mark_sources(
             written.text, len(written.text) - cut, written.base, written.tuned
         )
-        written = replace(written, marked=marked)
+        written = replace(written, marked=marked, figures={**written.figures, "stopped": False})
         yield self.render(written, writing=True), written, source
 
     def render(self, written: Summaries, writing: bool = False) -> str:
         base, tuned = written.marked or (written.base, written.tuned)
-        notes = (
-            summaries.render_lengths(written.base, written.text),
-            summaries.render_lengths(written.tuned, written.text),
+        notes, feet = [], []
+        for side, text in zip(COLUMNS, (written.base, written.tuned), strict=True):
+            note = summaries.render_lengths(text, written.text)
+            if text and written.figures and not writing:
+                note += render_end(written.figures, side, written.max_new_tokens)
+            notes.append(note)
+            if written.figures:
+                feet.append(render_foot(written.figures[side], bool(text) and not writing))
+        return cards.render_pair(
+            self.info, base, tuned, writing=writing, notes=(notes[0], notes[1]), feet=feet or None
         )
-        return cards.render_pair(self.info, base, tuned, writing=writing, notes=notes)
 
     def finish(self, written):
         pair = self.render(written) if written else cards.render_pair(self.info, "", "")
-        return pair, *self.states(can_explain=bool(written and written.tuned))
+        keeps = bool(written and (written.base or written.tuned))
+        return pair, *self.states(can_explain=bool(written and written.tuned), keeps=keeps)
 
     def start_over(self):
         pair = cards.render_pair(self.info)
-        return pair, None, summaries.render_idle(), "", *self.states(), "", render_note()
+        return pair, None, summaries.render_idle(), "", "", *self.states(), "", render_note()
+
+    # --- what is kept, and the files ---
+
+    def wire_keeping(self) -> None:
+        """Store the text in the browser, and connect the buttons that save."""
+        gr.on(None, None, None, self.box, js=recall_text(), **QUIET)
+        self.box.change(None, self.box, None, js=store(TEXT), **QUIET)
+        for button, export, kind, name in (
+            (self.markdown, self.export_markdown, "text/markdown", "summaries.md"),
+            (self.json, self.export_json, "application/json", "summaries.json"),
+        ):
+            reads = [self.summaries, self.saved]
+            exported = button.click(export, reads, self.saved, js=LANGUAGE, **AT_ONCE)
+            exported.success(None, self.saved, self.saved, js=SAVE % (kind, name), **QUIET)
+
+    def export_markdown(self, written, page_language):
+        both = {"base": written.base, "tuned": written.tuned}
+        return export_summaries_markdown(written.text, both, self.info, page_language)
+
+    def export_json(self, written, _page_language):
+        both = {"base": written.base, "tuned": written.tuned}
+        return export_summaries_json(written.text, both, self.info)
 
     # --- what changed ---
 
@@ -236,7 +299,8 @@ class SummarizeTab:
 
     def finish_explaining(self, stopped):
         # After an explanation there is nothing more to explain.
-        return "" if stopped else gr.skip(), False, *self.states(can_explain=stopped)
+        changes = "" if stopped else gr.skip()
+        return changes, False, *self.states(can_explain=stopped, keeps=True)
 
 
 def render_note(*sentences: str) -> str:
