@@ -332,15 +332,17 @@ class Engine:
             written[column] = {"tokens": 0, "seconds": 0.0}
         start = time.perf_counter()
         write = self._batch.stream_answers if self._batch else partial(stream_answers, self.pair)
-        steps = write(*prompts, max_new_tokens, temperature, seed, self.settings.answer_seconds)
+        base, tuned = prompts
+        limit = self.settings.answer_seconds
+        steps = write(base, tuned, max_new_tokens, temperature, seed, limit)
         with closing(steps):
             for answers in steps:
                 passed = round(time.perf_counter() - start, 3)
                 for column, answer in zip(COLUMNS, answers, strict=True):
                     if len(answer) > written[column]["tokens"]:
                         written[column] = {"tokens": len(answer), "seconds": passed}
-                base, tuned = answers
-                yield decode_text(self.pair, base), decode_text(self.pair, tuned), dict(written)
+                texts = [decode_text(self.pair, answer) for answer in answers]
+                yield texts[0], texts[1], dict(written)
 
     def _explain(self, prompt: list[int], answer: list[int]) -> list[ExplainedToken]:
         if self._batch:

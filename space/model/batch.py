@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from typing import Any, cast
 
 import torch
-from transformers import DynamicCache
+from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from space.model.decode import (
@@ -170,7 +170,7 @@ class Slots:
         self.cache = DynamicCache(config=pair.model.config)
         self.layers: list[SlotLayer] = []
 
-    def reserve(self, rows: int, length: int, like: DynamicCache) -> None:
+    def reserve(self, rows: int, length: int, like: Cache) -> None:
         """Make room for more or longer rows, and keep what is there."""
         if rows <= self.rows and length <= self.length:
             return
@@ -184,7 +184,7 @@ class Slots:
             for row, end in enumerate(self.ends):
                 for new, old in zip(grown.buffers, before.buffers, strict=True):
                     new[row, :, :end] = old[row, :, :end]
-        self.cache.layers = list(self.layers)
+        self.cache.layers = [*self.layers]
 
     def add(self, forward: DecoderForward) -> None:
         """Copy an answer's two rows from its own cache."""
@@ -433,7 +433,8 @@ def _token_bytes(cache: DynamicCache) -> int:
     """Measure what one token of one row takes in a cache."""
     total = 0
     for layer in cache.layers:
-        for states in (layer.keys, layer.values):
+        own = cast(DynamicLayer, layer)
+        for states in (own.keys, own.values):
             assert states is not None
             total += states[:1, :, :1].numel() * states.element_size()
     return total

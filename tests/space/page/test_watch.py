@@ -5,7 +5,6 @@ import re
 import time
 import urllib.error
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -136,21 +135,6 @@ def test_a_visitor_who_asks_too_often_is_told_when_to_come_back():
         with pytest.raises(AppError, match=r"again in \d+ seconds"):
             client.predict("What?", "It.", api_name="/explain")
         assert client.predict("lamp", api_name="/search")
-        others = [Client(url, verbose=False) for _ in range(4)]
-        with ThreadPoolExecutor(4) as pool:
-            asked = list(pool.map(lambda each: ask(each, 2), others))
-    assert sum(asked) == 6, "an address has four sessions' limit"
-
-
-def ask(client: Client, times: int) -> int:
-    answered = 0
-    for _ in range(times):
-        try:
-            client.predict("What?", api_name="/answer")
-            answered += 1
-        except AppError:
-            pass
-    return answered
 
 
 def test_the_rest_is_the_engines_own():
