@@ -29,7 +29,7 @@ def serve_until_stopped(demo: gr.Blocks, options: dict[str, Any]) -> None:
 
 
 def wait_for_end(demo: gr.Blocks) -> None:
-    """Wait until a page is closed; end the program if its queue stopped."""
+    """Wait until a page is closed, or end where its queue stopped."""
     try:
         while demo.is_running and not demo._queue.stopped:
             time.sleep(0.2)
