@@ -22,20 +22,21 @@ SPARE_FILES = 200  # file descriptors that are kept for everything but connectio
 
 def serve_until_stopped(demo: gr.Blocks, options: dict[str, Any]) -> None:
     """Launch a page and wait for its end."""
-    demo.launch(**options, prevent_thread_lock=True)
-    assert demo.server is not None
-    bound_connections(demo.server)
-    wait_for_end(demo)
+    try:
+        demo.launch(**options, prevent_thread_lock=True)
+        assert demo.server is not None
+        bound_connections(demo.server)
+        wait_for_end(demo)
+    except KeyboardInterrupt:
+        print("shelftalk: stopped, closing server", flush=True)
+        if demo.is_running:
+            demo.close(verbose=False)
 
 
 def wait_for_end(demo: gr.Blocks) -> None:
     """Wait until a page is closed, or end where its queue stopped."""
-    try:
-        while demo.is_running and not demo._queue.stopped:
-            time.sleep(0.2)
-    except KeyboardInterrupt:
-        demo.close(verbose=False)
-        return
+    while demo.is_running and not demo._queue.stopped:
+        time.sleep(0.2)
     if demo.is_running:
         print("shelftalk: the queue stopped, so the page ends: start it again", file=sys.stderr)
         raise SystemExit(1)
