@@ -232,3 +232,33 @@ def _read_numbers(given: Mapping[str, str]) -> tuple[dict[str, int], list[str]]:
         else:
             problems.append(f"{name} is {number}; it must be from {low} to {high}")
     return numbers, problems
+
+
+@dataclass(frozen=True)
+class Process:
+    """Which of the processes of torchrun or accelerate this one is."""
+
+    rank: int = 0
+    world_size: int = 1
+    local_rank: int = 0  # on this machine, and the number of its GPU
+    local_world_size: int = 1
+    launched: bool = False
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Process:
+        """Read what the launcher said; one process where there is none."""
+        if "RANK" not in environ:
+            return cls()
+        return cls(
+            rank=int(environ["RANK"]),
+            world_size=int(environ.get("WORLD_SIZE", 1)),
+            local_rank=int(environ.get("LOCAL_RANK", 0)),
+            local_world_size=int(environ.get("LOCAL_WORLD_SIZE", 1)),
+            launched=True,
+        )
+
+
+def share_cores(processes: int) -> None:
+    """Give each process that is started from here its share of the cores."""
+    cores = max(1, (os.cpu_count() or 1) // processes)
+    os.environ.setdefault("OMP_NUM_THREADS", str(cores))

@@ -26,7 +26,7 @@ SPACE = [
     {"app"},
 ]
 TRAIN = [
-    {"train.config", "train.run", "train.retry", "train.generate"},
+    {"train.config", "train.run", "train.retry", "train.ranks", "train.generate"},
     {"train.prepare"},
     {"train.examples", "train.shop"},
     {"train.evaluate"},

@@ -8,6 +8,7 @@ import errno
 import os
 import signal
 import sys
+import time
 import types
 import typing
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+from train import ranks
 from train.config import (
     Checked,
     CompareConfig,
@@ -69,6 +71,7 @@ VERBS = {
     "rent": Verb("run `all` on a machine of the Hub's", ("source",), (*ALL, RentConfig)),
     "sample": Verb("rebuild the embedded sample", (), (SampleConfig,)),
 }
+SHARED = ("fit", "evaluate", "all")  # the verbs that processes under torchrun can share
 SOURCE_HELP = (
     "a .json, .jsonl, .csv, .parquet, .gz or .zip file, a folder of them, a URL, gdrive:ID, "
     "or a Hub dataset's user/name[:split]"
@@ -179,7 +182,7 @@ def do(call: argparse.Namespace) -> None:
     elif call.verb == "evaluate":
         from train.pipeline import evaluate_run
 
-        print(evaluate_run(Run(Path(call.run)), *made), flush=True)
+        ranks.say(evaluate_run(Run(Path(call.run)), *made))
     elif call.verb == "compare":
         from train.evaluate import compare_runs
 
@@ -224,10 +227,16 @@ def main(arguments: list[str] | None = None) -> int:
     from huggingface_hub.utils import disable_progress_bars
 
     disable_progress_bars()
+    arguments = sys.argv[1:] if arguments is None else arguments
     call = build_parser().parse_args(arguments)
     try:
         with _terminated_as_interrupted():
+            processes = _processes_to_start(call)
+            if processes > 1:
+                print(f"{call.verb}: one process for each of {processes} GPUs", flush=True)
+                return ranks.launch(processes, arguments)
             do(call)
+            ranks.leave()
     except ConfigError as error:
         return _stop(str(error), 2)
     except KeyboardInterrupt:
@@ -238,6 +247,19 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         return _stop(line, 1)
     return 0
+
+
+def _processes_to_start(call: argparse.Namespace) -> int:
+    """Count the GPUs that `all` uses by itself.
+
+    0 for other verbs. Raise ConfigError for a verb that several processes cannot share.
+    """
+    if ranks.world_size() > 1 and call.verb not in SHARED:
+        raise ConfigError(f"{call.verb} is for one process: start it without torchrun")
+    if call.verb != "all":
+        return 0
+    read_configs(call)
+    return ranks.idle_gpus()
 
 
 def in_one_line(error: Exception) -> str | None:
@@ -264,9 +286,18 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 
 def _stop(words: str, code: int) -> int:
-    print("error: " + " ".join(words.split()), file=sys.stderr)
+    where = ""
+    if not ranks.is_main():
+        # Of what is wrong on all ranks, rank 0 speaks, and torchrun ends the others meanwhile.
+        time.sleep(ranks.PATIENCE_WITH_ERRORS)
+        where = f"rank {ranks.rank()}: "
+    print("error: " + where + " ".join(words.split()), file=sys.stderr, flush=True)
     return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    if code and ranks.world_size() > 1:
+        sys.stdout.flush()
+        os._exit(code)  # NCCL's own end may wait for ranks that wait for this one
+    sys.exit(code)

@@ -16,6 +16,7 @@ from space.model import (
     load_tokenizer,
     pair_up,
 )
+from train import ranks
 from train.config import (
     Checked,
     ConfigError,
@@ -27,7 +28,7 @@ from train.config import (
     SummariesConfig,
     TrackConfig,
 )
-from train.evaluate import describe_scores, score_base_columns, write_evaluation
+from train.evaluate import describe_scores, score_base_columns, score_models, write_evaluation
 from train.examples import Examples
 from train.fit import check_device, check_init, check_tracking, fit, is_done, track_evaluation
 from train.prepare import (
@@ -66,12 +67,14 @@ def load_examples(
 
 def score_base(run: Run, fit_config: FitConfig, config: EvaluateConfig) -> None:
     """Score the base, zero-shot and few-shot, before anything is trained."""
+    ranks.join()
     require_catalogue(run)
     check_device()
     run.check_fit_config(fit_config)
     model, base = load_base(fit_config.base, fit_config.base_revision, fit_config.precision)
     check_init(fit_config, model.config)
-    run.keep_fit_config(fit_config)
+    with ranks.main_first():
+        run.keep_fit_config(fit_config)
     tokenizer = load_tokenizer(
         fit_config.base, fit_config.base_revision, family_of(model.config).template
     )
@@ -87,13 +90,15 @@ def fit_run(run: Run, config: FitConfig, push: PushConfig, track: TrackConfig) -
 
     A finished one is left alone. `push` says where checkpoints go, `track` which board follows.
     """
+    ranks.join()
     check_tracking(track)
     require_catalogue(run)
     check_device()
     run.check_fit_config(config)
     if is_done(run):
-        print("fit: done already", flush=True)
+        ranks.say("fit: done already")
         return
+    ranks.mention_idle_gpus("fit")
     model, base = load_base(config.base, config.base_revision, config.precision, training=True)
     check_init(config, model.config)
     family = family_of(model.config)
@@ -103,7 +108,12 @@ def fit_run(run: Run, config: FitConfig, push: PushConfig, track: TrackConfig) -
 
 
 def evaluate_run(run: Run, config: EvaluateConfig, track: TrackConfig = UNTRACKED) -> str:
-    """Score the run, write all that evaluation leaves, and return the table."""
+    """Score the run, write all that evaluation leaves, and return the table.
+
+    Under torchrun all ranks call it, and rank 0 writes; the others return "".
+    """
+    ranks.join()
+    ranks.mention_idle_gpus("evaluate")
     check_tracking(track)
     if not run.has_adapter():
         raise ConfigError(f"{run.name} has no adapter yet: run fit first")
@@ -113,6 +123,9 @@ def evaluate_run(run: Run, config: EvaluateConfig, track: TrackConfig = UNTRACKE
     )
     examples = load_examples(run, fit_config, pair.tokenizer, pair.window, pair.prompt_template)
     checked = examples.check_contamination(config.items)
+    if not ranks.is_main():
+        score_models(run, pair, examples, config)
+        return ""
     unfinished = run.folder / "evaluation.unfinished"
     made = write_evaluation(
         run, unfinished, pair, examples, config, checked, describe_references(run)
@@ -127,14 +140,16 @@ def evaluate_run(run: Run, config: EvaluateConfig, track: TrackConfig = UNTRACKE
 def run_all(source: str, run: Run, configs: Mapping[type[Checked], Any]) -> None:
     """Run every verb in order.
 
-    The base is scored before anything is trained.
+    The base is scored before anything is trained. Under torchrun rank 0 alone prepares and
+    publishes.
     """
     check_tracking(configs[TrackConfig])
-    prepare_run(source, run, configs[PrepareConfig], configs[SummariesConfig])
-    if configs[SummariesConfig].teacher:
-        teach_run(run, configs[SummariesConfig])
+    if ranks.is_main():
+        prepare_run(source, run, configs[PrepareConfig], configs[SummariesConfig])
+        if configs[SummariesConfig].teacher:
+            teach_run(run, configs[SummariesConfig])
     score_base(run, configs[FitConfig], configs[EvaluateConfig])
     fit_run(run, configs[FitConfig], configs[PushConfig], configs[TrackConfig])
-    print(evaluate_run(run, configs[EvaluateConfig], configs[TrackConfig]), flush=True)
-    if configs[PublishConfig].to:
+    ranks.say(evaluate_run(run, configs[EvaluateConfig], configs[TrackConfig]))
+    if configs[PublishConfig].to and ranks.is_main():
         publish(run, configs[PublishConfig])

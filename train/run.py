@@ -38,6 +38,7 @@ class AdapterRecord(TypedDict):
     libraries: dict[str, str]
     python: str
     seed: int
+    world_size: NotRequired[int]  # processes that trained it together; an older record lacks it
     hardware: str
     seconds: float
     memory: NotRequired[int]  # peak in bytes, of the GPU or else of the process

@@ -22,6 +22,7 @@ from space.model.files import check_base_files, check_tokenizer_files, show
 from space.model.gguf import dequantize_gguf, find_gguf, sha256_of
 from space.model.layers import decoding_fits
 from space.model.prompt import CHAT_TEMPLATE, chat_template
+from space.settings import Process
 
 # Progress bars of every shard and warnings about other versions' plans hide what matters.
 transformers_logging.disable_progress_bar()
@@ -177,7 +178,9 @@ def load_base(
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.bfloat16,
         )
-    device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    # Under torchrun each process has a GPU of its own.
+    gpu = torch.device("cuda", Process.from_environment().local_rank)
+    device = gpu if torch.cuda.is_available() else torch.device("cpu")
     with translate_load_errors("base", base):
         commit = None
         if not folder.is_dir():

@@ -116,12 +116,13 @@ class DecoderOnly:
         return int(attention_mask.sum())
 
     def answer_logits(
-        self, model, labels: torch.Tensor, **inputs
+        self, model, labels: torch.Tensor, wrapper=None, **inputs
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Compute (logits, labels) at the answers' tokens alone, row by row.
 
         Shapes: (answer tokens, vocabulary) and (answer tokens). A prompt's tokens have no label, so
         leaving them out of the costly projection and softmax changes neither loss nor gradients.
+        `wrapper` is called for the model where it is inside one, such as DDP.
         """
         labels = labels[:, 1:]
         wanted = labels != IGNORE_INDEX
@@ -132,7 +133,7 @@ class DecoderOnly:
         # The model's own forward pass, because some (Granite, Gemma 2, Cohere) scale or cap the
         # logits after the head.
         with model.get_output_embeddings().register_forward_pre_hook(keep_wanted):
-            logits = model(**inputs, use_cache=False).logits
+            logits = (wrapper or model)(**inputs, use_cache=False).logits
         return logits[0], labels[wanted]
 
 
@@ -209,14 +210,16 @@ class EncoderDecoder:
         return int(attention_mask.sum() + (labels != IGNORE_INDEX).sum())
 
     def answer_logits(
-        self, model, labels: torch.Tensor, **inputs
+        self, model, labels: torch.Tensor, wrapper=None, **inputs
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Compute (logits, labels) at the answers' tokens alone, row by row.
 
         Shapes: (answer tokens, vocabulary) and (answer tokens). The decoder reads answers only, so
         the model's own head computes all positions: T5 scales its input, BART shifts its output.
+        `wrapper` is called for the model where it is inside one, such as DDP.
         """
-        logits, wanted = model(**inputs, use_cache=False).logits, labels != IGNORE_INDEX
+        logits = (wrapper or model)(**inputs, use_cache=False).logits
+        wanted = labels != IGNORE_INDEX
         return logits[wanted], labels[wanted]
 
 

@@ -10,7 +10,7 @@ from train.evaluate.report import (
     score_rows,
 )
 from train.evaluate.samples import ScoredItem
-from train.evaluate.steps import score_base_columns, write_evaluation
+from train.evaluate.steps import score_base_columns, score_models, write_evaluation
 
 __all__ = [
     "ScoredItem",
@@ -23,6 +23,7 @@ __all__ = [
     "evaluation_problems",
     "rare_options",
     "score_base_columns",
+    "score_models",
     "score_rows",
     "write_evaluation",
 ]

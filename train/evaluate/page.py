@@ -170,6 +170,7 @@ def _facts(
     config, checked = record["config"], evaluation["checked"]
     gone = ", ".join(f"{count:,} {reason}" for reason, count in data["dropped"].items()) or "none"
     libraries = [f"{name} {version}" for name, version in record["libraries"].items()]
+    step_rows = config["batch_size"] * config["accumulate"] * record.get("world_size", 1)
     base = record["base"]
     return {
         "data": {
@@ -184,7 +185,7 @@ def _facts(
             "adapter": f"LoRA of rank {config['rank']}, alpha {config['alpha']:g}"
             f"{rare_options(config)}, on all linear layers: "
             f"{record['adapter_parameters']:,} parameters",
-            "steps": f"{record['steps']:,}, of {config['batch_size'] * config['accumulate']} "
+            "steps": f"{record['steps']:,}, of {step_rows} "
             f"examples, learning rate {config['learning_rate']:g}, seed {record['seed']}",
             "read": f"{record['tokens']:,} tokens of {record['examples']:,} examples; "
             f"{record['left_out']:,} were too long",

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from space.catalogue import keep_relevant, question_language, split_sentences
 from space.evidence import CITATION
 from space.model import Pair, TokenRow, complete, decode_text, split_row
+from train import ranks
 from train.config import EvaluateConfig
 from train.evaluate.kept import ANSWER_TOKENS, KEPT, kept_examples
 from train.evaluate.samples import Answer, EvaluationError, ScoredItem
@@ -67,32 +68,49 @@ def score_column(
     `column` is "base", "few_shot" (the base with examples) or "tuned". Answers stay in
     scores/<column>.jsonl of the run and are not generated again while the model,
     the prompt and the reference are the same. The base's are also taken from the runs beside this
-    one, with the seconds that they took there.
+    one, with the seconds that they took there. Under torchrun all ranks call it and share the
+    items; rank 0 writes, and all have all answers.
     """
     path = run.scores / f"{column}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
     jobs = _jobs(pair, examples, config, column)
-    kept = _read_kept(path)
-    lines = {job.key: kept.get(job.key, {}) for job in jobs}
-    jobs = [job for job in jobs if lines[job.key].get("fingerprint") != job.fingerprint]
-    known = _read_siblings(run, column) if jobs and column != "tuned" else {}
-    todo = [job for job in jobs if job.fingerprint not in known]
+    lines = ranks.from_main(lambda: _known_lines(run, path, jobs, column))
+    todo = [job for job in jobs if job.key not in lines]
+    quiet = not todo or not ranks.is_main()
     with (
-        path.open("a", encoding="utf-8") as file,
-        tqdm(total=len(todo), desc=f"score {column}", unit="item", disable=not todo) as bar,
+        path.open("a", encoding="utf-8") if ranks.is_main() else contextlib.nullcontext() as file,
+        tqdm(total=len(todo), desc=f"score {column}", unit="item", disable=quiet) as bar,
     ):
-        for job in jobs:
+        for batch in ranks.deal(list(batches(todo, config.score_batch))):
+            made = generate(pair, batch, column == "tuned") if batch else []
+            for line in itertools.chain.from_iterable(ranks.gather(made)):
+                lines[line["set"], line["uid"]] = line
+                bar.update()
+                if file:
+                    file.write(_to_line(line))
+            if file:
+                file.flush()
+    return {job.key: _as_answer(lines[job.key]) for job in jobs}
+
+
+def _known_lines(
+    run: Run, path: Path, jobs: Sequence[Job], column: str
+) -> dict[Key, dict[str, Any]]:
+    """Read the answers to these jobs that are there.
+
+    The base's may also be in the runs beside this one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = _read_kept(path)
+    fresh = [job for job in jobs if kept.get(job.key, {}).get("fingerprint") == job.fingerprint]
+    lines = {job.key: kept[job.key] for job in fresh}
+    missing = [job for job in jobs if job.key not in lines]
+    known = _read_siblings(run, column) if missing and column != "tuned" else {}
+    with path.open("a", encoding="utf-8") as file:
+        for job in missing:
             if job.fingerprint in known:
-                line = known[job.fingerprint] | {"set": job.set, "uid": job.uid}
-                file.write(_to_line(line))
-                lines[job.key] = line
-        for batch in batches(todo, config.score_batch):
-            for job, line in zip(batch, generate(pair, batch, column == "tuned"), strict=True):
-                file.write(_to_line(line))
-                lines[job.key] = line
-            file.flush()
-            bar.update(len(batch))
-    return {key: _as_answer(line) for key, line in lines.items()}
+                lines[job.key] = known[job.fingerprint] | {"set": job.set, "uid": job.uid}
+                file.write(_to_line(lines[job.key]))
+    return lines
 
 
 def _jobs(pair: Pair, examples: Examples, config: EvaluateConfig, column: str) -> list[Job]:

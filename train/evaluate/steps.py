@@ -36,6 +36,15 @@ def score_base_columns(
     return {column: score_column(run, pair, examples, config, column) for column in columns}
 
 
+def score_models(run: Run, pair: Pair, examples: Examples, config: EvaluateConfig) -> None:
+    """Answer this rank's items with base and tuned.
+
+    It is for the other ranks, while rank 0 does it in write_evaluation.
+    """
+    score_base_columns(run, pair, examples, config)
+    score_column(run, pair, examples, config, "tuned")
+
+
 def write_evaluation(
     run: Run,
     folder: Path,
@@ -51,8 +60,8 @@ def write_evaluation(
     what summaries are scored against.
     """
     columns = score_base_columns(run, pair, examples, config)
-    columns["retrieved"] = quote_top_hits(examples, config)
-    columns["tuned"] = score_column(run, pair, examples, config, "tuned")
+    tuned = score_column(run, pair, examples, config, "tuned")
+    columns["retrieved"], columns["tuned"] = quote_top_hits(examples, config), tuned
     samples = score_items(collect_samples(examples, config, columns), pair.prompt_template)
     metrics = compute_metrics(samples, list(columns))
     if "summary" in metrics:

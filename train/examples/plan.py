@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from train.config import FitConfig
+from train.ranks import world_size
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class TrainingPlan:
         config = self.config
         if config.max_steps is None:
             return None
-        rows = config.max_steps * config.batch_size * config.accumulate
+        rows = config.max_steps * config.batch_size * config.accumulate * world_size()
         return rows if rows < sum(self.all_counts.values()) else None
 
     @cached_property

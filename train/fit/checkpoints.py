@@ -16,6 +16,7 @@ from tqdm import tqdm
 from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from train import ranks
 from train.config import ConfigError, PushConfig
 from train.fit.trainer import AnswerTrainer
 from train.publish import CHECKPOINT, redacted, send
@@ -23,13 +24,12 @@ from train.run import read_json, to_json, write_atomic
 
 # The marker is written last: a checkpoint without it is incomplete.
 MARKER = "whole.json"
-# What resuming needs. The other files hold paths of this machine.
+# What resuming needs, beside the ranks' random states. The other files hold paths of this machine.
 RESUME_FILES = (
     "adapter_config.json",
     "adapter_model.safetensors",
     "optimizer.pt",
     "scheduler.pt",
-    "rng_state.pth",
     "trainer_state.json",
     MARKER,
 )
@@ -42,6 +42,7 @@ class Checkpoint:
 
     folder: Path
     digest: str  # of the run's inputs
+    world_size: int  # processes that trained it
     tokens: int  # trained on so far
     seconds: float  # spent on the run so far
 
@@ -51,6 +52,12 @@ class Checkpoint:
         return _step(self.folder)
 
 
+def resume_files(world_size: int) -> list[str]:
+    """List the files of a checkpoint that resuming needs."""
+    states = [f"rng_state_{rank}.pth" for rank in range(world_size)]
+    return [*(states if world_size > 1 else ["rng_state.pth"]), *RESUME_FILES]
+
+
 def latest_checkpoint(folder: Path) -> Checkpoint | None:
     """Find the newest complete checkpoint."""
     complete = [path for path in _checkpoints(folder) if (path / MARKER).is_file()]
@@ -58,15 +65,29 @@ def latest_checkpoint(folder: Path) -> Checkpoint | None:
         return None
     newest = max(complete, key=_step)
     marker = read_json(newest / MARKER)
-    return Checkpoint(newest, marker["of"], marker["tokens"], marker["seconds"])
+    return Checkpoint(
+        newest,
+        marker["of"],
+        marker.get("world_size", 1),  # the first markers lack it
+        marker["tokens"],
+        marker["seconds"],
+    )
 
 
 def resume_point(folder: Path, digest: str) -> Checkpoint | None:
     """Find the checkpoint to resume from, and remove all others.
 
-    Raises ConfigError where it belongs to a run with other inputs than `digest`.
+    Raises ConfigError where it belongs to a run with other inputs than `digest`, or to another
+    number of processes, whose batches were others.
     """
     latest = latest_checkpoint(folder)
+    if latest and latest.world_size != ranks.world_size():
+        raise ConfigError(
+            f"{folder.parent.name} was begun with {latest.world_size} processes and there are "
+            f"{ranks.world_size()} now, whose steps would be others: "
+            f"{_start_with(latest.world_size)}, choose another --run, "
+            f"or remove its {folder.name}/ to begin anew"
+        )
     if latest and latest.digest != digest:
         raise ConfigError(
             f"{folder.parent.name} was begun with another catalogue, base, prompt template or "
@@ -77,6 +98,12 @@ def resume_point(folder: Path, digest: str) -> Checkpoint | None:
         if latest is None or path != latest.folder:
             shutil.rmtree(path)
     return latest
+
+
+def _start_with(world_size: int) -> str:
+    if world_size == 1:
+        return "start one, without torchrun and with CUDA_VISIBLE_DEVICES=0"
+    return f"start as many with {ranks.TORCHRUN.replace('gpu', str(world_size))}"
 
 
 class CheckpointMarker(TrainerCallback):
@@ -94,7 +121,11 @@ class CheckpointMarker(TrainerCallback):
         return round(self.seconds_before + time.monotonic() - self.started, 1)
 
     def on_save(self, args, state, control, **kwargs):
+        if not ranks.is_main():
+            return
         marker = {"of": self.digest, "tokens": self.trainer.tokens_seen, "seconds": self.seconds}
+        if ranks.world_size() > 1:
+            marker["world_size"] = ranks.world_size()
         write_atomic(_folder(args, state.global_step) / MARKER, to_json(marker))
 
 
@@ -129,7 +160,10 @@ class CheckpointPush(TrainerCallback):
     def _send(self, linked: Path, step: int) -> None:
         try:
             sent = send(
-                {f"{CHECKPOINT}/{name}": linked / name for name in RESUME_FILES},
+                {
+                    f"{CHECKPOINT}/{name}": linked / name
+                    for name in resume_files(ranks.world_size())
+                },
                 self.config.to,
                 message=f"Checkpoint after step {step}",
                 private=self.config.private,
@@ -160,7 +194,7 @@ def download_checkpoint(folder: Path, digest: str, config: PushConfig) -> None:
         if read_json(downloaded / MARKER)["of"] != digest:
             tqdm.write(
                 f"fit: begins anew; the checkpoint in {config.to} is of another catalogue, base, "
-                "prompt template or option"
+                "prompt template, option or number of processes"
             )
             return
         step = read_json(downloaded / "trainer_state.json")["global_step"]

@@ -16,6 +16,7 @@ from peft import PeftModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from space.model import container_room, family_of
+from train import ranks
 from train.config import ConfigError, FitConfig
 from train.fit.microbatches import micro_batch_tokens, rows_within
 
@@ -82,7 +83,8 @@ def check_device() -> None:
 def plan_memory(model: PeftModel, dataset: Dataset, config: FitConfig) -> MemoryEstimate:
     """Estimate a run's memory and decide on gradient checkpointing.
 
-    `dataset` has the rows' lengths. Raises ConfigError where the memory does not suffice.
+    `dataset` has the rows' lengths. Raises ConfigError, on all ranks, where the memory of one does
+    not suffice.
     """
     gc.collect()  # such as a base that was scored before, which counts twice otherwise
     release_freed_memory()
@@ -122,10 +124,14 @@ def plan_memory(model: PeftModel, dataset: Dataset, config: FitConfig) -> Memory
     limit = SHARE * chosen.available
     if model.device.type == "cpu":
         limit = min(limit, CPU_LIMIT)
-    if config.checkpointing == "auto" and chosen.needed > limit:
+    if config.checkpointing == "auto" and any(ranks.gather(chosen.needed > limit)):
         chosen = min(chosen, estimate(True), key=lambda either: either.needed)
-    if chosen.needed > chosen.available:
-        raise ConfigError(f"training needs {chosen}: try {REMEDIES}")
+    for rank, (too_much, needs) in enumerate(
+        ranks.gather((chosen.needed > chosen.available, str(chosen)))
+    ):
+        if too_much:
+            where = f" on rank {rank}" if ranks.world_size() > 1 else ""
+            raise ConfigError(f"training needs {needs}{where}: try {REMEDIES}")
     if chosen.checkpointing:
         enable_checkpointing(model.get_base_model())
     return chosen
@@ -196,13 +202,13 @@ def free_memory(device: torch.device) -> int:
         return torch.cuda.mem_get_info(device)[0] + cached
     free = psutil.virtual_memory().available
     room = container_room(CGROUP)
-    if room is None:
-        return free
-    stat = CGROUP / "memory.stat"
-    text = stat.read_text() if stat.is_file() else ""
-    cached = re.search(r"^inactive_file (\d+)", text, re.M)
-    reclaimable = int(cached[1]) if cached else 0
-    return max(0, min(free, room + reclaimable))
+    if room is not None:
+        stat = CGROUP / "memory.stat"
+        text = stat.read_text() if stat.is_file() else ""
+        cached = re.search(r"^inactive_file (\d+)", text, re.M)
+        reclaimable = int(cached[1]) if cached else 0
+        free = max(0, min(free, room + reclaimable))
+    return free // ranks.processes_here()
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -8,8 +8,10 @@ import math
 import re
 import shutil
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import torch
 from datasets import Dataset
@@ -24,15 +26,21 @@ from transformers import (
     TrainerCallback,
     TrainingArguments,
 )
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from space.model import family_of
+from train import ranks
 from train.config import FitConfig
 from train.fit.memory import release_freed_memory
 from train.fit.microbatches import micro_batch_tokens, split_batch
 from train.fit.tracking import PROJECT
 from train.run import Run, RunError, write_atomic
 
+# It must be off here, and accelerate knows it by this name alone.
+warnings.filterwarnings(
+    "ignore", message=".broadcast_buffers. is deprecated", category=FutureWarning
+)
 # What torch.save says of a write that failed.
 _WRITER = re.compile(r"PytorchStreamWriter|inline_container|iostream error|unexpected pos")
 
@@ -45,6 +53,7 @@ class AnswerTrainer(Trainer):
     """A Trainer that computes logits at the answers' tokens alone.
 
     It raises DivergedError at a loss or gradient that is NaN or infinite, before a weight changes.
+    Under torchrun the ranks' batches count as one: loss, tokens and errors are those of all ranks.
     """
 
     tokens_seen = 0
@@ -52,12 +61,18 @@ class AnswerTrainer(Trainer):
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Compute the mean cross-entropy (nats) over the labels of (rows, tokens) inputs."""
-        base = self.accelerator.unwrap_model(model).get_base_model()
+        adapted = self.accelerator.unwrap_model(model)
+        base = adapted.get_base_model()
         family = family_of(base.config)
         self.tokens_seen += family.count_tokens(**inputs)
-        logits, labels = family.answer_logits(base, **inputs)
+        # DDP exchanges the gradients of a forward pass that went through it, and no others.
+        wrapper = None if model is adapted else model
+        logits, labels = family.answer_logits(base, wrapper=wrapper, **inputs)
         total = cross_entropy(logits.float(), labels, reduction="sum")
-        return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
+        if num_items_in_batch is None:
+            return total / len(labels)
+        # The items are those of all ranks, and DDP divides by their number.
+        return total * self.accelerator.num_processes / num_items_in_batch
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         """Add a batch's gradients and return its loss.
@@ -67,14 +82,30 @@ class AnswerTrainer(Trainer):
         """
         if num_items_in_batch is None:
             num_items_in_batch = (inputs["labels"] >= 0).sum()
-        tokens = micro_batch_tokens(self.args.device)
-        losses = [
-            super(AnswerTrainer, self).training_step(model, part, num_items_in_batch)
-            for part in split_batch(inputs, tokens)
-        ]
+        before = self.tokens_seen
+        *earlier, last = split_batch(inputs, micro_batch_tokens(self.args.device))
+        losses = []
+        # Ranks may have different numbers of micro-batches, so they meet at the last one alone.
+        with self.accelerator.no_sync(model):
+            for part in earlier:
+                losses.append(super().training_step(model, part, num_items_in_batch))
+        losses.append(super().training_step(model, last, num_items_in_batch))
         if self.args.device.type == "cpu":
             release_freed_memory()
-        return self._finite("loss", torch.stack(losses).sum())
+        loss = torch.stack(losses).sum()
+        self.tokens_seen = before + self._meet(loss, self.tokens_seen - before)
+        return loss
+
+    def _meet(self, loss: torch.Tensor, tokens: int) -> int:
+        """Sum up the ranks' tokens.
+
+        Raise DivergedError on all ranks where the loss of one is NaN or infinite.
+        """
+        own = torch.stack([loss.double(), torch.full_like(loss, tokens, dtype=torch.double)])
+        gathered = cast(torch.Tensor, self.accelerator.gather(own[None])).tolist()
+        for index, (value, _) in enumerate(gathered):
+            self._finite("loss", value, f" on rank {index}" if len(gathered) > 1 else "")
+        return int(sum(count for _, count in gathered))
 
     def _save_checkpoint(self, model, trial):
         step = self.state.global_step
@@ -82,6 +113,8 @@ class AnswerTrainer(Trainer):
         try:
             with disk_errors(f"the checkpoint of step {step}"):
                 super()._save_checkpoint(model, trial)
+            # Each rank writes its own random state, and the marker must come after all of them.
+            self.accelerator.wait_for_everyone()
         except (OSError, RunError):
             # It is of no use, and its room is needed.
             shutil.rmtree(folder, ignore_errors=True)
@@ -90,11 +123,21 @@ class AnswerTrainer(Trainer):
     def _clip_grad_norm(self, model):
         return self._finite("gradient's norm", super()._clip_grad_norm(model))
 
-    def _finite(self, what: str, value):
+    def _get_train_sampler(self, train_dataset=None):
+        """Group rows by length.
+
+        The order is that of one process with the rows of all ranks in its batch.
+        """
+        rows = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        assert self.train_dataset is not None
+        lengths = list(self.train_dataset["length"])  # pyright: ignore[reportIndexIssue] # datasets'
+        return LengthGroupedSampler(rows * self.args.world_size, lengths=lengths)
+
+    def _finite(self, what: str, value, where: str = ""):
         if not math.isfinite(value):
             step = self.state.global_step + 1
             raise DivergedError(
-                f"the {what} is {float(value)} at step {step} of {self.state.max_steps}"
+                f"the {what} is {float(value)} at step {step} of {self.state.max_steps}{where}"
             )
         return value
 
@@ -118,9 +161,12 @@ def disk_errors(name: str) -> Iterator[None]:
 def build_trainer(
     run: Run, model: PeftModel, dataset: Dataset, tokenizer, config: FitConfig
 ) -> AnswerTrainer:
-    """Build a Trainer with AdamW, cosine decay and batches of like lengths."""
+    """Build a Trainer with AdamW, cosine decay and batches of like lengths.
+
+    Each rank has batches of its own, so a step has as many more rows and a run fewer steps.
+    """
     assert config.learning_rate is not None, "for_base() sets it"
-    per_step = config.batch_size * config.accumulate
+    per_step = config.batch_size * config.accumulate * ranks.world_size()
     steps = min(config.max_steps or 10**9, math.ceil(len(dataset) / per_step))
     arguments = TrainingArguments(
         output_dir=str(run.checkpoints),
@@ -143,16 +189,25 @@ def build_trainer(
         trackio_static_space_id=False,
         use_cpu=not torch.cuda.is_available(),
         remove_unused_columns=True,
+        # A broadcast with each forward pass would fail where ranks have other numbers of them.
+        ddp_broadcast_buffers=False,
+        ddp_find_unused_parameters=False,
     )
+    if arguments.n_gpu > 1:
+        # Otherwise the Trainer reads a batch for every GPU of the machine and uses one of them.
+        arguments._n_gpu = 1
     trainer = AnswerTrainer(
         model=model,
         args=arguments,
         train_dataset=dataset,
         data_collator=family_of(model.config).collator(model, tokenizer),
     )
+    # The Trainer then counts a step's labels, over all batches and ranks; T5's forward hides that.
+    trainer.model_accepts_loss_kwargs = True
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(Progress(trainer, run.history))
+    if ranks.is_main():
+        trainer.add_callback(Progress(trainer, run.history))
     return trainer
 
 

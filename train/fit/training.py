@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -14,11 +16,13 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from peft import PeftModel
 from tqdm import tqdm
 from transformers import set_seed
 
 from space.model import Base, PromptTemplate
 from space.settings import VERSION
+from train import ranks
 from train.config import ConfigError, FitConfig, PushConfig, TrackConfig
 from train.examples import Examples
 from train.fit.adapter import add_lora, init_with_eva, load_start, save_adapter
@@ -52,6 +56,8 @@ LIBRARIES = (
     "tokenizers",
     "gradio",
 )
+# What gloo and NCCL say where the other end of a connection is gone.
+_LOST = re.compile(r"gloo|NCCL|Connection (closed|reset|refused)|Broken pipe", re.I)
 # Options newer than the first checkpoints, whose digests lack them, with their neutral values.
 LATER_OPTIONS = {
     "rank_stabilized": False,
@@ -71,7 +77,7 @@ def fit(
     Resume from a checkpoint if there is one. `model` is loaded with load_base(training=True). With
     push.push_every, checkpoints go to the Hub, and training resumes from there where the run has
     none. Raises ConfigError where the run was begun with other options, DivergedError at a NaN or
-    infinite loss or gradient.
+    infinite loss or gradient. Under torchrun all ranks call it, and rank 0 writes.
     """
     run.check_fit_config(examples.config)
     config = examples.config.for_base(model.num_parameters())
@@ -80,9 +86,10 @@ def fit(
     options = {**asdict(config), "base": base.name, "start": start}
     data = run.data_digest()
     digest = digest_inputs(base, options, data, examples.prompt_template)
-    if push.push_every:
-        download_checkpoint(run.checkpoints, digest, push)
-    resumed = resume_point(run.checkpoints, digest)
+    with ranks.main_first():
+        if push.push_every and ranks.is_main():
+            download_checkpoint(run.checkpoints, digest, push)
+        resumed = resume_point(run.checkpoints, digest)
     set_seed(config.seed)
     examples.general = answer_as_base(
         run, model, examples.tokenizer, examples.plan.counts["general"], config.seed
@@ -93,20 +100,30 @@ def fit(
         load_start(adapted, config.start)
     estimate = plan_memory(adapted, dataset, config)
     # Kept from here on: a run that is refused may be begun with other options.
-    run.keep_fit_config(examples.config)
-    print(f"fit: needs {estimate}", flush=True)
+    with ranks.main_first():
+        run.keep_fit_config(examples.config)
+    if ranks.world_size() > 1:
+        rows = config.batch_size * config.accumulate
+        ranks.say(f"fit: {ranks.world_size()} processes with {rows} examples each in a step")
+    ranks.say(f"fit: needs {estimate}")
     if config.init == "eva" and not resumed:
         init_with_eva(adapted, dataset, examples.tokenizer, config)
     trainer = build_trainer(run, adapted, dataset, examples.tokenizer, config)
     marker = CheckpointMarker(trainer, digest, resumed)
     trainer.add_callback(marker)
-    if push.push_every:
+    if push.push_every and ranks.is_main():
         trainer.add_callback(CheckpointPush(push))
+    board = track if ranks.is_main() else TrackConfig()
     with (
         explain_failure(trainer, config, estimate),
-        track_training(trainer, run, config, track, resumed.step if resumed else 0),
+        track_training(trainer, run, config, board, resumed.step if resumed else 0),
     ):
         trainer.train(resume_from_checkpoint=str(resumed.folder) if resumed else None)
+    check_equal_weights(adapted)
+    memory = max(ranks.gather(peak_memory()))
+    if not ranks.is_main():
+        ranks.wait()
+        return
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     record: AdapterRecord = {
         "base": asdict(base),
@@ -117,9 +134,10 @@ def fit(
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "python": platform.python_version(),
         "seed": config.seed,
+        "world_size": ranks.world_size(),
         "hardware": describe_hardware(),
         "seconds": marker.seconds,
-        "memory": peak_memory(),
+        "memory": memory,
         "steps": trainer.state.global_step,
         "tokens": trainer.tokens_seen,
         "examples": len(dataset),
@@ -128,6 +146,7 @@ def fit(
         "adapter_parameters": adapted.get_nb_trainable_parameters()[0],
     }
     save_adapter(run, adapted, examples.tokenizer, examples.prompt_template, record)
+    ranks.wait()
 
 
 def digest_inputs(
@@ -139,14 +158,30 @@ def digest_inputs(
         for name, value in options.items()
         if name not in LATER_OPTIONS or LATER_OPTIONS[name] != value
     }
-    return sha256_json(
-        {
-            "base": asdict(base),
-            "config": kept,
-            "data": data,
-            "wording": asdict(prompt_template),  # the key that the first checkpoints have
-        }
-    )
+    inputs: dict[str, Any] = {
+        "base": asdict(base),
+        "config": kept,
+        "data": data,
+        "wording": asdict(prompt_template),  # the key that the first checkpoints have
+    }
+    if ranks.world_size() > 1:
+        inputs["world_size"] = ranks.world_size()
+    return sha256_json(inputs)
+
+
+def check_equal_weights(model: PeftModel) -> None:
+    """Raise RankError where ranks ended with different trained weights."""
+    total = hashlib.sha256()
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            total.update(parameter.detach().cpu().numpy().tobytes())
+    digests = ranks.gather(total.hexdigest())
+    for rank, digest in enumerate(digests):
+        if digest != digests[0]:
+            raise ranks.RankError(
+                f"rank {rank} ended with other weights than rank 0, so no adapter was written: "
+                "train on one GPU, with CUDA_VISIBLE_DEVICES=0, in another --run"
+            )
 
 
 def tokenize(examples: Examples) -> tuple[Dataset, int]:
@@ -206,6 +241,12 @@ def explain_failure(
             f"Try {remedy}, in another --run"
         ) from error
     except Exception as error:
+        if ranks.world_size() > 1 and _LOST.search(str(error)):
+            raise ranks.RankError(
+                f"another rank ended at step {trainer.state.global_step + 1} of "
+                f"{trainer.state.max_steps}; {_describe_kept(trainer)}. The same command goes on "
+                "from there"
+            ) from error
         if not is_out_of_memory(error):
             raise
         step = trainer.state.global_step + 1
@@ -244,7 +285,10 @@ def peak_memory() -> int:
 
 
 def describe_hardware() -> str:
-    """Name the GPU, or the CPU's cores and architecture."""
+    """Name the GPUs, or the CPU's cores and architecture."""
+    count = ranks.world_size()
     if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"CPU, {os.cpu_count()} cores, {platform.machine()}"
+        name = torch.cuda.get_device_name()
+        return f"{count} x {name}" if count > 1 else name
+    processes = f", {count} processes" if count > 1 else ""
+    return f"CPU, {os.cpu_count()} cores, {platform.machine()}{processes}"

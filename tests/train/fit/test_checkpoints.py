@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import tiny_model
 from train.__main__ import main
 from train.config import ConfigError, PrepareConfig
-from train.fit.checkpoints import MARKER, RESUME_FILES, latest_checkpoint, resume_point
+from train.fit.checkpoints import MARKER, latest_checkpoint, resume_files, resume_point
 from train.prepare import prepare_catalogue
 from train.publish import hub as sending
 from train.run import Run
@@ -207,7 +207,7 @@ def test_checkpoints_go_to_the_hub_and_come_back_on_another_machine(
     run = fitting("first", "--to", REPO, "--push-every", "4", "--private")
     repo = hub.repo(REPO)
     assert repo.private and {name for name in repo.files if "/" in name} == {
-        f"checkpoint/{name}" for name in RESUME_FILES
+        f"checkpoint/{name}" for name in resume_files(1)
     }
     assert str(run.parent).encode() not in b"".join(repo.files.values())
     assert f"at {hub.endpoint}/{REPO}/commit/" in capsys.readouterr().out.replace("\n", "")
