@@ -246,7 +246,7 @@ class Process:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Process:
-        """Read what the launcher said; one process where there is none."""
+        """Read what the launcher said, or one process without one."""
         if "RANK" not in environ:
             return cls()
         return cls(
@@ -259,6 +259,6 @@ class Process:
 
 
 def share_cores(processes: int) -> None:
-    """Give each process that is started from here its share of the cores."""
+    """Give each started process its share of the cores."""
     cores = max(1, (os.cpu_count() or 1) // processes)
     os.environ.setdefault("OMP_NUM_THREADS", str(cores))

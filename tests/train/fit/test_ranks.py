@@ -8,7 +8,6 @@ from shutil import copytree
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from transformers import TrainingArguments
 
 from tests.conftest import tiny_model
@@ -302,22 +301,3 @@ def test_each_rank_loads_the_base_to_its_own_gpu(base, monkeypatch):
     with pytest.raises(Exception, match="stop here"):
         load_base(str(base), training=True)
     assert asked == {"": torch.device("cuda", 1)}
-
-
-@pytest.mark.slow
-def test_fsdp_trains_what_one_process_does_and_saves_a_peft_adapter(begin, base, tmp_path):
-    """docs/fsdp_qlora.py as it stands, as far as a CPU goes."""
-    losses = {}
-    options = "--steps 6 --learn 16 --max-length 300 --learning-rate 1e-2".split()
-    for processes in (1, 2):
-        run, _ = begin(f"run{processes}")
-        script = [str(ROOT / "docs" / "fsdp_qlora.py"), str(run), str(base), *options]
-        call = [*script, "--rows", str(4 // processes)]
-        ended = run_two(tmp_path / f"logs{processes}", call, processes=processes)
-        assert ended.code == 0, ended.errors
-        losses[processes] = [float(loss) for loss in re.findall(r"loss ([\d.]+)", ended.out[0])]
-        tensors = load_file(run / "adapter-fsdp" / "adapter_model.safetensors")
-        assert len(tensors) == 28 and all(each.dtype == torch.bfloat16 for each in tensors.values())
-        assert all(each.any() for name, each in tensors.items() if "lora_B" in name)
-    assert losses[2] == pytest.approx(losses[1], abs=0.05) and len(losses[2]) == 6
-    assert losses[2][-1] < losses[2][0]
