@@ -25,8 +25,31 @@ describe""".split()
 descreva""".split()
     ),
 }
-# Words of both languages show neither.
-_SHOW_LANGUAGE = (FUNCTION_WORDS["en"] | FUNCTION_WORDS["pt"]) - set("a as do no".split())
+# More words of a text that show its language. Words of both show neither.
+_COMMON_WORDS = {
+    "en": frozenset(
+        """after all also an and any at be been before but by can comes each from had has have
+he her his if includes into its it's made more my not off on one only or other our out over she
+so some such than their them then there these they through two under up use used was we were
+when who will without your""".split()
+    ),
+    "pt": frozenset(
+        """aos ate até cada dois duas ela ele entre essa esse esta este feita feito foi isso já
+mais mas meu minha muito nas nos num numa ou pela pelo pelos pelas quando são se sem ser seu sua
+seus suas só também tem todo toda todos todas três à às uma""".split()
+    ),
+}
+_ENGLISH = FUNCTION_WORDS["en"] | _COMMON_WORDS["en"]
+_PORTUGUESE = FUNCTION_WORDS["pt"] | _COMMON_WORDS["pt"]
+_SHOW_LANGUAGE = (_ENGLISH | _PORTUGUESE) - set("a as do no".split()) - (_ENGLISH & _PORTUGUESE)
+# Letters, endings and words of Portuguese, for a text without any of the words above.
+_PORTUGUESE_SPELLING = re.compile(
+    r"[ãõáíóú]|ç[ao]s?\b|ên|[a-z](?:ável|ível|inho|inha|agem|eiro|eira|mento)\b|\b(?:azul|branc[ao]"
+    r"|caixa|caneca|copo|couro|livro|madeira|preta|preto|tamanho|unidades?|vermelh[ao]|vidro)\b"
+)
+# A word as a text has it: not a part of "CD-DA", "E-TTL", ".com" or "o2".
+_WORD = re.compile(r"(?<![\w.@/&'’-])[^\W\d_]+(?:['’][^\W\d_]+)?(?![\w@/&]|[-.'’]\w)")
+SHORT_WORD = 3  # letters; such a word with a capital may be a part of a name: "Da Vinci"
 
 # Words of a question that are its asker's own, as normalise() leaves them; those of both languages
 # ("a", "do") show neither.
@@ -152,14 +175,33 @@ def one_letter_edits(word: str) -> set[str]:
 def detect_language(text: str) -> str:
     """Return "pt" or "en", whichever has more function words in the text.
 
-    Of equals the language of the first such word: it is the asker's own, where others may be a
-    title's. English where no word shows it.
+    A word in capitals, as a part of another or as a short part of a name shows nothing: "OS X",
+    "E-TTL", ".com", "Da Vinci". Of equals the language of the first such word: it is the asker's
+    own, where others may be a title's. Where no word shows it, Portuguese spelling does; else it is
+    English.
     """
-    portuguese, words = FUNCTION_WORDS["pt"], re.findall(r"\w+", text.lower())
-    votes = [word in portuguese for word in words if word in _SHOW_LANGUAGE]
+    votes = []
+    in_capitals = text.isupper()
+    for found in _WORD.finditer(text):
+        word = found[0].lower()
+        if word in _SHOW_LANGUAGE and (in_capitals or _is_plain(text, found)):
+            votes.append(word in _PORTUGUESE)
+    if not votes:
+        return "pt" if _PORTUGUESE_SPELLING.search(text.lower()) else "en"
     if 2 * sum(votes) == len(votes):
-        return "pt" if votes and votes[0] else "en"
+        return "pt" if votes[0] else "en"
     return "pt" if 2 * sum(votes) > len(votes) else "en"
+
+
+def _is_plain(text: str, found: re.Match[str]) -> bool:
+    """Check whether a function word stands as one, not as a part of a name."""
+    word = found[0]
+    if word.islower():
+        return True
+    following = text[found.end() : found.end() + 2].strip()
+    if len(word) > SHORT_WORD:
+        return not word.isupper()
+    return (len(word) == 1 or not word.isupper()) and following.islower()
 
 
 def question_language(question: str, titles: Iterable[str] = (), default: str = "") -> str:

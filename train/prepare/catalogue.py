@@ -22,7 +22,6 @@ from train.prepare.clean import (
     EXAMPLE_LENGTH,
     EXAMPLES,
     KEYS,
-    Columns,
     Tally,
     block_name,
     clean_block,
@@ -40,8 +39,17 @@ from train.prepare.duplicates import (
 )
 from train.prepare.fetch import fetch, hub_dataset
 from train.prepare.report import catalogue_page, count_languages, describe_lengths
-from train.prepare.source import Block, Part, SourceError, find_parts, identify_source, read_blocks
-from train.run import CatalogueReport, DroppedLine, Run, to_json, to_jsonl
+from train.prepare.source import (
+    Block,
+    Columns,
+    Part,
+    SourceError,
+    check_columns,
+    find_parts,
+    identify_source,
+    read_blocks,
+)
+from train.run import CatalogueReport, DroppedLine, Run, SourceIdentity, to_json, to_jsonl
 
 WORKERS = 2  # processes that clean; more would wait for the one that reads and indexes
 ALONE = 32 * 2**20  # bytes of a source for which starting them takes longer than the work
@@ -87,6 +95,7 @@ def prepare_catalogue(
             if config.jsonl and not (run.catalogue / "prompts.jsonl").is_file():
                 write_jsonl(run.catalogue)
             return saved
+        _refuse_other_source(run, saved, identity)
         _start_building(building, wanted)
         report = _build(parts, building, wanted, config, progress)
         replace_folder(building, run.catalogue)
@@ -97,6 +106,19 @@ def prepare_catalogue(
     except Exception:  # leave nothing half-built, whatever it was
         shutil.rmtree(building, ignore_errors=True)
         raise
+
+
+def _refuse_other_source(run: Run, saved: CatalogueReport, identity: SourceIdentity) -> None:
+    """Raise SourceError where another source's records would be replaced."""
+    before = saved.get("source")
+    if not before or before["sha256"] == identity["sha256"]:
+        return
+    is_renewed = before["name"] == identity["name"] and not run.has_adapter()
+    if not is_renewed:
+        raise SourceError(
+            f"{run.name} has the catalogue of {before['name']!r}, {saved['kept']:,} records, which "
+            f"{identity['name']!r} would replace: choose another --run, or remove {run.catalogue}"
+        )
 
 
 def unusable_files(error: Exception, source: str, run: Run) -> SourceError:
@@ -153,6 +175,10 @@ def _build(
     progress: bool,
 ) -> CatalogueReport:
     columns = Columns(config.title_column, config.content_column, config.uid_column)
+    options = {columns.title: "--title-column", columns.content: "--content-column"}
+    if columns.uid != Columns.uid:
+        options[columns.uid] = "--uid-column"
+    check_columns(parts, wanted["source"]["name"], options)
     size = wanted["source"]["bytes"]
     tally, files, keys = clean_parts(parts, folder / "blocks", size, columns, progress)
     codes = find_duplicates(keys)
@@ -162,7 +188,7 @@ def _build(
     if not stays.any():
         raise SourceError(_explain_no_record(wanted["source"]["name"], tally))
     kept = {name: column[stays] for name, column in keys.items()}
-    labels = group_near_duplicates(kept)
+    labels = group_near_duplicates(kept, _read_sketches(files, stays))
     splits = assign_splits(kept["title_key"], labels, config.unseen_share, kept["test_set"])
     selection = Selection(stays, splits, needs_uid(kept["uid_key"]))
     sample: list[str] = []
@@ -188,6 +214,15 @@ def _build(
     (folder / "report.md").write_text(catalogue_page(made), encoding="utf-8")
     (folder / "report.json").write_text(to_json(report), encoding="utf-8")
     return made
+
+
+def _read_sketches(files: list[Path], stays: np.ndarray) -> np.ndarray:
+    sketches, start = [], 0
+    for file in files:
+        column = pl.read_ipc(file, columns=["sketch"])["sketch"].to_numpy()
+        sketches.append(column[stays[start : start + len(column)]])
+        start += len(column)
+    return np.concatenate(sketches)
 
 
 def _explain_no_record(source: str, tally: Tally) -> str:
@@ -239,7 +274,7 @@ def clean_parts(
     """
     tally, files, unseen = Tally(), [], []
     with tqdm(total=size, unit="B", unit_scale=True, desc="reading", disable=not progress) as bar:
-        blocks = read_blocks(parts, bar)
+        blocks = read_blocks(parts, bar, columns=columns)
         for part, file, block_tally in _clean_in_order(blocks, folder, columns, size > ALONE):
             tally.add(block_tally)
             files.append(file)

@@ -19,7 +19,9 @@ import polars as pl
 import xxhash
 
 from space.catalogue import normalise, sentence_spans
-from train.prepare.source import Block, parse_line
+from train.prepare.mojibake import MOJIBAKE, fix_mojibake
+from train.prepare.sketch import SKETCH, sketch_texts
+from train.prepare.source import Block, Columns, parse_line
 from train.run import DroppedLine
 
 SHORTEST = 3  # words of a content
@@ -29,22 +31,73 @@ LONGEST_PHRASE, REPEATS = 8, 3
 BOILERPLATE = 5  # a content that as many titles share says nothing about any of them
 
 EXAMPLES, EXAMPLE_LENGTH = 3, 120  # examples of a reason or rule, and characters of each
+SHORTEST_GLUED = 4  # characters of a title that may have lost its space
+# Words that stand before a name, and after one. In lists of their own: "Pass" and "over" are words
+# too, but "Passover" is another.
+BEFORE_NAMES = frozenset(
+    """about after against although and around as behind beneath between beyond but by com da das de
+do dos em from in into like na nas no nos of on onto or over para particularly pela pelo sem
+since sobre than that the this though through under until upon when where which while whose
+with without""".split()
+)
+AFTER_NAMES = frozenset(
+    """appears apresenta are can't captures closes comes conta contains conveys could couldn't
+delivers didn't doesn't explores features finds foi follows gives had has hasn't have includes
+is is isn't makes marks may might mostra must offers opens picks presents prompted proves
+provides raises reveals seems shines should showcases shows sounds starts takes tells tem traz
+was wasn't were will won't works would wouldn't""".split()
+)
+_WORD_BEFORE = re.compile(r"[^\W\d_]+\Z")
+_WORD_AFTER = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
 OPENING = 16  # words; contents that begin with the same ones are near duplicates
 
 # Only HTML's own names are tags: "5 < 6 > 4" and "<3" stay.
 PARTING_TAGS = (
-    "address|article|blockquote|br|d[dlt]|div|h[1-6r]|li|[ou]l|p|pre|section|table|tbody|t[dhr]"
-    "|thead"
+    "address|article|aside|blockquote|body|br|button|caption|center|col|colgroup|d[dlt]|details"
+    "|dialog|div|fieldset|figcaption|figure|footer|form|h[1-6r]|header|hgroup|html|li|main|menu|nav"
+    "|[ou]l|optgroup|option|p|pre|search|section|select|summary|table|tbody|t[dhr]|textarea|tfoot"
+    "|thead|video"
 )
 OTHER_TAGS = (
-    "a|abbr|b|big|body|center|cite|code|em|font|head|html|i|iframe|img|input|ins|link|meta|object"
-    "|param|s|small|span|strike|strong|su[bp]|tt|u"
+    "a|abbr|acronym|area|audio|b|base|bdi|bdo|big|canvas|cite|code|data|datalist|del|dfn|em|embed"
+    "|font|frame|frameset|head|i|iframe|img|input|ins|kbd|label|legend|link|map|mark|marquee|meta"
+    "|meter|nobr|noscript|object|output|param|picture|progress|q|rp|rt|ruby|s|samp|slot|small|source"
+    "|span|strike|strong|su[bp]|svg|template|time|track|tt|u|var|wbr|(?:o|v|w|m|st[0-9]):[a-z]+"
 )
+# Names that are words too, those of drawings, are tags only with an attribute or a slash.
+DRAWING_TAGS = (
+    "circle|clippath|defs|ellipse|g|line|lineargradient|mask|path|polygon|polyline|radialgradient"
+    "|rect|stop|symbol|text|title|tspan|use"
+)
+TORN_NAMES = "div|font|img|li|ol|span|strong|t[dr]|table|ul"
+TAG_NAMES = f"{PARTING_TAGS}|{OTHER_TAGS}"
 TAG_END = r"(?:\s[^<>=]*=[^<>]*|\s*/?)>"
+# The end of a tag whose beginning was cut off, and the beginning of one without its end: with an
+# attribute, with a slash, or directly after the end of a sentence.
+_TORN_BEGINNING = re.compile(r"""\A[^<>"]{0,300}"\s*/>\s*|\A[^<>]{0,300}\w="[^"<>]*"\s*/?>\s*""")
+_TORN_END = re.compile(
+    rf"""(?i)(?:<(?:{TAG_NAMES})\s+[\w:-]+\s*=[^<>]*|</[a-z]{{0,12}}\s*|\s<(?:br|{TORN_NAMES})\s*/?"""
+    rf"""|([.!?:;)"'\u2019\u201d])</?[a-z]{{0,10}}\s*)\Z"""
+)
 ENTITY = re.compile(r"&(?:#|[^\t\n\f <&#;])[^\t\n\f <&#;]{0,31};?")  # all that html.unescape takes
 INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff\ufdd0-\ufdef]")
-PUNCTUATION = string.punctuation.encode()
+# Marks of a text's direction: inside they order its words, at its ends they do nothing.
+END_MARKS = "\u061c\u200c-\u200f\u202a-\u202e\u2066-\u2069"
+# "C++" is not "C", "C#" not "C", and "+2.00" not "-2.00".
+PUNCTUATION = string.punctuation.encode().translate(None, b"+#")
+_MINUS = re.compile(rb"(?<![^\s(])-(?=[.\d])")
+_TELLING = re.compile(r"(?<=\w)[+#]+|(?<!\w)[+\-\u2212](?=[.,]?\d)|[\u2640\u2642]")
 TYPOGRAPHIC = re.compile("[\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u2022\u00ab\u00bb\u00b4]")
+END_MARK = re.compile(rf"\A[\s{END_MARKS}]*[{END_MARKS}]|[{END_MARKS}][\s{END_MARKS}]*\Z")
+# What shops write where nobody wrote a text.
+PLACEHOLDER = (
+    r"(?i)^[\W_]*(?:(?:there is )?no (?:product )?description"
+    r"|(?:there is )?no (?:product )?(?:description|content|summary|details|information)"
+    r"(?: is| was)?(?: yet| currently)? (?:available|provided|found|given)(?: yet)?"
+    r"|(?:product )?description (?:is )?(?:not |un)available(?: yet)?"
+    r"|(?:produto )?sem descri\u00e7\u00e3o(?: dispon\u00edvel)?"
+    r"|(?:nenhuma )?descri\u00e7\u00e3o (?:n\u00e3o |in)?dispon\u00edvel)[\W_]*$"
+)
 BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]")
 
 
@@ -103,26 +156,8 @@ def _unescape(text: str) -> str:
     return text
 
 
-def _mojibake() -> dict[str, str]:
-    """Map misread UTF-8 to what it was, such as "\u00c3\u00a9" to "\u00e9"."""
-    found = {}
-    signs = "\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u2022\u2122\u20ac"
-    for right in [*map(chr, range(0xA1, 0x100)), *signs]:
-        for encoding in ("latin-1", "cp1252"):
-            wrong = right.encode().decode(encoding, "ignore")
-            # A closing guillemet after a capital is French or Portuguese, and two characters are
-            # the least.
-            if len(wrong) == len(right.encode()) and not wrong.endswith("\u00bb"):
-                found[wrong] = right
-    return found
-
-
-MOJIBAKE = _mojibake()
-MOJIBAKE_PATTERN = re.compile("|".join(sorted(map(re.escape, MOJIBAKE), key=len, reverse=True)))
-
-
-def _fix_mojibake(text: str) -> str:
-    return MOJIBAKE_PATTERN.sub(lambda match: MOJIBAKE[match[0]], text)
+def _trim_invisible(text: str) -> str:
+    return END_MARK.sub("", INVISIBLE.sub("", text))
 
 
 def _collapse_white_space(texts: pl.Series) -> pl.Series:
@@ -143,7 +178,27 @@ def _cut(text: str) -> str:
     return text[:LONGEST].rpartition(" ")[0] or text[:LONGEST]
 
 
+def _remove_torn_tags(text: str) -> str:
+    text = _TORN_BEGINNING.sub("", text)
+    return _TORN_END.sub(r"\1", text)
+
+
+def _unchanged(texts: pl.Series) -> pl.Series:
+    return texts
+
+
+ENCODING = Rule(
+    "encoding",
+    "a line that is not UTF-8 is read as Windows-1252; a letter that was cut goes",
+    _unchanged,  # a line is decoded before it has texts
+)
+GLUED = Rule(
+    "glued",
+    'the space that was lost beside a title comes back: "Firecrackerpicks up"',
+    _unchanged,  # it takes title and content
+)
 RULES = (
+    ENCODING,
     Rule(
         "entities",
         "HTML entities are undone, up to three times escaped",
@@ -151,9 +206,11 @@ RULES = (
     ),
     Rule(
         "comments",
-        "comments, scripts and styles go with all that is in them",
+        "comments, scripts, styles and drawings go with all that is in them",
         replace_matches(
-            r"(?is)<!--.*?-->|<script\b[^<>]*>.*?</script\s*>|<style\b[^<>]*>.*?</style\s*>", " "
+            r"(?is)<!--.*?-->|<script\b[^<>]*>.*?</script\s*>|<style\b[^<>]*>.*?</style\s*>"
+            r"|<svg\b[^<>]*>.*?</svg\s*>",
+            " ",
         ),
     ),
     Rule(
@@ -164,7 +221,16 @@ RULES = (
     Rule(
         "other_tags",
         "other tags of HTML go, and their text stays",
-        replace_matches(rf"(?i)</?(?:{OTHER_TAGS}){TAG_END}", ""),
+        replace_matches(
+            rf"(?i)</?(?:{OTHER_TAGS}){TAG_END}"
+            rf"|<(?:{DRAWING_TAGS})(?:\s[^<>=]*=[^<>]*|\s*/)>|</(?:{DRAWING_TAGS})\s*>",
+            "",
+        ),
+    ),
+    Rule(
+        "torn_tags",
+        "the rest of a tag that was cut off at the beginning or the end goes",
+        repair_where(contains(r"^[^<>]*/?>|<[^<>]*$"), _remove_torn_tags),
     ),
     Rule(
         "closed_entities",
@@ -174,19 +240,22 @@ RULES = (
     Rule(
         "mojibake",
         "UTF-8 that was read as Latin-1 or Windows-1252 is read again",
-        repair_where(contains("[\u00c2\u00c3\u00e2]"), _fix_mojibake),
+        repair_where(contains(MOJIBAKE), fix_mojibake),
     ),
     Rule(
         "shop_notes",
         "the shop's note on another edition goes",
         replace_matches(
-            r"-{0,2}\s{0,2}This text refers to [^.]{1,80}?edition(?: of this title)?\.", " "
+            r"(?i)-{0,2}\s{0,2}This text refers to [^.]{1,80}?edition(?: of this title)?\.", " "
         ),
     ),
     Rule(
         "invisible",
-        "soft hyphens, zero-width characters and noncharacters go",
-        repair_where(contains(INVISIBLE.pattern), functools.partial(INVISIBLE.sub, "")),
+        "soft hyphens, zero-width characters and noncharacters go, and marks of direction at the "
+        "ends",
+        repair_where(
+            contains(rf"{INVISIBLE.pattern}|^\s*[{END_MARKS}]|[{END_MARKS}]\s*$"), _trim_invisible
+        ),
     ),
     Rule(
         "white_space",
@@ -199,10 +268,16 @@ RULES = (
         repair_where(contains(r"[^\x00-\x7f]"), functools.partial(unicodedata.normalize, "NFC")),
     ),
     Rule(
+        "placeholders",
+        '"No description available" and the like are no text',
+        replace_matches(PLACEHOLDER, ""),
+    ),
+    Rule(
         "cut",
         f"a text of over {LONGEST:,} characters is cut at a sentence",
         repair_where(lambda texts: texts.str.len_bytes() > LONGEST, _cut),
     ),
+    GLUED,
 )
 
 DROPS = {
@@ -262,6 +337,8 @@ def canonical_content(content: str) -> bytes:
         letters = content.encode().lower()
     else:
         letters = TYPOGRAPHIC.sub("", content.casefold()).encode()
+    if b" -" in letters:
+        letters = _MINUS.sub(b"\x01", letters)  # a sign that stays
     return letters.translate(None, PUNCTUATION) or content.encode()
 
 
@@ -289,6 +366,12 @@ class Tally:
         if len(self.examples[reason]) < EXAMPLES:
             beginning = text.strip()[:EXAMPLE_LENGTH]
             self.examples[reason].append({"file": file, "line": line, "text": beginning})
+
+    def repair(self, rule: str, before: str, after: str) -> None:
+        """Count one text, and keep the first as examples."""
+        self.repaired[rule] += 1
+        if len(self.repairs[rule]) < EXAMPLES:
+            self.repairs[rule].append(_show_difference(before, after))
 
     def add(self, other: Tally) -> None:
         """Add the tally of a later block."""
@@ -331,15 +414,6 @@ KEYS = {
 }
 
 
-@dataclass(frozen=True)
-class Columns:
-    """The source's names for a record's fields."""
-
-    title: str = "title"
-    content: str = "content"
-    uid: str = "uid"
-
-
 def clean_block(block: Block, columns: Columns, file: Path) -> Tally:
     """Write the block's clean records to an Arrow file.
 
@@ -350,6 +424,7 @@ def clean_block(block: Block, columns: Columns, file: Path) -> Tally:
     frame = _parse_records(block, columns, tally)
     for name in ("title", "content"):
         frame = frame.with_columns(_apply_rules(frame[name], tally))
+    frame = frame.with_columns(_part_titles(frame, tally))
     frame = _add_keys(*_drop_faulty(frame, block, tally))
     unfinished = file.with_suffix(".unfinished")
     frame.write_ipc(unfinished, compression="uncompressed")
@@ -380,17 +455,20 @@ def block_name(file: Path) -> str:
 
 def _parse_records(block: Block, columns: Columns, tally: Tally) -> pl.DataFrame:
     lines, uids, titles, contents = [], [], [], []
+    recoded: list[tuple[str, str]] = []
     for number, text in enumerate(block.lines, start=block.line):
-        item = parse_line(text)
+        item = parse_line(text, recoded)
         if isinstance(item, str):
             tally.drop(item, block.part.name, number, _beginning(text))
             continue
         uid = item.get(columns.uid)
         lines.append(number)
-        uids.append(str(uid).strip() if isinstance(uid, (str, int)) else "")
+        uids.append(uid.strip() if type(uid) is str else _number_text(uid))
         title, content = item.get(columns.title), item.get(columns.content)
         titles.append(title if type(title) is str else _field_text(title))
         contents.append(content if type(content) is str else _field_text(content))
+    for before, after in recoded:
+        tally.repair(ENCODING.name, before, after)
     columns_of_records = {
         "line": pl.Series(lines, dtype=pl.UInt64),
         "uid": _string_series(uids),
@@ -401,10 +479,18 @@ def _parse_records(block: Block, columns: Columns, tally: Tally) -> pl.DataFrame
 
 
 def _field_text(value: object) -> str:
-    """Join a list of strings, and take no other type for text."""
+    """Join a list of strings, and take no other type but a number for text."""
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         value = " ".join(value)
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, str) else _number_text(value)
+
+
+def _number_text(value: object) -> str:
+    """Write a number as a shop does, 4.0 as "4"; nothing else is text."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return str(value) if is_number and value == value else ""
 
 
 def _string_series(texts: list[str]) -> pl.Series:
@@ -430,6 +516,53 @@ def _apply_rules(texts: pl.Series, tally: Tally) -> pl.Series:
     return texts
 
 
+def _part_titles(frame: pl.DataFrame, tally: Tally) -> pl.Series:
+    """Put the space back that a content lost beside its title."""
+    titles, contents = frame["title"].to_list(), frame["content"].to_list()
+    for index, (title, content) in enumerate(zip(titles, contents, strict=True)):
+        if len(title) < SHORTEST_GLUED or title not in content:
+            continue
+        parted = part_title(title, content)
+        if parted != content:
+            tally.repair(GLUED.name, content, parted)
+            contents[index] = parted
+    return pl.Series("content", contents, dtype=pl.String)
+
+
+def part_title(title: str, content: str) -> str:
+    """Put a space back before and after a title inside a content.
+
+    The word beside it must be one that stands beside names, and a capital must begin the title.
+    """
+    if not title[:1].isupper():
+        return content
+    several = " " in title
+    found = []
+    for match in re.finditer(re.escape(title), content):
+        at, end = match.span()
+        before = _WORD_BEFORE.search(content, max(0, at - 20), at)
+        after = _WORD_AFTER.match(content, end)
+        is_before = before is not None and (
+            before[0] in BEFORE_NAMES or (several and before[0].islower() and len(before[0]) > 3)
+        )
+        is_after = after is not None and _follows_name(after[0], several)
+        if (before is not None and not is_before) or (after is not None and not is_after):
+            continue  # a part of another word
+        if is_before:
+            found.append(at)
+        if is_after:
+            found.append(end)
+    for at in reversed(found):
+        content = f"{content[:at]} {content[at:]}"
+    return content
+
+
+def _follows_name(word: str, several: bool) -> bool:
+    if several:  # no word is made of several and another
+        return word in BEFORE_NAMES or word in AFTER_NAMES or word.endswith(("ed", "es", "ly"))
+    return word in AFTER_NAMES
+
+
 def _show_difference(before: str, after: str) -> dict[str, str]:
     """Return both texts around the first character that differs."""
     pairs = enumerate(zip(before, after, strict=False))
@@ -453,7 +586,9 @@ def _drop_faulty(
             good.append(index)
         else:
             line = lines[index]
-            text = _beginning(block.lines[line - block.line])
+            text = texts[1]  # the content, if there is one; else the line tells more
+            if reason not in ("junk", "too_short"):
+                text = _beginning(block.lines[line - block.line])
             tally.drop(reason, block.part.name, line, text)
     return frame[good], [canonical[index] for index in good]
 
@@ -464,7 +599,7 @@ def _add_keys(frame: pl.DataFrame, canonical: list[bytes]) -> pl.DataFrame:
     normalised = list(map(normalise, titles))
     stems = map(_title_stem, titles, normalised)
     values = {
-        "title_key": hash_texts(map(str.encode, normalised)),
+        "title_key": hash_texts(map(str.encode, map(_title_key, titles, normalised))),
         "stem_key": hash_texts(map(str.encode, stems)),
         "content_key": hash_texts(canonical),
         "opening_key": hash_texts(map(_opening_words, canonical)),
@@ -473,7 +608,14 @@ def _add_keys(frame: pl.DataFrame, canonical: list[bytes]) -> pl.DataFrame:
         "title_characters": frame["title"].str.len_chars(),
     }
     series = [pl.Series(name, column, dtype=KEYS[name]) for name, column in values.items()]
-    return frame.with_columns(series)
+    sketches = pl.Series("sketch", sketch_texts(canonical), dtype=pl.Array(pl.UInt32, SKETCH))
+    return frame.with_columns([*series, sketches])
+
+
+def _title_key(title: str, normalised: str) -> str:
+    """Return a normalised title with the signs that tell products apart."""
+    signs = _TELLING.findall(title)
+    return f"{normalised} {' '.join(signs)}" if signs else normalised
 
 
 def _title_stem(title: str, normalised: str) -> str:

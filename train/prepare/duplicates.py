@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from train.prepare.clean import BOILERPLATE
+from train.prepare.sketch import are_similar, candidate_pairs
 
 # Why a record is dropped, by code; code 0 stays.
 REASONS = ("", "duplicate_title", "boilerplate", "duplicate_content", "not_sampled")
 STRATA = 10  # of content lengths, over which a sample is spread
 SPLITS = ("train", "unseen")
+MORE_PAIRS = 200_000  # that are compared beside one a record, at most
 
 
 def find_duplicates(keys: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -58,13 +60,40 @@ def mark_not_sampled(keys: Mapping[str, np.ndarray], codes: np.ndarray, limit: i
     codes[np.concatenate(sampled)] = 0
 
 
-def group_near_duplicates(keys: Mapping[str, np.ndarray]) -> np.ndarray:
+def group_near_duplicates(
+    keys: Mapping[str, np.ndarray], sketches: np.ndarray | None = None
+) -> np.ndarray:
     """Return the label of each record's group of near duplicates.
 
-    Two records are near duplicates when their titles are the same but for their brackets, or
-    their contents begin with the same words; so are the near duplicates of near duplicates.
+    Two records are near duplicates when their titles are the same but for their brackets, when
+    their contents begin with the same words, or when they share most of their 4-grams; so are the
+    near duplicates of near duplicates. `sketches` are those of sketch_texts().
     """
-    return connected_groups([keys["stem_key"], keys["opening_key"]])
+    labels = connected_groups([keys["stem_key"], keys["opening_key"]])
+    if sketches is None:
+        return labels
+    left = len(sketches) + MORE_PAIRS
+    for first, second in candidate_pairs(sketches):
+        apart = labels[first] != labels[second]
+        first, second = first[apart], second[apart]
+        similar = are_similar(sketches, first, second)
+        labels = _merge_groups(labels, first[similar], second[similar])
+        left -= len(first)
+        if left < 0:
+            break
+    return labels
+
+
+def _merge_groups(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Join the groups of each pair; a group's label is its least index."""
+    while True:
+        before = labels.copy()
+        least = np.minimum(labels[first], labels[second])
+        np.minimum.at(labels, before[first], least)
+        np.minimum.at(labels, before[second], least)
+        labels = labels[labels]
+        if np.array_equal(labels, before):
+            return labels
 
 
 def assign_splits(

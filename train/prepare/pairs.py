@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
 import re
@@ -27,7 +26,6 @@ from train.prepare.catalogue import (
 from train.prepare.clean import (
     DROPS,
     KEYS,
-    Columns,
     Tally,
     block_name,
 )
@@ -42,16 +40,13 @@ from train.prepare.duplicates import (
 from train.prepare.fetch import fetch, hub_dataset
 from train.prepare.report import count_languages, describe_lengths, summaries_page
 from train.prepare.source import (
-    Part,
+    Columns,
     SourceError,
+    check_columns,
     find_parts,
     identify_source,
-    parse_line,
-    read_blocks,
 )
 from train.run import Run, SummariesReport, to_json, to_jsonl, write_atomic
-
-HEADER_ROWS = 100  # rows of a set in which its columns are looked for
 
 
 def _of_pairs(words: str) -> str:
@@ -95,11 +90,15 @@ def prepare_pairs(run: Run, config: SummariesConfig, progress: bool = True) -> S
         if wanted.items() <= saved.items():
             return saved
         name = identity["name"]
-        _check_columns(parts, name, config)
+        columns = Columns(config.summary_column, config.text_column, "")
+        check_columns(
+            parts,
+            name,
+            {config.text_column: "--text-column", config.summary_column: "--summary-column"},
+        )
         building = run.folder / "summaries.building"
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(parents=True)
-        columns = Columns(config.summary_column, config.text_column, "")
         tally, files, keys = clean_parts(parts, building, identity["bytes"], columns, progress)
         frame = _drop_pairs(files, keys["test_set"], tally)
         if len(frame) < 2:
@@ -119,24 +118,6 @@ def _fetch_set(run: Run, config: SummariesConfig, progress: bool) -> Path:
     if texts.is_dir() and summaries.is_dir():
         return join_folders(texts, summaries, run.source, config)
     return fetch(config.summaries, run.source, progress)
-
-
-def _check_columns(parts: Sequence[Part], name: str, config: SummariesConfig) -> None:
-    """Raise SourceError where no row has both columns."""
-    lines = itertools.chain.from_iterable(block.lines for block in read_blocks(parts))
-    items = map(parse_line, itertools.islice(lines, HEADER_ROWS))
-    rows = [item for item in items if isinstance(item, dict)]
-    options = {config.text_column: "--text-column", config.summary_column: "--summary-column"}
-    if not rows or any(options.keys() <= row.keys() for row in rows):
-        return
-    there = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
-    missing = [
-        f"no column {column!r} ({option})"
-        for column, option in options.items()
-        if column not in there
-    ]
-    problem = " and ".join(missing) or "no row with both columns"
-    raise SourceError(f"{name!r} has {problem}; it has {', '.join(there)[:300]}")
 
 
 def _drop_pairs(files: Sequence[Path], test_set: np.ndarray, tally: Tally) -> pl.DataFrame:
@@ -172,7 +153,7 @@ def _split_pairs(frame: pl.DataFrame, share: float, name: str) -> tuple[pl.DataF
     leaves one side empty, as it does with a handful of pairs, one group changes over.
     """
     keys = {column: frame[column].to_numpy() for column in KEYS}
-    labels = group_near_duplicates(keys)
+    labels = group_near_duplicates(keys, frame["sketch"].to_numpy())
     splits = assign_splits(keys["content_key"], labels, share, frame["test_set"].to_numpy())
     if splits.all() or not splits.any():
         lots = rehash(keys["content_key"], "split")

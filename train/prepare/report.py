@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -50,8 +52,8 @@ def catalogue_page(report: CatalogueReport) -> str:
         "",
         "No title and no content is twice among the records, whatever its case and punctuation, "
         f"and near duplicates ({report['near_duplicates']:,} records: a title that differs in its "
-        "brackets alone, or a content that begins with the same words) are on one side of the "
-        "split together.",
+        "brackets alone, or a content that begins with the same words or differs in a few) are on "
+        "one side of the split together.",
         "",
     ]
     return _page(lines, report, DROPS)
@@ -99,7 +101,7 @@ def _dropped(report: PreparationReport, reasons: Mapping[str, str]) -> list[str]
         example = report["examples"][reason][0]
         lines.append(
             f"| {reason} | {count:,} | {reasons[reason]} | {example['file']}, "
-            f"line {example['line']}: {_code(example['text'])} |"
+            f"line {example['line']}: {_code(example['text'][:EXAMPLE])} |"
         )
     return [*lines, ""]
 
@@ -108,15 +110,19 @@ def _repaired(report: PreparationReport) -> list[str]:
     lines = [
         "## What was repaired, in this order",
         "",
+        "The first change of an example stands in ⟦ ⟧. A character that cannot be seen is written "
+        "by its number, such as \\u00a0.",
+        "",
         "| rule | texts | what it does | before | after |",
         "|---|---:|---|---|---|",
     ]
     for rule in RULES:
         entry = report["repaired"][rule.name]
         example = entry["examples"][0] if entry["examples"] else {"before": "", "after": ""}
+        before, after = mark_change(example["before"], example["after"])
         lines.append(
             f"| {rule.name} | {entry['texts']:,} | {rule.description} | "
-            f"{_code(example['before'])} | {_code(example['after'])} |"
+            f"{_code(before)} | {_code(after)} |"
         )
     return [*lines, ""]
 
@@ -144,7 +150,37 @@ def _lengths(report: PreparationReport) -> list[str]:
     return [*lines, "```"]
 
 
+def mark_change(before: str, after: str) -> tuple[str, str]:
+    """Mark the first change in both texts, with what cannot be seen spelled out."""
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    for kind, start, end, other_start, other_end in matcher.get_opcodes():
+        if kind != "equal":
+            return (
+                _mark(before[:EXAMPLE], start, end),
+                _mark(after[:EXAMPLE], other_start, other_end),
+            )
+    return _spell(before[:EXAMPLE]), _spell(after[:EXAMPLE])
+
+
+def _mark(text: str, start: int, end: int) -> str:
+    changed = _spell(text[start:end], blanks=True)
+    return f"{_spell(text[:start])}⟦{changed}⟧{_spell(text[end:])}"
+
+
+def _spell(text: str, blanks: bool = False) -> str:
+    """Spell out white space, marks and controls; a blank too where it is the change."""
+    spelled = []
+    for letter in text:
+        if letter == " ":
+            spelled.append("\u2423" if blanks else " ")
+        elif letter.isspace() or not letter.isprintable() or unicodedata.combining(letter):
+            spelled.append(f"\\u{ord(letter):04x}")
+        else:
+            spelled.append(letter)
+    return "".join(spelled)
+
+
 def _code(text: str) -> str:
     """Format a text as code in a cell of a table."""
     bare = re.sub(r"[`|\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()
-    return f"` {bare[:EXAMPLE]} `" if bare else ""
+    return f"` {bare[: 2 * EXAMPLE]} `" if bare else ""

@@ -225,7 +225,7 @@ def _catalogue_values(report: CatalogueReport) -> dict[str, str]:
     dropped = [[reason, f"{count:,}", DROPS[reason]] for reason, count in report["dropped"].items()]
     repaired = []
     for rule in RULES:
-        count = report["repaired"][rule.name]["texts"]
+        count = report["repaired"].get(rule.name, {"texts": 0})["texts"]  # an older run's report
         if count:
             repaired.append([rule.name, f"{count:,}", rule.description])
     nothing = [["nothing", "0", ""]]

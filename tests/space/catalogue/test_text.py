@@ -167,6 +167,15 @@ def test_a_page_of_dots_is_read_once():
         ("Descreva The Great Gatsby.", "pt"),
         ("Fale sobre Dark Side of the Moon.", "pt"),
         ("Describe O Alquimista.", "en"),
+        ("Mac OS X", "en"),
+        ("A flash with E-TTL for shop.com", "en"),
+        ("CD-DA discs by O.P.I and Da Vinci", "en"),
+        ("Vitamin E cream", "en"),
+        ("Um copo de vidro.", "pt"),
+        ("Caneca azul, 300 ml", "pt"),
+        ("L\u00e1pis preto", "pt"),
+        ("MANH\u00c3 DE SOL", "pt"),
+        ("Fa\u00e7ade light, caf\u00e9 table", "en"),
     ],
 )
 def test_language(text, expected):

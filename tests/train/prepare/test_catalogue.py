@@ -16,8 +16,8 @@ import pytest
 
 from space.catalogue.search import Catalogue
 from space.catalogue.text import normalise
-from train.config import ConfigError, PrepareConfig
-from train.prepare import catalogue
+from train.config import ConfigError, PrepareConfig, SummariesConfig
+from train.prepare import catalogue, prepare_run
 from train.prepare.catalogue import load_records, prepare_catalogue, require_catalogue
 from train.prepare.clean import LONGEST, RULES
 from train.prepare.source import SourceError
@@ -88,13 +88,15 @@ def test_both_fields_are_cleaned_and_lists_are_joined(tmp_path):
         ("[1, 2]", "broken"),
         ('"text"', "broken"),
         ("null", "broken"),
-        (b'{"title": "\xff\xfe"}', "broken"),
+        (b'{"title": "\x81\x8d"}', "broken"),
         ("[" * 100_000, "broken"),
         ('{"n": ' + "1" * 5000 + "}", "broken"),
         ({"uid": "x", "content": "Made of copper and tin."}, "no_title"),
         (item(1, title=""), "no_title"),
         (item(1, title=None), "no_title"),
-        (item(1, title=7), "no_title"),
+        (item(1, title=True), "no_title"),
+        (item(1, title='Magazines" />'), "no_title"),
+        (item(1, content="No description available"), "no_content"),
         (item(1, title=" <br> "), "no_title"),
         (item(1, title=[1]), "no_title"),
         ({"uid": "x", "title": "Kettle"}, "no_content"),
@@ -340,6 +342,7 @@ def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
 @pytest.mark.parametrize("options", [{"limit": 1}, {"unseen_share": 0.5}, {}])
 def test_another_source_or_option_is_done_anew(tmp_path, options):
     prepared(tmp_path, item(1), item(2))
+    # The same file with other lines is renewed; another file is refused.
     report, _ = prepared(
         tmp_path, *([item(1), item(2)] if options else [item(1), item(3)]), **options
     )
@@ -352,6 +355,49 @@ def test_another_source_or_option_is_done_anew(tmp_path, options):
         == report["kept"]
         == (1 if "limit" in options else 2)
     )
+
+
+def test_another_source_never_replaces_a_catalogue(tmp_path):
+    _, before = prepared(tmp_path, item(1), item(2))
+    other, run = write(tmp_path / "other.json", item(3)), Run(tmp_path / "run")
+    with pytest.raises(SourceError) as caught:
+        prepare_catalogue(other, run, progress=False)
+    assert str(caught.value) == (
+        "run has the catalogue of 'trn.json', 2 records, which 'other.json' would replace: choose "
+        f"another --run, or remove {run.catalogue}"
+    )
+    assert load_records(run) == before
+    (run.folder / "adapter").mkdir()
+    (run.folder / "adapter" / "run.json").write_text("{}")
+    with pytest.raises(SourceError, match="would replace"):  # what was trained on stays
+        prepared(tmp_path, item(1), item(3))
+
+
+def test_two_preparations_of_one_run_do_not_disturb_each_other(tmp_path):
+    source, run = write(tmp_path / "trn.json", item(1), item(2)), tmp_path / "run"
+    script = (
+        "import sys, time; from train.prepare import steps\n"
+        "def slow(*given): print('locked', flush=True); time.sleep(60)\n"
+        "steps._prepare = slow\n"
+        "from train.__main__ import main\n"
+        "main(['prepare', sys.argv[1], '--run', sys.argv[2]])"
+    )
+    first = subprocess.Popen(
+        [sys.executable, "-c", script, source, str(run)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert first.stdout.readline() == "locked\n"
+        with pytest.raises(SourceError) as caught:
+            prepare_run(source, Run(run), PrepareConfig(), SummariesConfig())
+        assert "another process prepares run now" in str(caught.value)
+    finally:
+        first.kill()
+        first.wait()
+    prepare_run(source, Run(run), PrepareConfig(), SummariesConfig())
+    assert [file.name for file in run.iterdir()] == ["catalogue"]
 
 
 def test_what_was_broken_off_is_done_anew(tmp_path):
@@ -463,6 +509,7 @@ def test_every_repair_is_counted_with_examples(tmp_path):
     )
     assert list(report["repaired"]) == [rule.name for rule in RULES]
     counts = {name: entry["texts"] for name, entry in report["repaired"].items() if entry["texts"]}
+    assert "Mog⟦\u2019⟧s Kittens" in (tmp_path / "run" / "catalogue" / "report.md").read_text()
     assert counts == {"entities": 2, "parting_tags": 1, "mojibake": 1, "white_space": 1}
     (example,) = report["repaired"]["mojibake"]["examples"]
     assert (example["before"], example["after"]) == (
@@ -470,7 +517,62 @@ def test_every_repair_is_counted_with_examples(tmp_path):
         "Caf\u00e9 & tea, for two.",
     )
     page = (tmp_path / "run" / "catalogue" / "report.md").read_text(encoding="utf-8")
-    assert all(f"| {rule.name} | " in page for rule in RULES) and "` Mog\u2019s Kittens `" in page
+    assert all(f"| {rule.name} | " in page for rule in RULES)
+
+
+def test_the_page_marks_what_changed_even_if_it_cannot_be_seen(tmp_path):
+    prepared(
+        tmp_path,
+        item(1, content="Two\u00a0cats  and a\u200b house."),
+        item(2, content="Made of cafe\u0301 and tin."),
+        item(3, content="test item not to bid " * 6),
+    )
+    page = (tmp_path / "run" / "catalogue" / "report.md").read_text(encoding="utf-8")
+    assert "` Two⟦\\u00a0⟧cats  and a house. ` | ` Two⟦\u2423⟧cats and a house. `" in page.replace(
+        "cats and a house. ` | ` Two", "cats  and a house. ` | ` Two", 1
+    )
+    assert "a⟦\\u200b⟧ house" in page and "caf⟦e\\u0301⟧ and" in page
+    assert "line 3: ` test item not to bid test item" in page and '{"uid": "u3"' not in page
+
+
+def test_windows_1252_is_counted(tmp_path):
+    line = '{"title": "P\u00e3o", "content": "Um p\u00e3o de a\u00e7\u00facar."}'.encode("cp1252")
+    report, records = prepared(tmp_path, line, item(2))
+    assert records[0]["title"] == "P\u00e3o"
+    assert report["repaired"]["encoding"]["texts"] == 1
+    example = report["repaired"]["encoding"]["examples"][0]
+    assert "P\ufffdo" in example["before"] and "P\u00e3o" in example["after"]
+
+
+def test_numbers_are_titles_and_uids(tmp_path):
+    rows = [item(1, uid=1, title=1984), item(2, uid=2.0, title=300.0), item(3, uid=True, title=2.5)]
+    _, records = prepared(tmp_path, *rows)
+    assert [(r["uid"], r["title"]) for r in records[:2]] == [("1", "1984"), ("2", "300")]
+    assert records[2]["title"] == "2.5" and len(records[2]["uid"]) == 16
+
+
+def test_a_lost_space_is_counted(tmp_path):
+    row = item(1, title="Firecracker", content="Firecrackerpicks up where it ended.")
+    report, records = prepared(tmp_path, row)
+    assert records[0]["content"] == "Firecracker picks up where it ended."
+    assert report["repaired"]["glued"]["texts"] == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("C", "C++"), ("C++", "C#"), ("Glasses +2.00", "Glasses -2.00"), ("A", "A+")],
+)
+def test_signs_that_tell_products_apart_are_kept(tmp_path, first, second):
+    rows = [
+        item(n, title=name, content=f"A book or lens of {name} for all.")
+        for n, name in enumerate([first, second])
+    ]
+    assert prepared(tmp_path, *rows)[0]["kept"] == 2
+    rows = [
+        item(n, content=f"A book or lens of {name} for all.")
+        for n, name in enumerate([first, second])
+    ]
+    assert prepared(tmp_path, *rows)[0]["kept"] == 2
 
 
 def test_an_over_long_content_is_cut_at_a_sentence(tmp_path):
@@ -547,6 +649,20 @@ def test_the_sources_own_test_file_is_the_unseen_set(tmp_path):
         "u3": "train",
         "u7": "unseen",
     }
+
+
+def test_contents_that_differ_in_a_word_and_a_number_are_on_one_side(tmp_path):
+    rows = []
+    for n in range(60):
+        words = [f"w{n}x{i}" for i in range(40)]
+        for size in (60, 120):
+            words[3], words[25] = f"{size}GB", ("small", "large")[size == 120]
+            text = " ".join(words)
+            rows.append(item(len(rows), title=f"Drive {n} of {size}", content=text))
+    report, records = prepared(tmp_path, *rows, unseen_share=0.5)
+    sides = [record["split"] for record in records]
+    assert sides[0::2] == sides[1::2] and {"train", "unseen"} == set(sides)
+    assert report["near_duplicates"] == 120
 
 
 def test_near_duplicates_are_on_one_side(tmp_path):

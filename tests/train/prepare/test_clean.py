@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train.prepare.clean import RULES, clean_text
+from train.prepare.clean import RULES, clean_text, part_title
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,35 @@ from train.prepare.clean import RULES, clean_text
             "Old.",
         ),
         ("This text refers to a king.", "This text refers to a king."),
+        ("Old. THIS TEXT REFERS TO THE PAPERBACK EDITION.", "Old."),
+        ("300\u00c2\u00a0ml, caf\u00c3\u0192\u00c2\u00a9", "300 ml, caf\u00e9"),
+        (
+            "\u00e2\u20ac\u0153Hi\u00e2\u20ac\x9d \u00f0\u0178\u017d\u02c6",
+            "\u201cHi\u201d \U0001f388",
+        ),
+        ("don\x92t \x93go\x94", "don\u2019t \u201cgo\u201d"),
+        (
+            "manh\u00e3\u201d\u2026 MANH\u00c3\u201d, IRM\u00c3\u2026",
+            "manh\u00e3\u201d\u2026 MANH\u00c3\u201d, IRM\u00c3\u2026",
+        ),
+        ("CORA\u00c3\u2021\u00c3\u0192O", "CORA\u00c7\u00c3O"),
+        ("\u200e\u202aLamp\u202c \u200f", "Lamp"),
+        ("No description available.", ""),
+        ("DESCRIPTION NOT AVAILABLE", ""),
+        ("Sem descri\u00e7\u00e3o.", ""),
+        ("No description is available of his face.", "No description is available of his face."),
+        ("<figure><figcaption>One</figcaption></figure><mark>two</mark>", "One two"),
+        ('<svg w="2"><path d="M1"/><text>x</text></svg>One', "One"),
+        ('A <path d="M1"></path>b <o:p></o:p>c', "A b c"),
+        ("a <title> and <line>", "a <title> and <line>"),
+        ("Two metres long.<l", "Two metres long."),
+        ("Two metres <br", "Two metres"),
+        ('One <a href="x', "One"),
+        ('<span class="big"', ""),
+        ('Magazines" />', ""),
+        ('alt="x">Magazines', "Magazines"),
+        ("a <b, 5<x, a<b", "a <b, 5<x, a<b"),
+        ('24" > 20"', '24" > 20"'),
         ("", ""),
     ],
 )
@@ -57,8 +86,39 @@ def test_clean(dirty, expected):
 
 
 @pytest.mark.parametrize(
+    ("title", "content", "expected"),
+    [
+        ("Firecracker", "Firecrackerpicks up.", "Firecracker picks up."),
+        ("Reina", "Songs onReinaalternate.", "Songs onReinaalternate."),
+        ("Reina", "Songs onReinais packed", "Songs on Reina is packed"),
+        ("Big Science", "Big Sciencelaunched it", "Big Science launched it"),
+        ("Tails", "Her debut onTails, too", "Her debut on Tails, too"),
+        ("Session", "Sessionsis and Sessions", "Sessionsis and Sessions"),
+        ("Fire", "A Firecracker, a Fireman", "A Firecracker, a Fireman"),
+        ("Tube", "YouTube and MacTube", "YouTube and MacTube"),
+        ("Pass", "Passover, Passion, Passing", "Passover, Passion, Passing"),
+        ("phone", "withphone", "withphone"),
+    ],
+)
+def test_a_space_lost_beside_a_title_comes_back(title, content, expected):
+    assert part_title(title, content) == expected
+    assert part_title(title, expected) == expected
+
+
+@pytest.mark.parametrize(
     "text",
-    ["-" * 100_000, " " * 100_000 + "x", "<br " * 25_000, "<p a=" + "= " * 50_000, "<!--" * 24_000],
+    [
+        "\u00c3\u00a9" * 50_000,
+        "\u4e2d" * 100_000,
+        '"' * 100_000,
+        "No " * 40_000,
+        "\u200e \u00e9" * 30_000,
+        "-" * 100_000,
+        " " * 100_000 + "x",
+        "<br " * 25_000,
+        "<p a=" + "= " * 50_000,
+        "<!--" * 24_000,
+    ],
 )
 def test_odd_text_is_cleaned_in_a_blink(text):
     started = time.process_time()

@@ -10,6 +10,8 @@ import os
 import random
 import re
 import struct
+import subprocess
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -24,7 +26,9 @@ from train.prepare.source import (
     BROKEN,
     KINDS,
     OVERSIZED,
+    Columns,
     SourceError,
+    check_columns,
     find_parts,
     identify_source,
     parse_line,
@@ -32,6 +36,7 @@ from train.prepare.source import (
     split_lines,
 )
 
+ROOT = Path(__file__).resolve().parents[3]
 RECORDS = [
     {
         "uid": f"u{number}",
@@ -146,6 +151,7 @@ def test_every_kind_is_tried():
 def test_the_bar_moves_while_a_part_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(source, "PACKED_READ", 100)
     monkeypatch.setattr(source, "PIECE", 100)
+    monkeypatch.setattr(source, "JSON_HEAD", 200)
     data = os.urandom(20_000).hex().encode().replace(b"0", b"\n")
     packed = gzip.compress(data)
     for name, text in {
@@ -311,10 +317,11 @@ def rare() -> bytes:
             "twice.csv: its first line names 'title' twice; give each column",
         ),
         (
-            "gap.csv",
-            b"title,,content\na,b,c\n",
-            "gap.csv: column 2 of 3 has no name in its first line; give each column",
+            "wide.csv",
+            b"title,content" + b",x" * 20_000,
+            "wide.csv: its first line names 20,002 columns, more than 10,000; give each column",
         ),
+        ("unmarked.json", LINES.decode().encode("utf-16-le"), "unmarked.json is UTF-16: save it"),
         (
             "blank.csv",
             b"\na,b\n",
@@ -375,6 +382,109 @@ def test_a_bomb_is_refused(tmp_path, monkeypatch, name):
     assert "and unpacks to more than " in refused(written(tmp_path / name, data))
     monkeypatch.setattr(source, "BOMB_SIZE", 2**30)  # much, but not too much
     assert texts(tmp_path / name)
+
+
+def test_the_members_of_a_zip_share_its_budget(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "BOMB_SIZE", 2**20)
+    member = b'{"title": "x"}\n' * 2**14
+    path = written(tmp_path / "many.zip", zipped({f"{n}.json": member for n in range(40)}))
+    assert refused(path).startswith("many.zip holds ")
+
+
+def test_empty_lines_are_work_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "BOMB_SIZE", 2**20)
+    path = written(tmp_path / "empty.json.gz", gzip.compress(b"\n" * 2**18))
+    assert "unpacks to more than" in refused(path)
+    assert len(texts(written(tmp_path / "empty.json", b"\n" * 2**18))) == 2**18
+
+
+def test_a_zip_with_too_many_members_is_refused_before_they_are_read(tmp_path, monkeypatch):
+    members = zipped({f"{n}.txt": b"" for n in range(300)} | {"trn.json": LINES})
+    path = written(tmp_path / "many.zip", members)
+    assert len(texts(path)) == 7
+    monkeypatch.setattr(source, "ZIP_DIRECTORY", 5000)
+    assert "many.zip has a list of members of " in refused(path)
+
+
+def test_the_members_of_a_zip_are_listed_once(tmp_path, monkeypatch):
+    path = written(tmp_path / "many.zip", zipped({f"{n}.json": b"{}" for n in range(50)}))
+    parts, opened = find_parts(path), []
+
+    class Counted(zipfile.ZipFile):
+        def __init__(self, *given):
+            opened.append(given)
+            super().__init__(*given)
+
+    monkeypatch.setattr(source.zipfile, "ZipFile", Counted)
+    assert len(list(read_blocks(parts))) == 50 and len(opened) == 1
+
+
+def test_too_many_files_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "FILES", 3)
+    for number in range(4):
+        written(tmp_path / "shop" / f"{number}.json", LINES)
+    assert "shop has 4 catalogue files, more than 3: join them" in refused(tmp_path / "shop")
+
+
+def test_a_link_in_a_folder_leads_nowhere_else(tmp_path):
+    written(tmp_path / "secret.json", LINES)
+    written(tmp_path / "shop" / "a.json", LINES)
+    (tmp_path / "shop" / "b.json").symlink_to("a.json")
+    assert len(texts(tmp_path / "shop")) == 14
+    (tmp_path / "shop" / "c.json").symlink_to("../secret.json")
+    assert "'c.json' in the folder" in refused(tmp_path / "shop")
+    (tmp_path / "link.json").symlink_to("secret.json")  # one that is named is followed
+    assert len(texts(tmp_path / "link.json")) == 7
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the limit is Linux's")
+def test_a_parquet_batch_that_needs_too_much_memory_is_refused(tmp_path):
+    rows = [{"title": "A"}, {"title": "x" * 2**27}]
+    path = written(tmp_path / "big.parquet", parquet(rows, compression="zstd"))
+    script = (  # in a process of its own: in this one the memory of writing it is there again
+        "import resource, sys; from pathlib import Path; from train.prepare import source\n"
+        "source.PARQUET_MEMORY = 2**25\n"
+        "try: list(source.read_blocks(source.find_parts(Path(sys.argv[1]))))\n"
+        "except source.SourceError as error: print(error)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], cwd=ROOT, capture_output=True, text=True
+    )
+    message, kilobytes = done.stdout.splitlines()
+    assert "big.parquet needs more than 32 MiB for the 256 rows after row 0" in message
+    assert int(kilobytes) < 500_000
+
+
+def test_parquet_rows_repeated_from_a_dictionary_are_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "BOMB_SIZE", 2**24)
+    rows = [{"title": "x" * 2**16}] * 2000
+    path = written(tmp_path / "same.parquet", parquet(rows, compression="zstd"))
+    assert "same.parquet holds " in refused(path)
+
+
+def test_of_parquet_only_the_columns_asked_for_are_read(tmp_path):
+    path = written(tmp_path / "a.parquet", parquet([{"title": "A", "image": "x" * 100}]))
+    (block,) = read_blocks(find_parts(path), columns=Columns())
+    assert parse_line(block.lines[0]) == {"title": "A"}
+
+
+def test_a_missing_column_is_named_with_those_there(tmp_path):
+    options = {"title": "--title-column", "text": "--content-column"}
+    for name, data in {
+        "a.csv": b"Title,Text\nA,1\n",
+        "a.json": b'{"Title": "A", "Text": "1"}\n',
+        "a.parquet": parquet([{"Title": "A", "Text": "1"}]),
+    }.items():
+        parts = find_parts(written(tmp_path / name, data))
+        with pytest.raises(SourceError) as caught:
+            check_columns(parts, name, options)
+        assert str(caught.value) == (
+            f"{name!r} has no column 'title'; it has Title, Text: name yours with --title-column "
+            "and --content-column"
+        )
+        check_columns(parts, name, {"Title": "--title-column"})
+    check_columns(find_parts(written(tmp_path / "b.json", b"{torn\n")), "b", options)
 
 
 # --- lines -----------------------------------------------------------------------------------
@@ -476,7 +586,8 @@ def test_any_bytes_are_lines_or_refused(tmp_path_factory, chunks, size, piece):
             try:
                 found = numbered(path, size)
             except SourceError:
-                assert data[:2] in (b"\xff\xfe", b"\xfe\xff", b"\x1f\x8b", b"PK")
+                is_wide = b"\0" in data[:4]
+                assert is_wide or data[:2] in (b"\xff\xfe", b"\xfe\xff", b"\x1f\x8b", b"PK")
                 continue
             text = data.removeprefix(b"\xef\xbb\xbf")
             assert [number for number, _ in found] == list(
@@ -619,10 +730,60 @@ def test_a_file_of_torn_quotes_is_read_in_a_blink(tmp_path):
     assert len(found) == 20_000 and {item for _, item in found} == {"broken"}
 
 
+def test_a_table_of_windows_is_decoded_and_marked(tmp_path):
+    data = "title;content\r\nPão;Um \u201cpão\u201d de açúcar\r\nLamp;Of brass\r\n".encode("cp1252")
+    found = table(tmp_path, data)
+    assert [item for _, item in found] == [
+        {"title": "Pão", "content": "Um \u201cpão\u201d de açúcar"},
+        {"title": "Lamp", "content": "Of brass"},
+    ]
+    recoded: list[tuple[str, str]] = []
+    for line in texts(tmp_path / "trn.csv"):
+        parse_line(line, recoded)
+    assert len(recoded) == 1
+
+
+def test_a_row_that_is_no_text_is_broken_alone(tmp_path):
+    found = table(tmp_path, b"title,content\nA,\xcf\xf0\xe8\xe2\xe5\xf2\nB,2\n")
+    assert [item for _, item in found] == ["broken", {"title": "B", "content": "2"}]
+
+
+@pytest.mark.parametrize("name", ["trn.tsv", "trn.csv"])
+def test_quotes_that_are_no_quoting_are_text(tmp_path, name):
+    sign = "\t" if name.endswith("tsv") else ","
+    rows = [
+        ["1", 'TV 24"', 'A 24" screen of glass'],
+        ["2", '"Best" Kettle', "Of steel"],
+        ["3", "Plain", '"Quoted" beginning of a text'],
+        ["4", '"Old" and "New"', "Of tin"],
+    ]
+    data = "\n".join(map(sign.join, [["uid", "title", "content"], *rows]))
+    assert [list(item.values()) for _, item in table(tmp_path, data.encode(), name)] == rows
+
+
+def test_a_tsv_keeps_a_title_in_quotes(tmp_path):
+    rows = 'uid\ttitle\n1\t"Heroes"\n2\t"24 inch\n3\t"two\tlines"\n4\t"a ""b"""\n5\t"c\nd"\n'
+    found = [item["title"] for _, item in table(tmp_path, rows.encode(), "trn.tsv")]
+    assert found == ['"Heroes"', '"24 inch', "two\tlines", 'a "b"', "c\nd"]
+    quoted = b'"uid"\t"title"\n"1"\t"Heroes"\n'
+    assert table(tmp_path, quoted, "trn.tsv")[0][1] == {"uid": "1", "title": "Heroes"}
+
+
+def test_a_column_without_a_name_is_left_alone(tmp_path):
+    found = table(tmp_path, b",title,content,\n0,A,1,\n1,B,2,\n")
+    assert [(item["title"], item["content"]) for _, item in found] == [("A", "1"), ("B", "2")]
+
+
+def test_a_name_used_twice_is_no_harm_where_nobody_asks_for_it(tmp_path):
+    path = written(tmp_path / "trn.csv", b"title,content,tag,tag\nA,1,x,y\n")
+    (block,) = read_blocks(find_parts(path), columns=Columns())
+    assert parse_line(block.lines[0]) == {"title": "A", "content": "1", "tag": "y"}
+
+
 def test_odd_bytes_in_a_table(tmp_path):
     found = table(tmp_path, b"title,content\nA\xff,caf\xc3\xa9\nB\x00,\x00\n")
     assert [item for _, item in found] == [
-        {"title": "A\ufffd", "content": "caf\u00e9"},
+        {"title": "A\u00ff", "content": "caf\u00e9"},
         {"title": "B\0", "content": "\0"},
     ]
 
@@ -769,7 +930,15 @@ def test_a_parquet_row_that_is_too_long_is_oversized(tmp_path, monkeypatch):
         (b"1", "broken"),
         (b"null", "broken"),
         (b'"x"', "broken"),
-        (b'{"a": "\xff"}', "broken"),
+        (b'{"a": "caf\xe9 \x96 5 \x80"}', {"a": "caf\u00e9 \u2013 5 \u20ac"}),
+        (b'{"a": "\xcf\xf0\xe8\xe2\xe5\xf2"}', "broken"),  # Russian, of Windows-1251
+        (b'{"a": "caf\x8e"}', "broken"),  # of Mac Roman
+        (b'{"a": "\x81"}', "broken"),
+        (
+            '{"a": "\u00e7\u00e3o", "b": "cora'.encode() + b'\xe7\xe3o"}',
+            {"a": "ção", "b": "coração"},
+        ),
+        ('{"a": "maç'.encode() + b'\xc3"}', {"a": "maç"}),  # cut inside of a letter
         (b"\x1a", "broken"),
         (OVERSIZED + b'{"a": 1}', "oversized"),
         (BROKEN + b'{"a": 1}', "broken"),
