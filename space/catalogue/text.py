@@ -194,7 +194,7 @@ def detect_language(text: str) -> str:
 
 
 def _is_plain(text: str, found: re.Match[str]) -> bool:
-    """Check whether a function word stands as one, not as a part of a name."""
+    """Check whether a function word is no part of a name."""
     word = found[0]
     if word.islower():
         return True

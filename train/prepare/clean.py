@@ -479,14 +479,14 @@ def _parse_records(block: Block, columns: Columns, tally: Tally) -> pl.DataFrame
 
 
 def _field_text(value: object) -> str:
-    """Join a list of strings, and take no other type but a number for text."""
+    """Return a field's text: a string, strings joined, or a number."""
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         value = " ".join(value)
     return value if isinstance(value, str) else _number_text(value)
 
 
 def _number_text(value: object) -> str:
-    """Write a number as a shop does, 4.0 as "4"; nothing else is text."""
+    """Write a number as text, 4.0 as "4"."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         value = int(value)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -85,7 +85,7 @@ def group_near_duplicates(
 
 
 def _merge_groups(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Join the groups of each pair; a group's label is its least index."""
+    """Join the groups of each pair."""
     while True:
         before = labels.copy()
         least = np.minimum(labels[first], labels[second])

@@ -20,7 +20,7 @@ LONGEST_MIXED = 2**20  # bytes of a line of both encodings, which is read byte b
 
 
 def _read_byte(error: UnicodeError) -> tuple[str, int]:
-    """Read a byte that is no UTF-8 as Windows-1252, and drop a letter that was cut."""
+    """Read a byte as Windows-1252, or drop a cut letter."""
     assert isinstance(error, UnicodeDecodeError)
     data, start, end = error.object, error.start, error.end
     if 0xC2 <= data[start] <= 0xF4 and not _LETTERS.match(data, end):
@@ -32,7 +32,9 @@ codecs.register_error("windows", _read_byte)
 
 
 def decode_text(data: bytes) -> str | None:
-    """Decode a line that is not UTF-8, or None where it is no Western text.
+    """Decode a line that is not UTF-8.
+
+    None where it is no Western text.
 
     Where a line has letters in UTF-8 too, each of its other bytes is Windows-1252 or the rest of
     a letter that was cut.

@@ -65,7 +65,7 @@ def _looks_like_lines(rest: bytes) -> bool:
 
 
 def _scan(text: bytes, title: str) -> tuple[int | None, bytes | None, bool]:
-    """Look at the first value of a text that begins with an object.
+    """Scan the first object of a text.
 
     Return where it ends, the brackets around the first object that is directly in a list, and
     whether the value itself has the key `title`.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def limit_memory(most: int) -> Iterator[None]:
-    """Let the process take at most `most` bytes more than it has, on Linux.
+    """Limit what the process may allocate, in bytes, on Linux.
 
     Inside, an allocation beyond that fails: MemoryError, or pyarrow's own error.
     """

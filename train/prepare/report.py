@@ -151,7 +151,7 @@ def _lengths(report: PreparationReport) -> list[str]:
 
 
 def mark_change(before: str, after: str) -> tuple[str, str]:
-    """Mark the first change in both texts, with what cannot be seen spelled out."""
+    """Mark the first change in both texts."""
     matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
     for kind, start, end, other_start, other_end in matcher.get_opcodes():
         if kind != "equal":
@@ -168,7 +168,7 @@ def _mark(text: str, start: int, end: int) -> str:
 
 
 def _spell(text: str, blanks: bool = False) -> str:
-    """Spell out white space, marks and controls; a blank too where it is the change."""
+    """Spell out what cannot be seen."""
     spelled = []
     for letter in text:
         if letter == " ":

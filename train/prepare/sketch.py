@@ -11,15 +11,17 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 GRAM = 4  # words
-SKETCH = 24  # hashes of a text
+SKETCH = 64  # hashes of a text; most contents have fewer 4-grams, and are compared exactly
 # Two texts are near duplicates from this Jaccard similarity of their 4-grams on. An estimate from
-# 24 hashes has a standard deviation of .1, so less is asked of one.
-SIMILAR, SIMILAR_ESTIMATE = 0.6, 0.45
+# 64 hashes has a standard deviation of .06, so a little less is asked of one. Much
+# less would join a templated catalogue to one group, by the chance
+# of a few pairs among many.
+SIMILAR, SIMILAR_ESTIMATE = 0.6, 0.53
 JOINED = 6  # smallest hashes of a text of which two near duplicates share at least one, P > .99
 NEIGHBOURS = 64  # of those with the same hash that each text is compared with, at most
 EMPTY = np.uint32(2**32 - 1)
 CHUNK, LONGEST = 2**18, 2**16  # bytes that are hashed at a time, and of one text
-PAIRS = 2**16  # compared at a time
+PAIRS = 2**15  # compared at a time
 
 _FACTOR = 0x9E3779B97F4A7C15
 _MIX = np.uint64(0xBF58476D1CE4E5B9)
@@ -38,7 +40,9 @@ _POWERS, _INVERSES = _powers(_FACTOR), _powers(pow(_FACTOR, -1, 2**64))
 
 
 def sketch_texts(texts: Sequence[bytes]) -> np.ndarray:
-    """Return each text's SKETCH smallest hashes of GRAM words, in order, as (texts, SKETCH).
+    """Sketch texts by the smallest hashes of their 4-grams.
+
+    Return uint32 of shape (texts, SKETCH), each row in order.
 
     EMPTY where a text has fewer. Words are parted by bytes up to 32.
     """
@@ -94,7 +98,7 @@ def _sketch_chunk(texts: list[bytes], sketches: np.ndarray) -> None:
 
 
 def candidate_pairs(sketches: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield pairs of texts that share one of their JOINED smallest hashes, the likeliest first.
+    """Yield pairs that share one of their JOINED smallest hashes.
 
     Of the texts with the same hash each comes with its next one, then with the one after it, and so
     on to the NEIGHBOURS-th.

@@ -170,7 +170,10 @@ def find_parts(path: Path) -> list[Part]:
 
 
 def _list_files(folder: Path) -> Iterator[Path]:
-    """List a folder's catalogue files. Refuse a link to a file outside of it."""
+    """List a folder's catalogue files.
+
+    Refuse a link to a file outside of it.
+    """
     inside = folder.resolve()
     for file in folder.iterdir():
         if not is_catalogue_name(file.name) or not file.is_file():
@@ -385,7 +388,7 @@ def _group_rows(part: Part, rows: Iterator[tuple[int, bytes]], size: int) -> Ite
 def read_lines(
     source: Unpacker, pieces: Iterator[bytes], size: int
 ) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield the lines of a text's pieces, with the number of the first.
+    """Yield lines with the number of the first.
 
     Lines are numbered from 1. At least `size` bytes come at a time, but for the last. Raise
     SourceError where the part is damaged or is no UTF-8 text.
@@ -500,7 +503,10 @@ def _parse_with_json(line: bytes, recoded: list[tuple[str, str]] | None) -> dict
 
 
 def _decode_line(line: bytes) -> tuple[str | None, bool]:
-    """Decode a line, and say whether it was not UTF-8. None is no text."""
+    """Decode a line, and tell whether it was not UTF-8.
+
+    The text is None where it is none.
+    """
     try:
         return line.decode(), False
     except UnicodeDecodeError:
@@ -628,7 +634,7 @@ class RowReader:
         return text
 
     def _is_row(self, line: bytes) -> bool:
-        """Check whether a line of a .tsv has all fields of a row."""
+        """Check whether a .tsv's line has all fields."""
         return self.tsv and self.fields > 1 and line.count(b"\t") == self.fields - 1
 
     def __iter__(self) -> Iterator[tuple[int, list[str] | None, list[bytes]]]:
@@ -651,7 +657,7 @@ class RowReader:
                 yield self._finish(self._read_torn(error, count), 1)
 
     def _with_quotes(self, fields: list[str]) -> list[str]:
-        """Give a row of a .tsv the quotes back that it did not need."""
+        """Restore the quotes that a .tsv's row did not need."""
         if not self.tsv or len(self.row) > 1 or len(fields) != self.fields:
             return fields
         line = self.row[0]
@@ -690,7 +696,7 @@ class NotText(Exception):
 
 
 def _split_loosely(line: str, delimiter: str) -> list[str]:
-    """Split a row of one line; a quote that is no CSV's stays as text."""
+    """Split a row of one line, and keep quotes that quote nothing."""
     fields, at, sign = [], 0, re.escape(delimiter)
     field = re.compile(rf'"((?:[^"]|"")*+)"(?={sign}|$)|([^{sign}]*+)')
     while True:
@@ -741,7 +747,7 @@ def _find_delimiter(header: bytes, tsv: bool) -> str:
 
 
 def _check_header(fields: list[str] | None, part: Part, asked: Columns | None) -> list[str]:
-    """Return the names of the columns; one without a name is left alone."""
+    """Return the names of the columns, some of them empty."""
     names = [name.strip() for name in fields or ()]
     wanted = [name for name in names if name]
     if asked:

@@ -34,7 +34,10 @@ def _prepare(source: str, run: Run, config: PrepareConfig, summaries: SummariesC
 
 @contextlib.contextmanager
 def _lock(run: Run) -> Iterator[None]:
-    """Lock the run's folder itself, so that no file stays and a killed process holds nothing."""
+    """Lock the run's folder.
+
+    No file stays, and a killed process holds nothing.
+    """
     try:
         import fcntl  # not on Windows
 

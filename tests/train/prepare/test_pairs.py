@@ -205,13 +205,14 @@ def test_a_folder_of_texts_and_a_folder_of_summaries(tmp_path):
         (
             rows(3),
             {"text_column": "text"},
-            "'set.jsonl' has no column 'text' (--text-column); it has document, gist, id",
+            "'set.jsonl' has no column 'text'; it has document, gist, id: name yours with "
+            "--text-column",
         ),
         (
             rows(3),
             {"text_column": "a", "summary_column": "b"},
-            "'set.jsonl' has no column 'a' (--text-column) and no column 'b' (--summary-column); "
-            "it has document, gist, id",
+            "'set.jsonl' has no column 'a'; it has document, gist, id: name yours with "
+            "--text-column and --summary-column",
         ),
         ([], {}, "'set.jsonl' has 0 usable pairs in 0 rows, and two are the least"),
         (

@@ -53,6 +53,21 @@ def test_unrelated_texts_with_a_common_phrase_stay_apart():
     assert len(set(labels(texts).tolist())) == 2000
 
 
+def test_a_templated_catalogue_is_not_one_group():
+    """Its texts have a similarity of .32, and no two of .5."""
+    rng, names = random.Random(3), WORDS[:15]
+    texts = []
+    for number in range(200):
+        words: list[str] = []
+        for turn in range(8):
+            first, second = rng.choice(names), rng.choice(names)
+            line = f"the {first} of case {number} and the {second} were seen by {turn} people"
+            words += line.split()
+        texts.append(words)
+    found = labels(texts)
+    assert np.bincount(found).max() < 20
+
+
 def test_short_texts_are_compared_exactly():
     texts = ["a kettle of copper number one", "a kettle of copper number two", "of tin", ""]
     assert len(set(labels([words.split() for words in texts]).tolist())) == 4
