@@ -201,7 +201,8 @@ def _is_plain(text: str, found: re.Match[str]) -> bool:
     following = text[found.end() : found.end() + 2].strip()
     if len(word) > SHORT_WORD:
         return not word.isupper()
-    return (len(word) == 1 or not word.isupper()) and following.islower()
+    begins = not (before := text[: found.start()].rstrip()) or before[-1] in ".!?:"
+    return begins and (len(word) == 1 or not word.isupper()) and following.islower()
 
 
 def question_language(question: str, titles: Iterable[str] = (), default: str = "") -> str:
