@@ -173,7 +173,7 @@ def _check_index(folder: Path, path: Path) -> None:
         ) from error
     if theirs != FORMAT:
         raise CatalogueError(
-            f"The search index in {folder} has format {str(theirs)[:40]!r}, this version reads "
+            f"The search index in {folder} has format {str(theirs)[:40]}, this version reads "
             f"{FORMAT}: "
             "prepare the catalogue again"
         )

@@ -184,7 +184,7 @@ class Slots:
             for row, end in enumerate(self.ends):
                 for new, old in zip(grown.buffers, before.buffers, strict=True):
                     new[row, :, :end] = old[row, :, :end]
-        self.cache.layers = [*self.layers]
+        self.cache.layers[:] = self.layers
 
     def add(self, forward: DecoderForward) -> None:
         """Copy an answer's two rows from its own cache."""

@@ -134,7 +134,7 @@ class Guard:
         self.on_space = settings.on_space
         self.uploading = 0
         app.state_holder.session_data = Sessions(app.state_holder, self.pages)
-        self._parameters: dict[str, list[dict[str, Any]]] | None = None
+        self._parameters: dict[str, Sequence[Mapping[str, Any]]] | None = None
         if self.blocks.mcp_server_obj:
             follow_jobs(self.blocks.mcp_server_obj)
 

@@ -99,7 +99,10 @@ def mean_hidden(pair: Pair, texts: Sequence[Sequence[int]]) -> torch.Tensor:
 
 
 def group_lengths(lengths: Sequence[int]) -> list[list[int]]:
-    """Group texts of similar lengths, as indices: padding costs as much as tokens."""
+    """Group texts of similar lengths, as indices.
+
+    Padding costs as much as tokens.
+    """
     batches: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda index: lengths[index]):
         length, batch = lengths[index], batches[-1] if batches else []
