@@ -107,6 +107,9 @@ def test_a_record_that_is_too_long_is_marked_in_bounded_memory(tmp_path, monkeyp
     assert [parse_line(line) for line in found] == [RECORDS[0], "oversized", RECORDS[1]]
 
 
+INTEGERS = st.integers(-(2**63), 2**63 - 1)  # what orjson reads; larger ones become floats
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(
