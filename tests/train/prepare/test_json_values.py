@@ -113,7 +113,7 @@ INTEGERS = st.integers(-(2**63), 2**63 - 1)  # what orjson reads; larger ones be
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(
-        st.dictionaries(st.text(max_size=5), st.text(max_size=9) | st.lists(st.integers())),
+        st.dictionaries(st.text(max_size=5), st.text(max_size=9) | st.lists(INTEGERS)),
         min_size=1,
         max_size=5,
     ),
