@@ -43,7 +43,7 @@ CALLERS = ("call_with_client.py", "call_with_http.py", "call_as_mcp_tool.py")
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("app"), QUEUE_SIZE=str(QUEUE)) as address:
+    with serving(tmp_path_factory.mktemp("app"), QUEUE_SIZE=str(QUEUE), BATCH_SIZE="1") as address:
         yield address
 
 
@@ -289,23 +289,27 @@ def listening(handler):
 @contextmanager
 def crowd(address, question):
     """One visitor is being answered and as many as may are waiting, until the block ends."""
-    client, jobs, leaving = Client(address, verbose=False), [], threading.Event()
+    clients = [Client(address, verbose=False) for _ in range(QUEUE + 1)]
+    jobs, leaving = {}, threading.Event()
 
     def stay():
         while not leaving.wait(0.005):
-            if sum(not job.done() for job in jobs) <= QUEUE:
-                jobs.append(client.submit(question, api_name="/answer", **LONG))
+            for client in clients:
+                if client not in jobs or jobs[client].done():
+                    jobs[client] = client.submit(question, api_name="/answer", **LONG)
 
     thread = threading.Thread(target=stay)
     thread.start()
     try:
-        while [job.status().code for job in jobs].count(Status.IN_QUEUE) < QUEUE:
+        waiting = 0
+        while waiting < QUEUE:
             time.sleep(0.01)
+            waiting = [job.status().code for job in list(jobs.values())].count(Status.IN_QUEUE)
         yield
     finally:
         leaving.set()
         thread.join()
-        for job in jobs:
+        for job in jobs.values():
             job.cancel()
 
 
@@ -316,8 +320,16 @@ def crowd(address, question):
             "call_with_client.py",
             "The Space has as many visitors as it takes. Try again in a moment.",
         ),
-        ("call_with_http.py", 'HTTP 503: {"detail":"Queue is full. Max size is 2 and size is 2."}'),
-        ("call_as_mcp_tool.py", "The Space refused: Queue is full! Please try again."),
+        (
+            "call_with_http.py",
+            'HTTP 503: {"detail":"As many visitors are waiting as there is room for. Please try '
+            'again in a minute."}',
+        ),
+        (
+            "call_as_mcp_tool.py",
+            "The Space refused: As many visitors are waiting as there is room for. Please try "
+            "again in a minute.",
+        ),
     ],
 )
 def test_a_full_queue_is_told(run, address, question, name, words):

@@ -32,6 +32,8 @@ PROBLEMS = {
 class Missing:
     """An engine that refuses every question because of the same problem."""
 
+    at_once = 1  # questions
+
     def __init__(self, problem: str) -> None:
         self.problem = problem
 

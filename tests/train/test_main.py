@@ -63,7 +63,7 @@ def said(capsys, arguments, code):
         ("missing.json", None, "missing.json"),
         ("empty.json", b"", "empty.json"),
         ("broken.json", b"{not json\n", "broken"),
-        ("bare.json", b'{"uid": "1", "target_ind": []}\n', "no_title|no_content|usable"),
+        ("bare.json", b'{"uid": "1", "target_ind": []}\n', "no column 'title'; it has uid"),
         ("notes.txt", b"hello", "notes.txt"),
         (
             "cut.json.gz",
