@@ -24,6 +24,8 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from gradio_client.utils import Status
 
+from tests.fake_engine import FakeEngine
+from tests.serving import serving_demo
 from tests.test_end_to_end import ROOT, learned_title, serving
 from tests.toy import TOY
 from train.prepare import load_records
@@ -43,7 +45,7 @@ CALLERS = ("call_with_client.py", "call_with_http.py", "call_as_mcp_tool.py")
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("app"), QUEUE_SIZE=str(QUEUE), BATCH_SIZE="1") as address:
+    with serving(tmp_path_factory.mktemp("app"), QUEUE_SIZE=str(QUEUE)) as address:
         yield address
 
 
@@ -290,27 +292,17 @@ def listening(handler):
 def crowd(address, question):
     """One visitor is being answered and as many as may are waiting, until the block ends."""
     clients = [Client(address, verbose=False) for _ in range(QUEUE + 1)]
-    jobs, leaving = {}, threading.Event()
-
-    def stay():
-        while not leaving.wait(0.005):
-            for client in clients:
-                if client not in jobs or jobs[client].done():
-                    jobs[client] = client.submit(question, api_name="/answer", **LONG)
-
-    thread = threading.Thread(target=stay)
-    thread.start()
-    try:
-        waiting = 0
-        while waiting < QUEUE:
-            time.sleep(0.01)
-            waiting = [job.status().code for job in list(jobs.values())].count(Status.IN_QUEUE)
-        yield
-    finally:
-        leaving.set()
-        thread.join()
-        for job in jobs.values():
-            job.cancel()
+    jobs = []
+    for client in clients:
+        jobs.append(client.submit(question, api_name="/answer"))
+        time.sleep(0.5)  # so that the first is being answered before the others wait
+    waiting = 0
+    while waiting < QUEUE:
+        time.sleep(0.05)
+        waiting = [job.status().code for job in jobs].count(Status.IN_QUEUE)
+    yield
+    for job in jobs:
+        job.cancel()
 
 
 @pytest.mark.parametrize(
@@ -332,9 +324,11 @@ def crowd(address, question):
         ),
     ],
 )
-def test_a_full_queue_is_told(run, address, question, name, words):
-    with crowd(address, question):
-        done = run(name, address, question)
+def test_a_full_queue_is_told(run, name, words):
+    # Answers so slow that no place comes free meanwhile.
+    engine = FakeEngine(delay=1.5)
+    with serving_demo(engine, queue_size=QUEUE) as demo, crowd(demo.local_url, "lantern"):
+        done = run(name, demo.local_url, "lantern")
     assert done.returncode == 1 and done.stderr.endswith(f"{words}\n"), done.stderr
 
 
