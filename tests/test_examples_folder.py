@@ -288,21 +288,22 @@ def listening(handler):
         server.server_close()
 
 
-@contextmanager
-def crowd(address, question):
-    """One visitor is being answered and as many as may are waiting, until the block ends."""
-    clients = [Client(address, verbose=False) for _ in range(QUEUE + 1)]
-    jobs = []
-    for client in clients:
-        jobs.append(client.submit(question, api_name="/answer"))
-        time.sleep(0.5)  # so that the first is being answered before the others wait
-    waiting = 0
-    while waiting < QUEUE:
-        time.sleep(0.05)
-        waiting = [job.status().code for job in jobs].count(Status.IN_QUEUE)
-    yield
-    for job in jobs:
-        job.cancel()
+@pytest.fixture(scope="module")
+def crowded():
+    """The address of a page where one visitor is being answered and as many as may are waiting."""
+    # Answers so slow that no place comes free meanwhile.
+    engine = FakeEngine(delay=4)
+    with serving_demo(engine, queue_size=QUEUE) as demo:
+        jobs = []
+        for client in [Client(demo.local_url, verbose=False) for _ in range(QUEUE + 1)]:
+            jobs.append(client.submit("lantern", api_name="/answer"))
+            time.sleep(0.5)  # so that the first is being answered before the others wait
+        waiting = 0
+        while waiting < QUEUE:
+            time.sleep(0.05)
+            waiting = [job.status().code for job in jobs].count(Status.IN_QUEUE)
+        yield demo.local_url
+        engine.delay = 0.0
 
 
 @pytest.mark.parametrize(
@@ -319,16 +320,12 @@ def crowd(address, question):
         ),
         (
             "call_as_mcp_tool.py",
-            "The Space refused: As many visitors are waiting as there is room for. Please try "
-            "again in a minute.",
+            "The Space refused: Queue is full! Please try again.",
         ),
     ],
 )
-def test_a_full_queue_is_told(run, name, words):
-    # Answers so slow that no place comes free meanwhile.
-    engine = FakeEngine(delay=1.5)
-    with serving_demo(engine, queue_size=QUEUE) as demo, crowd(demo.local_url, "lantern"):
-        done = run(name, demo.local_url, "lantern")
+def test_a_full_queue_is_told(run, crowded, name, words):
+    done = run(name, crowded, "lantern")
     assert done.returncode == 1 and done.stderr.endswith(f"{words}\n"), done.stderr
 
 

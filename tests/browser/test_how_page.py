@@ -64,12 +64,12 @@ def test_a_token_is_chosen_by_keyboard_and_a_guess_goes_on(opened):
     choose(page, text, "guesses")
     page.locator(".how .tokens input:checked").focus()
     panel = page.locator(".how .panel:visible")
-    expect(panel.locator("h3")).to_have_text(text["how_next"])
+    expect(panel.locator("h3")).to_contain_text(text["how_next"])
     page.keyboard.press("ArrowLeft")
-    expect(panel.locator("h3")).not_to_have_text(text["how_next"])
+    expect(panel.locator("h3")).not_to_contain_text(text["how_next"])
     before = page.locator(".how .tokens label").count()
     panel.locator("button.go").nth(2).press("Enter")
-    expect(panel.locator("h3")).to_have_text(text["how_next"])
+    expect(panel.locator("h3")).to_contain_text(text["how_next"])
     assert page.locator(".how .tokens label").count() == before
 
 
