@@ -4,6 +4,7 @@ work with.
 
 import os
 import socket
+import sys
 import tempfile
 
 # The Hub's client reads these when it is imported, so they come before everything.
@@ -64,6 +65,17 @@ def _loopback_only(self, address):
 def closed_world(monkeypatch):
     """Only loopback answers."""
     monkeypatch.setattr(socket.socket, "connect", _loopback_only)
+
+
+@pytest.fixture(autouse=True)
+def same_dtype():
+    """No test leaves another default dtype behind, on which later ones would fail."""
+    yield
+    if "torch" in sys.modules:
+        torch = sys.modules["torch"]
+        left = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float32)
+        assert left == torch.float32
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ from space.model import (
     fit_prompt,
     identify_base,
     load_tokenizer,
+    load_weights,
 )
 from train.config import SummariesConfig
 from train.examples import MIN_SENTENCES
@@ -250,7 +251,8 @@ def _load(config: SummariesConfig, base_config: PreTrainedConfig) -> Teacher:
     """
     on_gpu = torch.cuda.is_available()
     with translate_load_errors("teacher", config.teacher):
-        model: Any = family_of(base_config).loader.from_pretrained(
+        model: Any = load_weights(
+            family_of(base_config).loader,
             config.teacher,
             revision=config.teacher_revision,
             trust_remote_code=False,

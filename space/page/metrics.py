@@ -8,6 +8,15 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from gradio import Blocks
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.process_collector import ProcessCollector
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -24,10 +33,6 @@ class Metrics:
     """Counts for Prometheus, without any word of a visitor."""
 
     def __init__(self) -> None:
-        # Imported here: only those who turn metrics on need it.
-        from prometheus_client import CollectorRegistry, Counter, Histogram
-        from prometheus_client.process_collector import ProcessCollector
-
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)  # process_resident_memory_bytes and others
         self.calls = Counter(
@@ -89,8 +94,6 @@ class Metrics:
 
     def follow(self, engine: Engine, count_waiting: Callable[[], int]) -> None:
         """Read what runs and what waits whenever Prometheus asks."""
-        from prometheus_client import Gauge
-
         for name, words, read in (
             ("running", "Answers that are being written.", lambda: engine.load()[0]),
             ("line", "Answers that the model's batch has no room for.", lambda: engine.load()[1]),
@@ -151,8 +154,6 @@ def _healthz(request: Request) -> Response:
 
 
 def _metrics(request: Request) -> Response:
-    from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-
     readings = READINGS.get(request.app.get_blocks())
     if readings is None or readings.metrics is None:
         return PlainTextResponse("", 503)

@@ -235,6 +235,14 @@
     if (button) askText(button.dataset.ask, 0);
   });
 
+  // A link to a source goes there and leaves the address alone, which is the tab's.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.('a[href^="#source-"]');
+    if (!link) return;
+    event.preventDefault();
+    document.querySelector(link.getAttribute("href"))?.focus();
+  });
+
   // --- addresses of the tabs: #ask, #summarize, ... ---
 
   const tabs = JSON.parse(document.querySelector(".masthead").dataset.tabs);
@@ -258,7 +266,7 @@
   let opening = false; // by its address, which then stays
   const openAddressed = async (tries) => {
     const id = addressed() ?? (location.hash ? null : tabs.ids[0]);
-    if (!id) return; // #source-1 and the like
+    if (!id) return; // an address that names no tab
     opening = true;
     const opened = await openTab(id);
     opening = false;

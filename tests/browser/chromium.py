@@ -36,3 +36,14 @@ def running() -> Iterator:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
         yield browser
         browser.close()
+
+
+def go_to(page, name: str) -> None:
+    """Open a tab: from the row, or from the menu of those for which the row has no room."""
+    page.locator(".tab-wrapper").wait_for()
+    page.wait_for_timeout(500)
+    tab = page.get_by_role("tab", name=name, exact=True)
+    if not tab.count() or not tab.is_visible():
+        page.locator(".overflow-menu > button").click()
+        tab = page.locator(".overflow-dropdown button", has_text=name)
+    tab.click()

@@ -9,7 +9,7 @@ import pytest
 
 from space.page.ui import TABS
 from space.texts import TEXTS
-from tests.browser.chromium import pytestmark, running  # noqa: F401
+from tests.browser.chromium import go_to, pytestmark, running  # noqa: F401
 from tests.fake_engine import FakeEngine
 from tests.serving import serving
 
@@ -42,15 +42,6 @@ def violations(page) -> list[str]:
         for one in found
         if one["impact"] in ("serious", "critical")
     ]
-
-
-def go_to(page, name: str) -> None:
-    """Opens a tab: from the row, or from the menu of those for which it has no room."""
-    tab = page.get_by_role("tab", name=name, exact=True)
-    if not tab.is_visible():
-        page.locator(".overflow-menu > button").click()
-        tab = page.locator(".overflow-dropdown button", has_text=name)
-    tab.click()
 
 
 @pytest.mark.parametrize(

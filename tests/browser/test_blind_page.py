@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from space.page.votes import READING
 from space.texts import TEXTS
-from tests.browser.chromium import expect, pytestmark, running  # noqa: F401
+from tests.browser.chromium import expect, go_to, pytestmark, running  # noqa: F401
 from tests.fake_engine import INFO, FakeEngine
 from tests.serving import serving
 
@@ -45,7 +46,7 @@ def test_a_visitor_asks_reads_votes_and_is_told(served, width, height, language)
         errors = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(address)
-        page.get_by_role("tab", name=text["blind_tab"]).evaluate("tab => tab.click()")
+        go_to(page, text["blind_tab"])
         box, votes = page.get_by_label(text["question"]).last, page.locator(".votes button")
         stop, verdict = (
             page.get_by_role("button", name=text["stop"]).last,
@@ -77,6 +78,7 @@ def test_a_visitor_asks_reads_votes_and_is_told(served, width, height, language)
         expect(page.locator(".label-card:visible")).to_have_count(3)
         expect(page.get_by_label(text["blind_keep"])).not_to_be_checked()
         page.get_by_label(text["blind_keep"]).check()
+        page.wait_for_timeout(READING * 1000)  # nobody reads faster
         expect(votes.first).to_have_accessible_name(text["blind_a"])
         page.keyboard.press("1")
         expect(verdict).to_contain_text(
@@ -101,6 +103,7 @@ def test_a_visitor_asks_reads_votes_and_is_told(served, width, height, language)
         expect(page.locator(".ballot .chip, .ballot .card.tuned")).to_have_count(0)
         expect(verdict).to_have_text(text["blind_score_next"], use_inner_text=True)
         expect(votes.first).to_be_enabled()
+        page.wait_for_timeout(READING * 1000)
         votes.nth(3).click()
         expect(page.locator(".score dd").first).to_contain_text(
             text["blind_beside"].format(tie=0, both_bad=1)

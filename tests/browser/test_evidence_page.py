@@ -11,7 +11,7 @@ import pytest
 from space.evidence.findings import principal_metric
 from space.page.ui import TABS
 from space.texts import TEXTS
-from tests.browser.chromium import HERE, expect, pytestmark, running  # noqa: F401
+from tests.browser.chromium import HERE, expect, go_to, pytestmark, running  # noqa: F401
 from tests.fake_engine import FakeEngine
 from tests.serving import serving
 from tests.toy import TOY
@@ -44,15 +44,9 @@ def page(request, address):
         assert not elsewhere and not errors
 
 
-def go_to(page, key: str) -> None:
-    """Opens a tab, from the row or, on a phone, from the menu of those for which it has no room;
-    nothing scrolls sideways.
-    """
-    tab = page.get_by_role("tab", name=TEXT[key], exact=True)
-    if not tab.is_visible():
-        page.locator(".overflow-menu > button").click()
-        tab = page.locator(".overflow-dropdown button", has_text=TEXT[key])
-    tab.click()
+def open_tab(page, key: str) -> None:
+    """Opens a tab; nothing scrolls sideways."""
+    go_to(page, TEXT[key])
     page.wait_for_timeout(500)
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
 
@@ -64,7 +58,7 @@ def test_scores_samples_recipe_and_code(page, address):
         name: principal_metric(name, one["base"], one["tuned"]) for name, one in scores.items()
     }
     lost = sum(one["difference"][principal[name]]["losses"] for name, one in scores.items())
-    go_to(page, "evidence_tab")
+    open_tab(page, "evidence_tab")
     cards = page.locator(".set:not(.meanings)")
     expect(cards).to_have_count(5)
     expect(cards.first).to_contain_text("200 won, 0 tied, 0 lost", use_inner_text=True)
@@ -105,13 +99,13 @@ def test_scores_samples_recipe_and_code(page, address):
     page.get_by_role("button", name=TEXT["page_back"]).click()
     expect(where).to_have_text(re.compile(f"^1 to 10 of {count}"), use_inner_text=True)
 
-    go_to(page, "made_tab")
+    open_tab(page, "made_tab")
     expect(page.locator(".made")).to_contain_text(
         "2,400 kept of 3,200 lines read", use_inner_text=True
     )
     expect(page.locator(".made")).to_contain_text(TEXT["limit_people"], use_inner_text=True)
 
-    go_to(page, "elsewhere_tab")
+    open_tab(page, "elsewhere_tab")
     expect(page.locator("#code-client")).to_contain_text(
         f'Client("{address.rstrip("/")}")', use_inner_text=True
     )

@@ -8,8 +8,8 @@ import pytest
 
 from space.page.html.how import CHAPTERS
 from space.texts import TEXTS
-from tests.browser.chromium import HERE, expect, pytestmark, running  # noqa: F401
-from tests.browser.test_accessibility import go_to, violations
+from tests.browser.chromium import HERE, expect, go_to, pytestmark, running  # noqa: F401
+from tests.browser.test_accessibility import violations
 from tests.fake_engine import FakeEngine
 from tests.serving import serving
 

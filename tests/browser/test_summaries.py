@@ -9,7 +9,7 @@ import pytest
 
 from space.settings import UPLOAD_LIMIT
 from space.texts import TEXTS
-from tests.browser.chromium import expect, pytestmark, running  # noqa: F401
+from tests.browser.chromium import expect, go_to, pytestmark, running  # noqa: F401
 from tests.fake_engine import RECORDS, FakeEngine
 from tests.pdfs import pdf
 from tests.serving import serving
@@ -23,17 +23,6 @@ def served():
     engine = FakeEngine()
     with serving(engine) as address:
         yield engine, address
-
-
-def go_to(page, name: str) -> None:
-    """Opens a tab, from the row or, on a phone, from the menu of those for which it has no room."""
-    page.locator(".question textarea").first.wait_for()
-    page.wait_for_timeout(500)
-    tab = page.get_by_role("tab", name=name, exact=True)
-    if not tab.count() or not tab.is_visible():
-        page.locator(".overflow-menu > button").click()
-        tab = page.locator(".overflow-dropdown button", has_text=name)
-    tab.click()
 
 
 @pytest.fixture(params=[(1280, 900, "en-US"), (390, 844, "pt-BR")], ids=["wide", "phone"])

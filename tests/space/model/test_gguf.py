@@ -3,6 +3,7 @@
 import hashlib
 import os
 import resource
+import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from space.errors import ModelError
 from space.model import gguf as bases
 from space.model.base import load_tokenizer
+from space.model.family import load_weights
 from space.model.gguf import dequantize_gguf, find_default_base, sha256_of
 from tests.gguf_files import write_gguf
 
@@ -53,6 +55,29 @@ def test_two_at_once_end_with_one_folder(tiny_gguf, tmp_path):
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(lambda _: dequantize_gguf(tiny_gguf, tmp_path), range(2))
     assert first == second and len(list(first.parent.iterdir())) == 1
+
+
+def test_models_that_load_at_once_leave_the_default_dtype():
+    """A load that began within another and ended after it used to leave bf16 behind."""
+    first_is_in, second_is_in, first_is_out = (threading.Event() for _ in range(3))
+
+    class Loader:
+        @staticmethod
+        def from_pretrained(name, entered, awaited):
+            before = torch.get_default_dtype()
+            torch.set_default_dtype(torch.bfloat16)  # as transformers does
+            entered.set()
+            awaited.wait(0.3)
+            torch.set_default_dtype(before)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(load_weights, Loader, "a", entered=first_is_in, awaited=second_is_in)
+        first_is_in.wait()
+        second = pool.submit(load_weights, Loader, "b", entered=second_is_in, awaited=first_is_out)
+        first.result()
+        first_is_out.set()
+        second.result()
+    assert torch.get_default_dtype() == torch.float32
 
 
 @pytest.mark.parametrize("kept", [0, 3, 40, 5000])
