@@ -54,6 +54,8 @@ def load_examples(
 ) -> Examples:
     """Load a run's catalogue and summaries as examples."""
     records = load_records(run)
+    # An evaluation may have fewer processes than the training that it asks about.
+    trained = run.adapter_record().get("world_size", 1) if run.has_adapter() else None
     return Examples(
         records,
         Catalogue.open(run.catalogue),
@@ -62,6 +64,7 @@ def load_examples(
         config,
         window,
         load_pairs(run),
+        trained or ranks.world_size(),
     )
 
 

@@ -67,7 +67,7 @@ class Examples:
 
     `train` and `held_out` are the records of either split. `learned` are those that training asks
     for from memory; `reading` are those that it shows in prompts. `pairs` are texts with summaries
-    of a set or a teacher, where the run has any.
+    of a set or a teacher, where the run has any. `processes` is how many train or trained the run.
     """
 
     def __init__(
@@ -79,7 +79,9 @@ class Examples:
         config: FitConfig,
         window: Window | int,
         pairs: Mapping[str, Sequence[SummaryPair]] | None = None,
+        processes: int = 1,
     ) -> None:
+        self.processes = processes
         self.catalogue, self.tokenizer = catalogue, tokenizer
         self.prompt_template, self.config = prompt_template, config
         window = window if isinstance(window, Window) else Window(window)
@@ -434,7 +436,9 @@ class Examples:
         """How much of each kind is trained."""
         questions = self.prompt_template.questions.values()
         phrasings = max(len(phrasings) for phrasings in questions)
-        return TrainingPlan(self.config, len(self.learned), min(self.config.epochs, phrasings))
+        return TrainingPlan(
+            self.config, len(self.learned), min(self.config.epochs, phrasings), self.processes
+        )
 
     def training_texts(self) -> Iterator[SplitRecord]:
         """Yield all that training may show: records, pairs and made-up titles.

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from train.config import FitConfig
-from train.ranks import world_size
 
 
 @dataclass(frozen=True)
@@ -16,12 +15,14 @@ class TrainingPlan:
     """What the optimizer sees, decided before anything is built.
 
     All epochs are one: each asks once for each of `learned` records, in the next of `phrasings`.
-    --max-steps takes the same share of each kind of example.
+    --max-steps takes the same share of each kind of example; each of `processes` takes a batch of
+    its own in a step.
     """
 
     config: FitConfig
     learned: int
     phrasings: int
+    processes: int = 1
 
     @cached_property
     def all_counts(self) -> dict[str, int]:
@@ -49,7 +50,7 @@ class TrainingPlan:
         config = self.config
         if config.max_steps is None:
             return None
-        rows = config.max_steps * config.batch_size * config.accumulate * world_size()
+        rows = config.max_steps * config.batch_size * config.accumulate * self.processes
         return rows if rows < sum(self.all_counts.values()) else None
 
     @cached_property

@@ -38,7 +38,10 @@ class Ended:
 
 
 def run_two(folder: Path, call: list[str], fault: str = "", processes: int = 2) -> Ended:
-    """Run `python -m train`, or a script, with this call in two ranks, one with a fault."""
+    """Run `python -m train`, or a script, with this call in two ranks, one with a fault.
+
+    What the ranks print and what a fault keeps is in `folder`, which is made.
+    """
     # They are forked from a process that has imported all and has not calculated: 2 s, not 20.
     multiprocessing.get_context("forkserver").set_forkserver_preload([__name__])
     folder.mkdir()
@@ -55,7 +58,7 @@ def run_two(folder: Path, call: list[str], fault: str = "", processes: int = 2) 
         logs_specs=DefaultLogsSpecs(str(folder), redirects=Std.ALL),
     )
     try:
-        elastic_launch(config, work)(call, fault)
+        elastic_launch(config, work)(call, fault, folder)
         code = 0
     except ChildFailedError as error:
         code = error.get_first_failure()[1].exitcode
@@ -66,8 +69,10 @@ def run_two(folder: Path, call: list[str], fault: str = "", processes: int = 2) 
     return Ended(code, read("stdout.log"), read("stderr.log"))
 
 
-def work(call: list[str], fault: str) -> None:
+def work(call: list[str], fault: str, folder: Path) -> None:
     """Be one rank."""
+    # The server that forks ranks knows the environment of its own start alone.
+    os.environ["KEPT"] = str(folder)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
     if call[0].endswith(".py"):
@@ -86,7 +91,7 @@ def keep_each_ranks_weights(rank: int) -> None:
 
     def keep(model):
         named = {name: each for name, each in model.named_parameters() if each.requires_grad}
-        torch.save(named, os.environ["WEIGHTS"] + str(rank))
+        torch.save(named, Path(os.environ["KEPT"]) / f"weights{rank}")
         own(model)
 
     training.check_equal_weights = keep
@@ -154,7 +159,7 @@ def rank_1_writes_nothing(rank: int) -> None:
         count.write_text(str(int(count.read_text()) + len(made)))
         return made
 
-    count = Path(os.environ["GENERATED"])
+    count = Path(os.environ["KEPT"]) / "generated"
     count.write_text("0")
     score.generate = generate
 
