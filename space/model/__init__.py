@@ -54,7 +54,7 @@ from space.model.inside import (
     read_attention,
     read_tokens,
 )
-from space.model.layers import Rows, available_memory, container_room, pair_up
+from space.model.layers import Rows, available_memory, container_room, decode_frozen, pair_up
 from space.model.pair import Pair, load_pair
 from space.model.prompt import (
     Message,
@@ -111,6 +111,7 @@ __all__ = [
     "compare_precision",
     "complete",
     "container_room",
+    "decode_frozen",
     "decode_text",
     "example_ids",
     "explain_answer",

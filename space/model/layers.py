@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
+from types import MethodType
 from typing import Any, cast
 
 import torch
@@ -67,11 +68,7 @@ class DecodedLinear(nn.Module):
     def __init__(self, layers: Sequence[Linear4bit]) -> None:
         super().__init__()
         self.dtype = layers[0].compute_dtype
-        decoded = []
-        for layer in layers:
-            weight: Any = layer.weight
-            decoded.append(dequantize_4bit(weight.data, weight.quant_state).to(self.dtype))
-        self.weight: torch.Tensor = torch.cat(decoded)
+        self.weight: torch.Tensor = torch.cat([_decode(layer) for layer in layers])
         self.packed = self.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         if self.packed:
             self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight, None)
@@ -86,6 +83,30 @@ class DecodedLinear(nn.Module):
         else:
             out = linear(narrow, self.weight, self.bias)
         return out.to(x.dtype)
+
+
+def decode_frozen(model: PreTrainedModel) -> None:
+    """Decode 4-bit weights for training, if they fit into memory.
+
+    No step decodes then. The layers keep their 4 bits, and compute bit for bit what they did.
+    """
+    if not decoding_fits(model):
+        return
+    for layer in model.modules():
+        if isinstance(layer, Linear4bit):
+            layer.register_buffer("decoded", _decode(layer), persistent=False)
+            layer.forward = MethodType(_multiply_decoded, layer)
+
+
+def _decode(layer: Linear4bit) -> torch.Tensor:
+    weight: Any = layer.weight
+    return dequantize_4bit(weight.data, weight.quant_state).to(layer.compute_dtype)
+
+
+def _multiply_decoded(layer: Linear4bit, x: torch.Tensor) -> torch.Tensor:
+    weight = cast(torch.Tensor, layer.decoded)
+    bias = None if layer.bias is None else layer.bias.to(weight.dtype)
+    return linear(x.to(weight.dtype), weight, bias).to(x.dtype)
 
 
 class PairedLinear(nn.Module):

@@ -27,7 +27,7 @@ from torch.nn.functional import linear
 from torch.utils.data import DataLoader
 from transformers import DataCollatorForSeq2Seq
 
-from space.model import Base, DecoderOnly, PromptTemplate, family_of
+from space.model import Base, DecoderOnly, PromptTemplate, decode_frozen, family_of
 from train.config import ConfigError, FitConfig
 from train.fit.memory import enable_checkpointing
 from train.fit.trainer import DivergedError, disk_errors
@@ -58,6 +58,7 @@ def add_lora(model, base: Base, config: FitConfig) -> PeftModel:
     """
     for parameter in model.parameters():
         parameter.requires_grad_(False)
+    decode_frozen(model)
     if config.checkpointing == "on":
         enable_checkpointing(model)
     # PEFT writes this to adapter_config.json, which must hold no path of this machine.

@@ -13,10 +13,12 @@ from shutil import copytree
 
 import pytest
 import torch
+from bitsandbytes.nn import Linear4bit
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
+from space.model import layers
 from space.model.base import load_base, load_tokenizer
 from space.model.decode import complete
 from space.model.pair import load_pair
@@ -90,6 +92,24 @@ def test_gradients_survive_an_evaluation_before_training(tiny_base):
     model.train()
     assert gradients(model, ids) == before
     assert len(before) == 14 and all(norm > 0 for norm in before.values())
+
+
+def test_a_base_that_is_decoded_for_training_gives_the_packed_bases_gradients(
+    tiny_base, monkeypatch
+):
+    norms = []
+    for memory in (2**40, 0):
+        monkeypatch.setattr(layers, "available_memory", lambda memory=memory: memory)
+        model, base = load_base(str(tiny_base), training=True)
+        torch.manual_seed(0)
+        model = add_lora(model, base, FitConfig(base=str(tiny_base), rank=4))
+        decoded = ["forward" in vars(each) for each in model.modules() if type(each) is Linear4bit]
+        assert len(decoded) == 14 and all(decoded) == (memory > 0) and any(decoded) == (memory > 0)
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=0.1)
+        norms.append(gradients(model.train(), torch.arange(5, 45)[None]))
+    assert norms[0] == norms[1] and all(norm > 0 for norm in norms[0].values())
 
 
 @pytest.mark.parametrize(

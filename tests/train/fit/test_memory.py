@@ -1,6 +1,7 @@
 """The estimate of memory: what it says, when it checkpoints or refuses, and running out anyway."""
 
 import errno
+import itertools
 import re
 from shutil import copytree
 
@@ -57,7 +58,8 @@ def test_what_a_row_keeps_is_what_it_is_measured_to_keep(tiny_base):
         kept[tensor.untyped_storage().data_ptr()] = tensor
         return tensor
 
-    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    frozen = itertools.chain(model.parameters(), model.buffers())
+    weights = {tensor.untyped_storage().data_ptr() for tensor in frozen}
     ids = torch.ones((1, 400), dtype=torch.long)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         model.get_base_model().model(input_ids=ids, use_cache=False)
