@@ -23,7 +23,7 @@ class Phrases:
 
     @property
     def answer(self) -> str:
-        """The predicate with its subject, as after "Yes,"."""
+        """The predicate with its subject."""
         return f"{self.pronoun}{self.predicate}"
 
 
@@ -377,25 +377,25 @@ COMPARED: Mapping[str, Mapping[str, tuple[str, str]]] = {
 }
 SENTENCES: Mapping[str, Mapping[str, Any]] = {
     "en": {
-        "yes": "Yes",
-        "no": "No",
+        "yes": "{fact}, so yes.",
+        "no": "{fact}, so no.",
         "which": ("Which of these {predicate}?", "Which one {predicate}?"),
         "compare": (
             "Which {compared}, {first} or {second}?",
             "{first} or {second}: which {compared}?",
             "Which one {compared}: {first} or {second}?",
         ),
-        "compared": "{name} {compared}: {value} against {other}.",
+        "compared": "{first} and {second}, so {name} {compared}.",
     },
     "pt": {
-        "yes": "Sim",
-        "no": "Não",
+        "yes": "{fact}, então sim.",
+        "no": "{fact}, então não.",
         "which": ("Qual destes {predicate}?", "Qual deles {predicate}?"),
         "compare": (
             "Qual {compared}, {first} ou {second}?",
             "{first} ou {second}: qual {compared}?",
             "O que {compared}: {first} ou {second}?",
         ),
-        "compared": "{name} {compared}: {value} contra {other}.",
+        "compared": "{first} e {second}, então {name} {compared}.",
     },
 }
