@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
+from space.evidence import check_facts
 from space.model import ExplainedToken
 from space.texts import Html, decimal, html
 
@@ -24,25 +25,61 @@ def render_waiting() -> str:
     )
 
 
-def render_changes(tokens: Sequence[ExplainedToken], name: str, question: str = "") -> str:
+def render_changes(
+    tokens: Sequence[ExplainedToken],
+    name: str,
+    question: str = "",
+    records: Sequence[Mapping[str, object]] = (),
+) -> str:
     """Render the section that shows an explained answer.
 
     Each token is a radio button of the group `name`, so one key press reaches the tokens and the
     arrows go from one to the next. page.css shows the details of the chosen one, without a script.
+    The facts are those that check_facts() finds beside `records`.
     """
-    most = _most_changed(tokens)
+    facts = find_fact_tokens(tokens, records)
+    most = _most_changed([(index, tokens[index]) for index in facts or range(len(tokens))])
     about = f'<p class="about" dir="auto">{escape(question)}</p>' if question else ""
     text = "".join(_token(token, name, index == most) for index, token in enumerate(tokens))
     return (
         f'<section class="changed" aria-busy="false"><h2>{html("changed_title")}</h2>{about}'
-        f'<p class="gist" role="status">{describe_changes(tokens)}</p><div class="reading">'
-        '<fieldset class="tokens" dir="auto">'
+        f'<p class="gist" role="status">{describe_changes(tokens, facts)}</p>'
+        '<div class="reading"><fieldset class="tokens" dir="auto">'
         f"<legend>{html('changed_choose')}</legend>{text}</fieldset>{_key()}</div></section>"
     )
 
 
-def describe_changes(tokens: Sequence[ExplainedToken]) -> Html:
-    """Say what the picture shows, in one sentence."""
+def find_fact_tokens(
+    tokens: Sequence[ExplainedToken], records: Sequence[Mapping[str, object]]
+) -> list[int]:
+    """Find the tokens that write an answer's facts, by their indices."""
+    texts = [token["token"] for token in tokens]
+    found = check_facts("".join(texts), records).facts
+    indices, end = [], 0
+    for index, text in enumerate(texts):
+        start = end + len(text) - len(text.lstrip())
+        end += len(text)
+        if any(start < fact.end and fact.start < end for fact in found):
+            indices.append(index)
+    return indices
+
+
+def describe_changes(tokens: Sequence[ExplainedToken], facts: Sequence[int] = ()) -> Html:
+    """Say what the picture shows: first of the tokens that write facts, then of the others.
+
+    In one sentence where all or none write any.
+    """
+    others = [token for index, token in enumerate(tokens) if index not in set(facts)]
+    if not facts or not others:
+        return _describe(tokens)
+    first, then = _describe([tokens[index] for index in facts]), _describe(others)
+    return Html(
+        f"<b>{html('changed_facts')}</b> {first} "
+        f'<span class="form"><b>{html("changed_form")}</b> {then}</span>'
+    )
+
+
+def _describe(tokens: Sequence[ExplainedToken]) -> Html:
     up = sum(_change(token) > SAME for token in tokens)
     down = sum(_change(token) < -SAME for token in tokens)
     if not up and not down:
@@ -53,7 +90,7 @@ def describe_changes(tokens: Sequence[ExplainedToken]) -> Html:
         key = "changed_up"
     elif not up:
         key = "changed_down"
-    token = tokens[_most_changed(tokens)]
+    token = tokens[_most_changed(list(enumerate(tokens)))]
     return html(
         key,
         up=up,
@@ -99,20 +136,20 @@ def _change(token: ExplainedToken) -> float:
     return token["tuned_logprob"] - token["base_logprob"]
 
 
-def _most_changed(tokens: Sequence[ExplainedToken]) -> int:
+def _most_changed(tokens: Sequence[tuple[int, ExplainedToken]]) -> int:
     """Return the index of the token that changed most.
 
     A token that became likelier goes before others, then the strongest tint, then the largest
     change of the probability.
     """
 
-    def rank(index: int) -> tuple[bool, float, float]:
-        token = tokens[index]
+    def rank(numbered: tuple[int, ExplainedToken]) -> tuple[bool, float, float]:
+        token = numbered[1]
         change = _change(token)
         moved = math.exp(token["tuned_logprob"]) - math.exp(token["base_logprob"])
         return change > SAME, min(abs(change), FULL), abs(moved)
 
-    return max(range(len(tokens)), key=rank)
+    return max(tokens, key=rank)[0]
 
 
 def _tint(change: float) -> str:

@@ -380,7 +380,8 @@ class AskTab:
                 before,
                 page_language(request),
             )
-        return changed.render_changes(tokens, "of-an-answer", turn["question"]), None
+        shown = changed.render_changes(tokens, "of-an-answer", turn["question"], turn["sources"])
+        return shown, None
 
     def finish_explaining(self, turns, index):
         changes = gr.skip() if index is None else ""  # stopped or failed

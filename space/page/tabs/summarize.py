@@ -295,7 +295,8 @@ class SummarizeTab:
             tokens = self.engine.explain_summary(
                 written.text, written.tuned, written.max_new_tokens
             )
-        return changed.render_changes(tokens, "of-a-summary"), False
+        source = {"title": "", "content": written.text}
+        return changed.render_changes(tokens, "of-a-summary", records=[source]), False
 
     def finish_explaining(self, stopped):
         # After an explanation there is nothing more to explain.

@@ -187,6 +187,31 @@ def test_the_sentence_says_what_the_picture_shows(tokens, text):
         assert text.startswith(f"Fine-tuning made {ups or downs} of {len(tokens)}")
 
 
+def test_facts_come_before_the_citation_and_the_opening_words():
+    tokens = [
+        token("It", 0.001, 0.9),
+        token(" weighs", 0.01, 0.9),
+        token(" ", 0.5, 0.6),
+        token("8", 0.02, 0.98),
+        token("20", 0.2, 0.9),
+        token(" g", 0.8, 0.9),
+        token(".", 0.9, 0.9),
+        token(" [", 1e-9, 0.99),
+        token("1", 0.9, 0.99),
+        token("]", 0.9, 0.99),
+    ]
+    records = [{"title": "Brass Lamp", "content": "A lamp of brass. It weighs 820 g."}]
+    facts = changed.find_fact_tokens(tokens, records)
+    assert [tokens[index]["token"] for index in facts] == ["8", "20", " g"]
+    said = visible_text(changed.describe_changes(tokens, facts))
+    assert said.startswith(
+        "Facts. Fine-tuning made 2 of 3 tokens likelier; most of all “8”, from 2% to 98%. "
+    )
+    assert "Form. Fine-tuning made 3 of 7 tokens likelier; most of all “[”" in said
+    shown = radios(changed.render_changes(tokens, "x", "", records))
+    assert ["checked" in each for each in shown].index(True) == 3
+
+
 @pytest.mark.parametrize(
     ("share", "text"),
     [
