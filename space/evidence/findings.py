@@ -43,7 +43,7 @@ OUTCOMES = {
     "unclear": "outcome_unclear",
 }
 # Metrics that are 1 or 0 for each item: people read them as "151 of 200".
-COUNTED = frozenset(("right", "kept"))
+COUNTED = frozenset(("right", "kept", "says_absent"))
 # What a set is for comes first; then what a gain there could hide. An older adapter lacks the
 # newer metrics: principal_metric() passes over them.
 JUDGED = {

@@ -100,7 +100,8 @@ def headline(scores: Iterable[Scores], names: Names) -> Iterator[str]:
             if share is not None:
                 counts.append(f"{name} {count_of(share, each.items)}")
         if metric in COUNTED and counts:
-            yield f"{metric.capitalize()} on {each.name}: {', '.join(counts)}."
+            kind = metric.replace("_", " ").capitalize()
+            yield f"{kind} on {each.name}: {', '.join(counts)}."
 
 
 def figure(finding: Finding, column: str) -> str:
