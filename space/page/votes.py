@@ -25,6 +25,7 @@ from huggingface_hub import CommitScheduler, HfApi, snapshot_download
 from space.engine import Info
 from space.errors import InputError
 from space.model import COLUMNS
+from space.page.limits import read_address
 from space.settings import Settings
 from space.texts import remove_controls
 
@@ -306,10 +307,7 @@ def _key(vote: Mapping) -> tuple:
 def current_address() -> str:
     """Find the address that the event at work comes from."""
     request = LocalContext.request.get(None)
-    if request is None:
-        return ""
-    host = request.client.host if request.client else ""
-    return request.headers.get("x-forwarded-for", host).split(",")[0].strip()[:64]
+    return read_address(request) if request else ""
 
 
 @contextlib.contextmanager

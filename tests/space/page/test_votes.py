@@ -12,8 +12,10 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from gradio.context import LocalContext
 from huggingface_hub.errors import HfHubHTTPError
 
 from space.errors import InputError
@@ -23,6 +25,7 @@ from space.page.votes import (
     Tally,
     Votes,
     VotesError,
+    current_address,
     make_vote,
     open_votes,
     read_votes,
@@ -318,3 +321,14 @@ def test_a_public_dataset_is_known_as_one_and_a_strangers_is_refused_in_one_line
         match=r"^VOTES_REPO is bob/votes: .*HF_TOKEN must be a token that may write to this ",
     ):
         Votes(tmp_path, "bob/votes")
+
+
+def test_a_forged_header_makes_no_other_voter():
+    """Only a trusted proxy's header counts, and uvicorn has read that one before."""
+    headers = {"x-forwarded-for": "198.51.100.1"}
+    caller = SimpleNamespace(client=SimpleNamespace(host="203.0.113.7"), headers=headers)
+    before = LocalContext.request.set(caller)  # pyright: ignore[reportArgumentType]
+    try:
+        assert current_address() == "203.0.113.7"
+    finally:
+        LocalContext.request.reset(before)
