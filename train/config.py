@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from space.settings import DEFAULT_BASE
@@ -205,6 +205,9 @@ class FitConfig(Checked):
     save_steps: int = option(100, "steps between checkpoints", low=1)
     seed: int = option(1, "seed of everything random", low=0)
     start: str = option("", "the folder of an adapter whose weights are the first ones")
+    snapshots: bool = option(
+        False, "keep the adapter as it is after 10% and 50% of the steps, for the page"
+    )
 
     def problems(self) -> Iterator[str]:
         if self.start and self.init != "default":
@@ -218,6 +221,10 @@ class FitConfig(Checked):
         if self.learning_rate is not None:
             return self
         return replace(self, learning_rate=1e-3 if parameters < 10**9 else 2e-4)
+
+    def options(self) -> dict[str, Any]:
+        """Return the options that change what is trained."""
+        return {name: value for name, value in asdict(self).items() if name != "snapshots"}
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def _write(out: Path, run: Run, pair: Pair, fit_config: FitConfig, record: Merge
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
         # Tokenizer, chat template and prompt.json are the adapter's.
-        own = shutil.ignore_patterns("adapter_*", "README.md", "run.json")
+        own = shutil.ignore_patterns("adapter_*", "README.md", "run.json", "snapshots")
         shutil.copytree(run.adapter, unfinished, ignore=own)
         sentencepiece = base_file(pair.base, fit_config.base, "tokenizer.model")
         if sentencepiece:  # transformers does without; the conversion to GGUF does not

@@ -190,6 +190,11 @@ class Run:
         return self.folder / "checkpoints"
 
     @property
+    def snapshots(self) -> Path:
+        """The adapter after some of its steps, where `fit` was asked to keep it."""
+        return self.folder / "snapshots"
+
+    @property
     def rehearsal(self) -> Path:
         """What the base answered to general questions before training."""
         return self.folder / "rehearsal.json"
@@ -290,10 +295,10 @@ class Run:
         """Raise ConfigError where the run was begun with other options."""
         if not (self.folder / "config.json").is_file():
             return
-        before = asdict(self.fit_config())
+        before = self.fit_config().options()
         changed = [
             f"--{name.replace('_', '-')} was {before[name]}, now {value}"
-            for name, value in asdict(config).items()
+            for name, value in config.options().items()
             if before[name] != value
         ]
         if changed:

@@ -40,6 +40,7 @@ RECIPE = FitConfig(
     batch_size=8,
     answer_tokens=80,
     max_length=640,
+    snapshots=True,
 )
 
 

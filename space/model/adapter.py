@@ -65,8 +65,9 @@ TOKENIZER_FILES = (
     "vocab.txt",
 )
 EVIDENCE_FILES = ("README.md", "metrics.json", "samples.jsonl", "history.jsonl")
-# All that is read of an adapter, and so all that is downloaded.
+# All that is read of an adapter, and so, with its snapshots, all that is downloaded.
 FILES = (CONFIG, WEIGHTS, RECORD, TEMPLATE, *TOKENIZER_FILES, *EVIDENCE_FILES)
+SNAPSHOTS = "snapshots/step-*.safetensors"  # read where they are asked for
 
 # Fields of LoraConfig that say which layers get LoRA and how it is scaled, and their types.
 FOLLOWED: Mapping[str, tuple[type, ...]] = {
@@ -233,13 +234,13 @@ class Adapter:
         """Find each of PEFT's tensors in the file: {PEFT's name: the file's}."""
         found: dict[str, str] = {}
         for name in self.tensors:
-            other = found.setdefault(_plain_name(name), name)
+            other = found.setdefault(plain_name(name), name)
             if other != name:
                 raise ModelError(
                     f"adapter {self.name}: {other} and {name} are the same weight: save it again "
                     "with PEFT's save_pretrained"
                 )
-        wanted = {_plain_name(name): name for name in shapes}
+        wanted = {plain_name(name): name for name in shapes}
         left_over = [name for plain, name in found.items() if plain not in wanted]
         if left_over:
             raise ModelError(self._explain_left_over(left_over, model))
@@ -268,11 +269,11 @@ class Adapter:
     def _explain_left_over(self, names: list[str], model: nn.Module) -> str:
         first = names[0]
         parameters = {
-            _plain_name(name).replace(".base_layer", ""): tuple(parameter.shape)
+            plain_name(name).replace(".base_layer", ""): tuple(parameter.shape)
             for name, parameter in model.named_parameters()
         }
         for name in names:
-            own = parameters.get(_plain_name(name))
+            own = parameters.get(plain_name(name))
             if own is not None and own != self.tensors[name].shape:
                 return (
                     f"adapter {self.name} brings {name} of {_times(self.tensors[name].shape)}, "
@@ -325,7 +326,8 @@ def find_adapter(adapter: str, revision: str | None = None) -> Adapter:
         if folder.is_absolute() or adapter.startswith("."):
             raise ModelError(f"{what} is not a folder: give a folder or a Hub id such as user/name")
         with translate_load_errors("adapter", adapter):
-            folder = Path(snapshot_download(adapter, revision=revision, allow_patterns=list(FILES)))
+            patterns = [*FILES, SNAPSHOTS]
+            folder = Path(snapshot_download(adapter, revision=revision, allow_patterns=patterns))
     check_regular(what, folder, FILES)
     files = [folder / CONFIG, folder / WEIGHTS]
     if not all(path.is_file() for path in files):
@@ -453,7 +455,8 @@ def _explain_missing(adapter: str, folder: Path, local: bool, revision: str | No
     return f"needs {CONFIG} and {WEIGHTS}: is training done?"
 
 
-def _plain_name(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return a LoRA tensor's name without what tools put around it."""
     name = WRAPPERS.sub("", name)
     return FRONT.sub("", ADAPTER_NAME.sub(r"\1.weight", name))
 

@@ -30,6 +30,7 @@ from transformers import DataCollatorForSeq2Seq
 from space.model import Base, DecoderOnly, PromptTemplate, decode_frozen, family_of
 from train.config import ConfigError, FitConfig
 from train.fit.memory import enable_checkpointing
+from train.fit.snapshots import copy_snapshots
 from train.fit.trainer import DivergedError, disk_errors
 from train.run import (
     ADAPTER_RECORD,
@@ -232,6 +233,8 @@ def save_adapter(
         with disk_errors(folder.name):
             model.save_pretrained(str(folder))
             tokenizer.save_pretrained(folder)
+            if run.snapshots.is_dir():
+                copy_snapshots(run, folder)
         _write_for_older_versions(folder)
         prompt_template.save(folder / "prompt.json")
         (folder / ADAPTER_RECORD).write_text(to_json(record), encoding="utf-8")

@@ -8,6 +8,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -41,6 +42,7 @@ from train.fit.memory import (
     plan_memory,
 )
 from train.fit.rehearsal import answer_as_base
+from train.fit.snapshots import KeepSnapshots
 from train.fit.tracking import track_training
 from train.fit.trainer import AnswerTrainer, DivergedError, build_trainer
 from train.prepare import summaries_origin
@@ -83,7 +85,7 @@ def fit(
     config = examples.config.for_base(model.num_parameters())
     # Not paths of this machine.
     start = sha256_file(Path(config.start) / "adapter_model.safetensors") if config.start else ""
-    options = {**asdict(config), "base": base.name, "start": start}
+    options = {**config.options(), "base": base.name, "start": start}
     data = run.data_digest()
     digest = digest_inputs(base, options, data, examples.prompt_template)
     with ranks.main_first():
@@ -111,6 +113,11 @@ def fit(
     trainer = build_trainer(run, adapted, dataset, examples.tokenizer, config)
     marker = CheckpointMarker(trainer, digest, resumed)
     trainer.add_callback(marker)
+    if ranks.is_main():
+        if not resumed:
+            shutil.rmtree(run.snapshots, ignore_errors=True)  # of a training that was given up
+        if config.snapshots:
+            trainer.add_callback(KeepSnapshots(run))
     if push.push_every and ranks.is_main():
         trainer.add_callback(CheckpointPush(push))
     board = track if ranks.is_main() else TrackConfig()

@@ -57,7 +57,7 @@ BASE_FILES = re.compile(
     r"|tokenizer\.(json|model)|tokenizer_config\.json|special_tokens_map\.json"
     r"|chat_template\.jinja)"
 )
-ADAPTER_FILES = re.compile(r"adapter_model\.safetensors")
+ADAPTER_FILES = re.compile(r"(adapter_model|snapshots/step-\d+)\.safetensors")
 THUMBNAIL = "thumbnail.png"
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")  # a few old repositories have no owner
@@ -249,7 +249,7 @@ def space_files(variables: dict[str, str]) -> dict[str, Path]:
 def sample_files() -> list[Path]:
     """List what the page reads of the sample."""
     paths = [SAMPLE / name for name in (*FILES, "catalogue/report.json")]
-    for part in ("adapter", "catalogue/index"):
+    for part in ("adapter", "adapter/snapshots", "catalogue/index"):
         paths += sorted((SAMPLE / part).glob("*"))
     return [path for path in paths if path.is_file()]
 

@@ -15,8 +15,10 @@ from train.publish.checks import problems
 from train.publish.hub import CHECKPOINT, HubError, IsPublic, send
 from train.run import Run, read_json, to_json, write_atomic
 
-# The folders in which only sent files stay: a smaller catalogue has fewer shards than the last.
-OWNED = {"model": [CHECKPOINT], "dataset": ["records", "index"]}
+SNAPSHOTS = "snapshots"  # in the adapter's folder
+# The folders in which only sent files stay: a smaller catalogue has fewer shards than the last,
+# and snapshots belong to one training.
+OWNED = {"model": [CHECKPOINT, SNAPSHOTS], "dataset": ["records", "index"]}
 
 
 class PublishError(Exception):
@@ -148,7 +150,10 @@ def _uploads(run: Run, config: PublishConfig) -> list[Upload]:
 
 def adapter_files(run: Run) -> dict[str, Path]:
     """List the model repository's files, the adapter at its root."""
-    files = {path.name: path for path in sorted(run.adapter.glob("*"))}
+    files = {}
+    for path in sorted([*run.adapter.glob("*"), *run.adapter.glob(f"{SNAPSHOTS}/*")]):
+        if path.name != SNAPSHOTS:
+            files[path.relative_to(run.adapter).as_posix()] = path
     for path in (run.metrics, run.samples, run.history, *sorted(run.plots.glob("*.png"))):
         if path.is_file():
             files[path.relative_to(run.folder).as_posix()] = path

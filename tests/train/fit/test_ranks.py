@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 STEPS = 20
 OPTIONS = (
     f"--learn 16 --epochs 30 --rank 4 --max-length 300 --answer-tokens 100 --asked 0 "
-    f"--save-steps 5 --learning-rate 1e-3 --max-steps {STEPS}"
+    f"--save-steps 5 --learning-rate 1e-3 --max-steps {STEPS} --snapshots"
 ).split()
 
 
@@ -71,6 +71,8 @@ def test_two_ranks_train_what_one_process_does_with_twice_the_batch(trained, beg
     assert all(torch.equal(first[name], second[name]) for name in first)
     record = json.loads((trained / "adapter" / "run.json").read_text())
     assert (record["world_size"], record["steps"]) == (2, STEPS)
+    snapshots = {path.name for path in (trained / "adapter" / "snapshots").iterdir()}
+    assert snapshots == {"step-2.safetensors", "step-10.safetensors"}
     one, call = begin("one", 4)
     assert main(call) == 0
     alone = json.loads((one / "adapter" / "run.json").read_text())

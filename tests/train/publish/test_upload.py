@@ -2,10 +2,12 @@
 
 import json
 import re
+import shutil
 
 import pytest
 from huggingface_hub import snapshot_download
 
+from space.model import find_adapter
 from tests.toy import TOY
 from tests.train.publish.conftest import (
     ADAPTER,
@@ -62,6 +64,26 @@ def test_one_commit_each_with_exactly_what_belongs_there(hub, run, tmp_path, cap
     # The card speaks of where it is: its snippets load from there.
     card = there["README.md"].decode()
     assert card == for_repository(told, "ana/lamps") and 'adapter = "ana/lamps"' in card
+
+
+def test_snapshots_go_with_their_adapter_and_with_no_other(hub, run, tmp_path):
+    weights = (run / "adapter/adapter_model.safetensors").read_bytes()
+    (run / "adapter/snapshots").mkdir()
+    (run / "adapter/snapshots/step-39.safetensors").write_bytes(weights)
+    assert main(call(run)) == 0
+    name = "snapshots/step-39.safetensors"
+    assert set(hub.repo("ana/lamps").files) == ADAPTER | {".gitattributes", name}
+    found = find_adapter("ana/lamps")
+    assert (found.folder / name).read_bytes() == weights
+    shutil.rmtree(run / "adapter/snapshots")
+    assert main(call(run)) == 0
+    assert set(hub.repo("ana/lamps").files) == ADAPTER | {".gitattributes"}
+
+
+def test_a_damaged_snapshot_is_not_published(run, capsys):
+    (run / "adapter/snapshots").mkdir()
+    (run / "adapter/snapshots/step-39.safetensors").write_bytes(b"half")
+    assert "adapter/snapshots/step-39.safetensors is damaged" in refused(capsys, call(run), 2)
 
 
 def test_a_second_push_makes_no_second_commit(hub, run, capsys):
