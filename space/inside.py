@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from space.catalogue import Catalogue
+from space.catalogue import Catalogue, keep_relevant
 from space.errors import InputError
+from space.evidence import check_facts
 from space.model import (
     STRENGTHS,
     AdapterChange,
@@ -16,14 +17,18 @@ from space.model import (
     Guesses,
     Pair,
     PrecisionCost,
+    Prompt,
+    Snapshots,
     TokenReading,
     WordNeighbours,
+    answer_along_training,
     answer_at_strengths,
     available_memory,
     can_attend,
     check_text,
     compare_precision,
     decode_text,
+    find_snapshots,
     fit_prompt,
     guess_tokens,
     load_base,
@@ -38,7 +43,8 @@ from space.model import (
 from space.settings import Settings
 
 LOOK_SECONDS = 15  # of a GPU that is borrowed, with its start
-QUESTION_TOKENS = 200  # of a prompt that is answered at every strength
+TRANSFER_SECONDS = 8  # more, for the answers with an adapter's snapshots
+QUESTION_TOKENS = 200  # of a prompt that is answered several times
 ANSWER_TOKENS = 32
 RECORDS = 480  # titles of the catalogue among which the nearest are looked for
 NEW_RECORDS = 32  # of them that one look reads; the vectors of the others are kept
@@ -73,6 +79,31 @@ class Neighbours:
 
 
 @dataclass(frozen=True)
+class StepAnswer:
+    """An answer after so many steps of training: 0 is the base.
+
+    `supported` of its `facts` are what the question's record says.
+    """
+
+    step: int
+    text: str
+    facts: int
+    supported: int
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Answers from the base's to the adapter's after `total` steps.
+
+    `title` is that of the record which judges their facts, empty where the search finds none.
+    """
+
+    answers: tuple[StepAnswer, ...]
+    total: int
+    title: str
+
+
+@dataclass(frozen=True)
 class StrengthAnswer:
     """An answer with one strength of the adapter: 0 is the base, 1 the tuned model."""
 
@@ -82,7 +113,7 @@ class StrengthAnswer:
 
 def gpu_seconds_to_look(picture: str, arguments: Sequence) -> int:
     """Estimate for how many seconds a picture needs a GPU."""
-    return LOOK_SECONDS
+    return LOOK_SECONDS + (TRANSFER_SECONDS if picture == "transfer" else 0)
 
 
 class Inside:
@@ -160,18 +191,39 @@ class Inside:
 
     def strengths(self, question: str) -> list[StrengthAnswer]:
         """Answer a question from memory with each strength of the adapter."""
-        question = self._check(question, "question")
-        room = min(self.pair.window.prompt_limit(ANSWER_TOKENS), QUESTION_TOKENS)
-        template = self.pair.prompt_template
-        try:
-            prompt = fit_prompt(self.pair.tokenizer, template, "describe", question, room=room)
-        except InputError as error:
-            raise InputError("how_question_long", **error.values) from error
+        prompt = self._prompt(self._check(question, "question"))
         answers = self._compute_on_gpu("strengths", (prompt.ids, ANSWER_TOKENS))
         found = []
         for strength, ids in zip(STRENGTHS, answers, strict=True):
             found.append(StrengthAnswer(strength, decode_text(self.pair, ids)))
         return found
+
+    def snapshots(self) -> Snapshots:
+        """Find the snapshots of its training that the adapter brought.
+
+        Raises InputError where there are none.
+        """
+        if not self._snapshots.files:
+            raise InputError("how_transfer_none")
+        return self._snapshots
+
+    def transfer(self, question: str) -> Transfer:
+        """Answer a question from memory as before, during and after training.
+
+        Raises InputError where the adapter brought no snapshots.
+        """
+        question = self._check(question, "question")
+        prompt, snapshots = self._prompt(question), self.snapshots()
+        answers = self._compute_on_gpu("transfer", (snapshots, prompt.ids, ANSWER_TOKENS))
+        hits = self.catalogue.search(question, 1) if self.catalogue else []
+        records = keep_relevant(hits)
+        found = []
+        for step, ids in answers.items():
+            text = decode_text(self.pair, ids)
+            checked = check_facts(text, records)
+            found.append(StepAnswer(step, text, len(checked.facts), checked.supported))
+        title = records[0]["title"] if records else ""
+        return Transfer(tuple(found), snapshots.total, title)
 
     def precision_cost(self, text: str) -> PrecisionCost:
         """Compare the base's logits in 4 bits and in bf16.
@@ -206,6 +258,19 @@ class Inside:
     def _check(self, text: str, what: str = "text") -> str:
         return check_text(text, self.settings.max_input_chars, what)
 
+    def _prompt(self, question: str) -> Prompt:
+        """Make the prompt of a question that is answered several times, from memory."""
+        room = min(self.pair.window.prompt_limit(ANSWER_TOKENS), QUESTION_TOKENS)
+        template = self.pair.prompt_template
+        try:
+            return fit_prompt(self.pair.tokenizer, template, "describe", question, room=room)
+        except InputError as error:
+            raise InputError("how_question_long", **error.values) from error
+
+    @cached_property
+    def _snapshots(self) -> Snapshots:
+        return find_snapshots(self.pair)
+
     @cached_property
     def _titles(self) -> list[str]:
         found = self.catalogue.titles(RECORDS) if self.catalogue else []
@@ -226,6 +291,8 @@ class Inside:
             return measure_adapter(self.pair)
         if picture == "strengths":
             return answer_at_strengths(self.pair, *arguments)
+        if picture == "transfer":
+            return answer_along_training(self.pair, *arguments)
         words, ids, titles = arguments
         vectors = mean_hidden(self.pair, [ids, *titles.values()]).tolist()
         by_title = dict(zip(titles, vectors[1:], strict=True))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from space.errors import InputError
 from space.evidence.files import Evidence, read_evidence
-from space.inside import NearRecord, Neighbours, StrengthAnswer
+from space.inside import NearRecord, Neighbours, StepAnswer, StrengthAnswer, Transfer
 from space.model import (
     AdapterChange,
     Attention,
@@ -24,6 +24,7 @@ from space.model import (
     Neighbour,
     Place,
     PrecisionCost,
+    Snapshots,
     TokenReading,
     Word,
     WordNeighbours,
@@ -344,6 +345,19 @@ class FakeInside:
             StrengthAnswer(strength, f"{question} At {strength}.")
             for strength in (0.0, 0.25, 0.5, 1.0, 1.5)
         ]
+
+    def snapshots(self) -> Snapshots:
+        if "snapshots" in self.refused:
+            raise InputError(self.refused["snapshots"])
+        return Snapshots(386, {39: Path("step-39"), 193: Path("step-193")}, 1)
+
+    def transfer(self, question: str) -> Transfer:
+        check_text(question, self.engine.limit)
+        answers = []
+        for count, step in enumerate((0, 39, 193, 386)):
+            text = f"{question} After {min(step, 193)}."
+            answers.append(StepAnswer(step, text, count + 1, count))
+        return Transfer(tuple(answers), 386, self.engine.records[0]["title"])
 
     def precision_cost(self, text: str) -> PrecisionCost:
         self._pieces("precision_cost", text)

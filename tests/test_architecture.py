@@ -44,7 +44,8 @@ PAGE_TYPES = {
         *("AnswerFigures", "COLUMNS", "Column", "ExplainedToken", "Figures", "Turn"),
         # The numbers of the tab How it works.
         *("AdapterChange", "Attention", "Guess", "Guesses", "LayerChange", "NamedHead"),
-        *("Neighbour", "Place", "PrecisionCost", "TokenReading", "Word", "WordNeighbours"),
+        *("Neighbour", "Place", "PrecisionCost", "Snapshots", "TokenReading", "Word"),
+        "WordNeighbours",
     },
     "space.catalogue": {"Hit", "Record", "Span"},
 }

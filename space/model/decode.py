@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from typing import cast
 
 import torch
@@ -13,6 +13,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from space.model.family import DecoderForward, EncoderDecoderForward
+from space.model.layers import OtherLora, other_lora
 from space.model.pair import Pair
 
 SPARE = 16  # tokens; a full cache is copied to one with room for so many more
@@ -47,16 +48,22 @@ def stream_answers(
 
 
 def complete(
-    pair: Pair, prompts: Sequence[Sequence[int]], max_new_tokens: int, tuned: bool
+    pair: Pair,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    tuned: bool,
+    lora: OtherLora | None = None,
 ) -> list[list[int]]:
     """Generate one model's greedy answers to all prompts in one batch.
 
     Answers are token ids and have no end tokens: an answer shorter than `max_new_tokens` ended by
-    itself.
+    itself. `lora` stands in for the adapter's weights.
     """
     answers: list[list[int]] = [[] for _ in prompts]
-    for tokens in stream_tokens(pair, prompts, 0 if tuned else len(prompts), max_new_tokens):
-        _append(answers, tokens)
+    base_rows = 0 if tuned else len(prompts)
+    with closing(stream_tokens(pair, prompts, base_rows, max_new_tokens, lora=lora)) as steps:
+        for tokens in steps:
+            _append(answers, tokens)
     return answers
 
 
@@ -80,12 +87,14 @@ def stream_tokens(
     temperature: float = 0.0,
     seed: int | None = None,
     strengths: Sequence[float] | None = None,
+    lora: OtherLora | None = None,
 ) -> Generator[list[int | None]]:
     """Generate one token a row and step.
 
     It is None for a row that has ended. The first `base_rows` rows are the base's. With a
     temperature, base and tuned rows draw with the same random numbers: where the models agree, so
-    do the tokens. `strengths` has the share of the adapter's change for each tuned row.
+    do the tokens. `strengths` has the share of the adapter's change for each tuned row, and `lora`
+    stands in for the adapter's weights.
     """
     device = pair.device
     generators = seed_generators(device, seed, 2 if 0 < base_rows < len(prompts) else 1)
@@ -93,7 +102,7 @@ def stream_tokens(
     cache = preallocated_cache(pair.model.config)
     forward = pair.family.cached_forward(pair.model, prompts, cache)
     last = torch.empty(len(prompts), 0, dtype=torch.long, device=device)
-    with pair.lock, _strength(pair, strengths):
+    with pair.lock, _changed(pair, strengths, lora):
         for _ in range(max_new_tokens):
             logits = _forward(pair, forward, last, base_rows)
             chosen = choose_tokens(logits, temperature, generators, base_rows)
@@ -108,11 +117,14 @@ def stream_tokens(
 
 
 @contextmanager
-def _strength(pair: Pair, strengths: Sequence[float] | None) -> Iterator[None]:
+def _changed(
+    pair: Pair, strengths: Sequence[float] | None, lora: OtherLora | None
+) -> Iterator[None]:
     if strengths is not None:
         pair.rows.strength = torch.tensor(strengths, device=pair.device)[:, None, None]
     try:
-        yield
+        with other_lora(pair.model, lora) if lora else nullcontext():
+            yield
     finally:
         pair.rows.strength = None
 

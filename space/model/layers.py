@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -24,6 +25,8 @@ from space.errors import ModelError
 SHARED_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 MEMORY_SHARE = 4  # decoded weights may take one part in so many of the memory available
 BF16_BYTES = 2
+# A and B by the names of their layers, (rank, in) and (out, rank).
+OtherLora = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass
@@ -126,6 +129,7 @@ class PairedLinear(nn.Module):
         self.narrow = type(bases[0]) is not nn.Linear
         quantized = [base for base in bases if decode and isinstance(base, Linear4bit)]
         self.base = DecodedLinear(quantized) if quantized else _join(bases)
+        self.scaling = [_scaling_of(layer) for layer in layers]
         self.lora = [_lora_of(layer) for layer in layers]  # A, B and the factor of each
         self.has_lora = any(isinstance(layer, LoraLayer) for layer in layers)
 
@@ -293,15 +297,70 @@ def _lora_of(layer: nn.Module) -> tuple[torch.Tensor, torch.Tensor, float]:
         weight = torch.empty(0, base.in_features, device=base.weight.device)
         return weight, weight.new_empty(base.out_features, 0), 1.0
     adapter = layer.active_adapters[0]
-    scaling = layer.scaling[adapter]
     down = cast(nn.Linear, layer.lora_A[adapter]).weight.detach().float()
     up = cast(nn.Linear, layer.lora_B[adapter]).weight.detach().float()
+    return _scale(down, up, _scaling_of(layer))
+
+
+def _scaling_of(layer: nn.Module) -> float:
+    return layer.scaling[layer.active_adapters[0]] if isinstance(layer, LoraLayer) else 1.0
+
+
+def _scale(
+    down: torch.Tensor, up: torch.Tensor, scaling: float
+) -> tuple[torch.Tensor, torch.Tensor, float]:
     # A power of two changes no digit: B carries it, which saves a pass in every step.
     return (down, up * scaling, 1.0) if math.frexp(scaling)[0] == 0.5 else (down, up, scaling)
 
 
 def _frozen(weight: torch.Tensor) -> nn.Parameter:
     return nn.Parameter(weight, requires_grad=False)
+
+
+# --- the LoRA of a paired model ---
+
+
+@dataclass(frozen=True)
+class AdaptedLayer:
+    """A layer that the adapter changes: which LoRA of `paired` is its own, and which outputs."""
+
+    name: str  # in the model
+    paired: PairedLinear
+    index: int
+    rows: slice  # of the paired layer's weights
+
+
+def adapted_layers(model: nn.Module) -> Iterator[AdaptedLayer]:
+    """Yield the layers of a paired model that its adapter changes."""
+    for name, module in model.named_modules():
+        if isinstance(module, FusedPart):
+            rows = slice(*module.fused.ranges[module.index])
+            layer = AdaptedLayer(name, module.paired, module.index, rows)
+        elif isinstance(module, PairedLinear) and not name.endswith(".paired"):
+            layer = AdaptedLayer(name, module, 0, slice(None))
+        else:
+            continue
+        if layer.paired.lora[layer.index][0].numel():
+            yield layer
+
+
+@contextmanager
+def other_lora(model: nn.Module, weights: OtherLora) -> Iterator[None]:
+    """Let other LoRA weights of the same shapes answer in the adapter's place.
+
+    The adapter's own tensors are set aside untouched, and come back whatever happens.
+    """
+    layers = list(adapted_layers(model))
+    before = [layer.paired.lora[layer.index] for layer in layers]
+    try:
+        for layer, (own, _, _) in zip(layers, before, strict=True):
+            down, up = (tensor.to(own.device, own.dtype) for tensor in weights[layer.name])
+            scaling = layer.paired.scaling[layer.index]
+            layer.paired.lora[layer.index] = _scale(down, up, scaling)
+        yield
+    finally:
+        for layer, own in zip(layers, before, strict=True):
+            layer.paired.lora[layer.index] = own
 
 
 # --- decoding 4 bits once ---

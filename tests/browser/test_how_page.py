@@ -80,6 +80,22 @@ def test_a_named_head_is_shown(opened):
     expect(page.locator(".how .heads button").first).to_have_attribute("aria-pressed", "true")
 
 
+def test_one_question_is_answered_along_the_training(opened):
+    page, text = opened
+    choose(page, text, "transfer")
+    page.get_by_label(text["how_transfer_question"]).fill("What is it?")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    answers = page.locator(".how .points li")
+    expect(answers).to_have_count(4)
+    expect(answers.nth(1)).to_contain_text("What is it? After 39.")
+    assert not violations(page)
+    width = page.viewport_size["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    choose(page, text, "tokens")
+    expect(page.get_by_label(text["how_transfer_question"])).to_be_hidden()
+
+
 def test_the_slider_goes_from_the_base_to_more_than_was_trained(opened):
     page, text = opened
     choose(page, text, "tuning")

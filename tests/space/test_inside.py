@@ -1,16 +1,27 @@
 """space/inside.py: each picture of the tab How it works, and what is refused."""
 
+from shutil import copytree
+
 import pytest
 
 from space.catalogue.index import build_index
 from space.catalogue.search import Catalogue
 from space.engine import Engine, run_here
 from space.errors import InputError
-from space.inside import COPY_BYTES, NEAREST, NEW_RECORDS, Inside, gpu_seconds_to_look
+from space.evidence import check_facts
+from space.inside import (
+    ANSWER_TOKENS,
+    COPY_BYTES,
+    NEAREST,
+    NEW_RECORDS,
+    Inside,
+    gpu_seconds_to_look,
+)
 from space.model.conversation import column_messages
 from space.model.pair import load_pair
 from space.settings import Settings
 from tests.encoder_decoder import adapter_of, tiny_base
+from tests.space.model.inside.test_snapshots import keep_snapshots
 
 TEXT = "The Dovenka Kettle is oak."
 
@@ -62,6 +73,33 @@ def test_the_slider_says_at_its_ends_what_the_page_says(pair):
     answers = {one.strength: one.text for one in engine.inside.strengths("What is the Dovenka?")}
     assert (answers[0.0], answers[1.0]) == (base, tuned)
     assert column_messages((), "base") == []
+
+
+def test_one_question_along_the_training(tiny_base_folder, adapter, catalogue, tmp_path):
+    folder = keep_snapshots(copytree(adapter, tmp_path / "adapter"))
+    pair = load_pair(str(tiny_base_folder), str(folder))
+    engine = Engine(pair, catalogue, Settings(base_model=str(tiny_base_folder)))
+    question = "What is the Dovenka Kettle?"
+    base, tuned, _ = list(engine.answer(question, False, ANSWER_TOKENS, 0.0))[-1]
+    transfer = engine.inside.transfer(question)
+    assert [answer.step for answer in transfer.answers] == [0, 4, 9, 10] and transfer.total == 10
+    texts = [answer.text for answer in transfer.answers]
+    assert (texts[0], texts[2:]) == (base, [tuned, tuned]) and base != tuned
+    assert transfer.title == "Dovenka Kettle"
+    for answer in transfer.answers:
+        checked = check_facts(answer.text, catalogue.search(question, 1))
+        assert (answer.facts, answer.supported) == (len(checked.facts), checked.supported)
+    alone = Inside(pair, None, Settings(catalogue=None), run_here).transfer(question)
+    assert alone.title == "" and not any(answer.facts for answer in alone.answers)
+    assert gpu_seconds_to_look("transfer", ()) > gpu_seconds_to_look("near", ())
+    with pytest.raises(InputError, match="too long"):
+        engine.inside.transfer("lamp " * 400)
+
+
+def test_an_adapter_without_snapshots_says_how_to_keep_them(inside):
+    for look in (inside.snapshots, lambda: inside.transfer("What is it?")):
+        with pytest.raises(InputError, match="--snapshots"):
+            look()
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "x" * 20_001])

@@ -26,6 +26,7 @@ from space.model.inside.reading import (
     guess_tokens,
     read_tokens,
 )
+from space.model.inside.snapshots import Snapshots, answer_along_training, find_snapshots
 
 __all__ = [
     "STRENGTHS",
@@ -38,12 +39,15 @@ __all__ = [
     "Neighbour",
     "Place",
     "PrecisionCost",
+    "Snapshots",
     "TokenReading",
     "Word",
     "WordNeighbours",
+    "answer_along_training",
     "answer_at_strengths",
     "can_attend",
     "compare_precision",
+    "find_snapshots",
     "guess_tokens",
     "mean_hidden",
     "measure_adapter",

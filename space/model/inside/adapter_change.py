@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from space.model.decode import stream_answers, stream_tokens
 from space.model.inside.reading import READ_TOKENS, start_ids
-from space.model.layers import DecodedLinear, FusedPart, PairedLinear
+from space.model.layers import DecodedLinear, adapted_layers
 from space.model.pair import Pair
 
 STRENGTHS = (0.0, 0.25, 0.5, 1.0, 1.5)
@@ -64,11 +64,14 @@ class PrecisionCost:
 def measure_adapter(pair: Pair) -> AdapterChange:
     """Compute the norm of the adapter's change against each layer's weights."""
     layers = []
-    for name, weight, (down, up, scaling) in _changed_layers(pair.model):
-        norm = float(product_norm(down, up)) * scaling
-        block, part = _split_name(name)
-        trained = down.numel() + up.numel()
-        layers.append(LayerChange(block, part, norm / float(weight.float().norm()), trained))
+    with pair.lock:  # or other weights might stand in for the adapter's
+        for layer in adapted_layers(pair.model):
+            weight = _weights_of(layer.paired.base)[layer.rows]
+            down, up, scaling = layer.paired.lora[layer.index]
+            norm = float(product_norm(down, up)) * scaling
+            block, part = _split_name(layer.name)
+            trained = down.numel() + up.numel()
+            layers.append(LayerChange(block, part, norm / float(weight.float().norm()), trained))
     trained = sum(layer.trained for layer in layers)
     return AdapterChange(tuple(layers), trained, _count_weights(pair.model))
 
@@ -80,25 +83,6 @@ def product_norm(down: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
     both (rank, rank).
     """
     return ((up.T @ up) * (down @ down.T)).sum().clamp(min=0).sqrt()
-
-
-def _changed_layers(
-    model: nn.Module,
-) -> Iterator[tuple[str, torch.Tensor, tuple[torch.Tensor, torch.Tensor, float]]]:
-    """Yield each changed layer's name, weights, and LoRA.
-
-    The weights are (out, in), the LoRA is A, B and their factor.
-    """
-    for name, module in model.named_modules():
-        if isinstance(module, FusedPart):
-            paired, index = module.paired, module.index
-            rows = slice(*module.fused.ranges[index])
-        elif isinstance(module, PairedLinear) and not name.endswith(".paired"):
-            paired, index, rows = module, 0, slice(None)
-        else:
-            continue
-        if paired.lora[index][0].numel():
-            yield name, _weights_of(paired.base)[rows], paired.lora[index]
 
 
 def _weights_of(base: nn.Module) -> torch.Tensor:
@@ -139,15 +123,23 @@ def _count_weights(model: nn.Module) -> int:
     return total
 
 
+def answer_as_both(
+    pair: Pair, prompt: Sequence[int], max_new_tokens: int
+) -> tuple[list[int], list[int]]:
+    """Generate the base's and the tuned model's greedy answer, as the page does."""
+    answers: tuple[list[int], list[int]] = [], []
+    for both in stream_answers(pair, prompt, prompt, max_new_tokens):
+        answers = both
+    return answers
+
+
 def answer_at_strengths(pair: Pair, prompt: Sequence[int], max_new_tokens: int) -> list[list[int]]:
     """Generate greedy answers with each of STRENGTHS of the adapter.
 
     They are token ids. Those at 0 and 1 come from the batch that the page's answers come from.
     """
-    base, tuned = [], []
-    for both in stream_answers(pair, prompt, prompt, max_new_tokens):
-        base, tuned = both
-    answers = {0.0: list(base), 1.0: list(tuned)}
+    base, tuned = answer_as_both(pair, prompt, max_new_tokens)
+    answers = {0.0: base, 1.0: tuned}
     between = [strength for strength in STRENGTHS if strength not in answers]
     rows: list[list[int]] = [[] for _ in between]
     prompts = [prompt] * len(between)

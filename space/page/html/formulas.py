@@ -117,12 +117,15 @@ for name, layer in tuned.named_modules():
     ),
     "transfer": Formula(
         "W(n) = W + (α/r)·B(n) A(n) after n steps; n = 0 is the base",
-        """from peft import PeftModel
+        """from peft import PeftModel, set_peft_model_state_dict
+from safetensors.torch import load_file
 
-tuned = PeftModel.from_pretrained(model, checkpoint)  # a folder of checkpoints/ of the run
+tuned = PeftModel.from_pretrained(model, adapter)
+snapshot = load_file(f"{adapter}/snapshots/step-{step}.safetensors")
+set_peft_model_state_dict(tuned, snapshot)
 ids = tokenizer(text, return_tensors="pt")["input_ids"]
-answer = tuned.generate(ids, max_new_tokens=32, do_sample=False)
-print(tokenizer.decode(answer[0, ids.shape[1]:]))""",
+answer = tuned.generate(input_ids=ids, max_new_tokens=32, do_sample=False)
+words = tokenizer.decode(answer[0, ids.shape[1]:], skip_special_tokens=True)""",
         (
             (
                 "Yosinski et al.: How transferable are features in deep neural networks?, 2014",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from space.evidence import Mark, bars, heat
-from space.inside import NearRecord, Neighbours, StrengthAnswer
+from space.inside import NearRecord, Neighbours, StrengthAnswer, Transfer
 from space.model import (
     AdapterChange,
     Attention,
@@ -15,6 +15,7 @@ from space.model import (
     LayerChange,
     Place,
     PrecisionCost,
+    Snapshots,
     TokenReading,
 )
 from space.page.html.changed import format_chance, name_token
@@ -494,6 +495,69 @@ def render_cost_refused(key: str, values: dict) -> str:
 # --- transfer ---
 
 
-def render_transfer() -> str:
-    """Say what the adapter's snapshots would show, which it did not bring."""
-    return _chapter("transfer", html("how_transfer_none"), "")
+def render_snapshots(snapshots: Snapshots) -> str:
+    """Render which snapshots of its training an adapter brought."""
+    total, steps = snapshots.total, list(snapshots.files)
+    named = Html(", ".join(html("number", number=step) for step in steps))
+    sentence = html("how_transfer_found", total=total, steps=named)
+    if snapshots.left_out:
+        left_out = html("how_transfer_left_out", count=snapshots.left_out)
+        sentence = Html(f"{sentence} {left_out}")
+    marks = []
+    for step in [0, *steps, total]:
+        share = html("number", number=_percent(step / total))
+        marks.append(Mark("word", _point(step, total), step / total, share))
+    return _chapter("transfer", sentence, bars(marks))
+
+
+def render_transfer(transfer: Transfer, question: str) -> str:
+    """Render one question's answers along the training, and what its record says of them."""
+    answers, total = transfer.answers, transfer.total
+    final = len(answers) - 1
+    while final and answers[final - 1].text == answers[-1].text:
+        final -= 1
+    sentence = html(
+        "how_transfer_said",
+        different=len({answer.text for answer in answers}),
+        count=len(answers),
+        total=total,
+        step=answers[final].step,
+    )
+    judged = ""
+    if transfer.title:
+        facts = html(
+            "how_transfer_facts",
+            title=_quoted(transfer.title),
+            first=answers[0].supported,
+            last=answers[-1].supported,
+        )
+        sentence, judged = Html(f"{sentence} {facts}"), _supported(transfer)
+    points = []
+    for answer in answers:
+        text = escape(answer.text) or html("wordless")
+        points.append(
+            f'<li><h3>{_point(answer.step, total)}</h3><p class="words" dir="auto">{text}</p></li>'
+        )
+    return (
+        f'<section class="changed how"><p class="about" dir="auto">{escape(question)}</p>'
+        f'<p class="gist" role="status">{sentence}</p>{judged}'
+        f'<ol class="points">{"".join(points)}</ol></section>'
+    )
+
+
+def _supported(transfer: Transfer) -> Html:
+    most = max(answer.facts for answer in transfer.answers)
+    marks = []
+    for answer in transfer.answers:
+        name = _point(answer.step, transfer.total)
+        label = html("how_transfer_supported", supported=answer.supported, facts=answer.facts)
+        marks.append(Mark("word", name, answer.supported / max(most, 1), label))
+    return bars(marks)
+
+
+def _point(step: int, total: int) -> Html:
+    if step == 0:
+        return html("how_transfer_base")
+    if step == total:
+        return html("how_transfer_tuned", total=total)
+    return html("how_transfer_step", step=step, total=total, share=_percent(step / total))

@@ -58,6 +58,17 @@ class HowTab:
                 )
                 self.bits = gr.Button(label("how_bits"), scale=0, min_width=210)
             self.strengths, self.cost = picture(), picture()
+        with gr.Column(visible=False, elem_classes="trying") as self.training:
+            self.same_question = gr.Textbox(
+                label=label("how_transfer_question"),
+                placeholder=label("question_hint"),
+                max_lines=3,
+            )
+            with gr.Row(elem_classes="controls looking"):
+                self.along = gr.Button(
+                    label("how_transfer_answer"), variant="primary", scale=0, min_width=210
+                )
+            self.transfer = picture()
         self.number = gr.State(0)  # of the next record of the catalogue
         self.ids = gr.State([])  # the text of the guesses, in tokens
         self.drawn = gr.State(False)  # whether the tab was opened before
@@ -65,7 +76,7 @@ class HowTab:
 
     def wire(self) -> None:
         """Connect every control with what it computes."""
-        drawn = [self.picture, self.ids, self.at, self.trying, self.layer, self.head]
+        drawn = self.outputs()
         starts = [self.look.click, self.box.submit, self.chapter.input]
         self.draws(gr.on(starts, how.render_waiting, None, self.picture, **AT_ONCE), drawn)
         taken = self.take.click(self.record, self.number, [self.box, self.number], **AT_ONCE)
@@ -91,10 +102,21 @@ class HowTab:
         for button, compute, source, shown in (
             (self.answer, self.answer_strengths, self.question, [self.strengths, self.question]),
             (self.bits, self.show_cost, self.box, [self.cost]),
+            (
+                self.along,
+                self.answer_along_training,
+                self.same_question,
+                [self.transfer, self.same_question],
+            ),
         ):
             start = button.click(how.render_waiting, None, shown[0], **AT_ONCE)
             run = start.success(compute, source, shown, **self.model, **QUIET)
             run.failure(lambda: "", None, shown[0], **AT_ONCE)
+
+    def outputs(self) -> list:
+        """List what a chapter changes."""
+        shown = [self.at, self.trying, self.training]
+        return [self.picture, self.ids, *shown, self.layer, self.head]
 
     def draws(self, start, drawn: list) -> None:
         """Draw the chosen chapter after an event."""
@@ -106,20 +128,21 @@ class HowTab:
         tab.select(
             self.show_first,
             [self.box, self.chapter, self.drawn],
-            [self.drawn, self.picture, self.ids, self.at, self.trying, self.layer, self.head],
+            [self.drawn, *self.outputs()],
             **self.model,
             **QUIET,
         )
 
     def show_first(self, text, chapter, drawn):
         if drawn:
-            return tuple(gr.skip() for _ in range(7))
+            return tuple(gr.skip() for _ in range(8))
         return True, *self.show(text, chapter)
 
     def show(self, text, chapter):
         """Compute a chapter, or say why this base cannot show it."""
         ids: list[int] = []
         layer = head = gr.skip()
+        snapshots = False
         with visible_errors(html):
             try:
                 if chapter == "tokens":
@@ -136,13 +159,14 @@ class HowTab:
                 elif chapter == "tuning":
                     shown = how.render_tuning(self.inside.adapter())
                 else:
-                    shown = how.render_transfer()
+                    shown = how.render_snapshots(self.inside.snapshots())
+                    snapshots = True
             except InputError as error:
                 if not error.key.startswith("how_"):
                     raise
                 shown = how.render_refused(chapter, error.key, error.values)
         at, trying = gr.Row(visible=chapter == "attention"), gr.Column(visible=chapter == "tuning")
-        return shown, ids, at, trying, layer, head
+        return shown, ids, at, trying, gr.Column(visible=snapshots), layer, head
 
     def record(self, number):
         """Put the catalogue's next record into the box."""
@@ -173,10 +197,19 @@ class HowTab:
         An empty box asks about the catalogue's first record.
         """
         with visible_errors(html):
-            if not (question or "").strip():
-                question = (self.engine.examples(1) or [""])[0]
+            question = self.or_example(question)
             answers = self.inside.strengths(question)
         return how.render_strengths(answers, question), question
+
+    def answer_along_training(self, question):
+        """Answer with the base, each snapshot and the adapter, as answer_strengths does."""
+        with visible_errors(html):
+            question = self.or_example(question)
+            transfer = self.inside.transfer(question)
+        return how.render_transfer(transfer, question), question
+
+    def or_example(self, question) -> str:
+        return question if (question or "").strip() else (self.engine.examples(1) or [""])[0]
 
     def show_cost(self, text):
         with visible_errors(html):

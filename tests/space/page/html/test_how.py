@@ -1,6 +1,7 @@
 """space/page/html/how.py: each chapter has a sentence of its numbers, and escapes texts."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -24,7 +25,8 @@ def drawn(inside, text: str = EVIL) -> dict[str, str]:
         "near": how.render_near(inside.neighbours(text), text),
         "attention": how.render_attention(inside.attention(text)),
         "tuning": how.render_tuning(inside.adapter()),
-        "transfer": how.render_transfer(),
+        "transfer": how.render_snapshots(inside.snapshots()),
+        "along": how.render_transfer(inside.transfer(text), text),
         "strengths": how.render_strengths(inside.strengths(text), text),
         "cost": how.render_cost(inside.precision_cost(text)),
     }
@@ -63,6 +65,33 @@ def test_the_sentences_say_the_numbers(inside):
     assert "moved by 0.30 on average, 10% of their spread" in shown["cost"]
     assert "went from 3.10 to 3.20" in shown["cost"]
     assert "5 different answers at 5 strengths" in shown["strengths"]
+    assert "386 steps" in shown["transfer"] and "after step 39, 193" in shown["transfer"]
+    assert "Left out, because damaged or of another adapter: 1." in shown["transfer"]
+    assert "3 different answers at 4 points of 386 steps" in shown["along"]
+    assert "the last answer is there from step 193 on" in shown["along"]
+    assert "facts of the answers: 0 before training, 3 at the end" in shown["along"]
+
+
+def test_each_answer_stands_under_its_step_and_its_share_of_the_training(inside):
+    page = how.render_transfer(inside.transfer("What?"), "What?")
+    names = [visible_text(name) for name in re.findall(r"<li><h3>(.*?)</h3>", page)]
+    assert names == [
+        "Before training",
+        "After 39 of 386 steps (10%)",
+        "After 193 of 386 steps (50%)",
+        "At the end, after 386 steps",
+    ]
+    assert re.findall(r"What\? After (\d+)\.", page) == ["0", "39", "193", "193"]
+    assert "2 of 3 facts" in visible_text(page) and "What? After 39." in page
+
+
+def test_answers_that_no_record_judges_have_no_facts(inside):
+    transfer = inside.transfer("What?")
+    page = visible_text(how.render_transfer(replace(transfer, title=""), "What?"))
+    assert "record" not in page.replace("without records", "") and "facts" not in page
+    same = tuple(replace(answer, text="") for answer in transfer.answers)
+    page = visible_text(how.render_transfer(replace(transfer, answers=same), "What?"))
+    assert "1 different answers" in page and "from step 0 on" in page
 
 
 def test_a_guess_can_be_chosen_and_only_the_chosen_panel_shows(inside):
