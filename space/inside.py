@@ -259,7 +259,7 @@ class Inside:
         return check_text(text, self.settings.max_input_chars, what)
 
     def _prompt(self, question: str) -> Prompt:
-        """Make the prompt of a question that is answered several times, from memory."""
+        """Make the prompt of a question that several models answer from memory."""
         room = min(self.pair.window.prompt_limit(ANSWER_TOKENS), QUESTION_TOKENS)
         template = self.pair.prompt_template
         try:

@@ -346,9 +346,10 @@ def adapted_layers(model: nn.Module) -> Iterator[AdaptedLayer]:
 
 @contextmanager
 def other_lora(model: nn.Module, weights: OtherLora) -> Iterator[None]:
-    """Let other LoRA weights of the same shapes answer in the adapter's place.
+    """Let other LoRA weights answer in the adapter's place.
 
-    The adapter's own tensors are set aside untouched, and come back whatever happens.
+    They have the same shapes. The adapter's own tensors are set aside untouched, and come back
+    whatever happens.
     """
     layers = list(adapted_layers(model))
     before = [layer.paired.lora[layer.index] for layer in layers]

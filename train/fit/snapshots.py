@@ -38,9 +38,10 @@ class KeepSnapshots(TrainerCallback):
 
 
 def write_snapshot(run: Run, model, step: int) -> Path:
-    """Write a PEFT model's LoRA weights in bf16 atomically, as `save_adapter` names them.
+    """Write a PEFT model's LoRA weights in bf16 atomically.
 
-    Raises RunError or OSError on a full disk.
+    The tensors have the names of `adapter_model.safetensors`. Raises RunError or OSError on a full
+    disk.
     """
     weights = {}
     for name, tensor in get_peft_model_state_dict(model, save_embedding_layers=False).items():

@@ -126,7 +126,7 @@ def _count_weights(model: nn.Module) -> int:
 def answer_as_both(
     pair: Pair, prompt: Sequence[int], max_new_tokens: int
 ) -> tuple[list[int], list[int]]:
-    """Generate the base's and the tuned model's greedy answer, as the page does."""
+    """Generate both models' greedy answers, as the page does."""
     answers: tuple[list[int], list[int]] = [], []
     for both in stream_answers(pair, prompt, prompt, max_new_tokens):
         answers = both

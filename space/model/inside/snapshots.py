@@ -40,7 +40,7 @@ class Snapshots:
 
 
 def find_snapshots(pair: Pair) -> Snapshots:
-    """Find the snapshots beside an adapter, and check them as an adapter is checked.
+    """Find the snapshots beside an adapter, and check each.
 
     Those that do not fit it are left out, in one line of the log each.
     """
@@ -71,7 +71,7 @@ def find_snapshots(pair: Pair) -> Snapshots:
 
 
 def read_snapshot(pair: Pair, path: Path) -> OtherLora:
-    """Read a snapshot's weights: A and B of each layer that the adapter changes.
+    """Read a snapshot's A and B of each adapted layer.
 
     Raises ModelError unless they have the names and shapes of the adapter's own, and are finite.
     """
@@ -107,10 +107,10 @@ def read_snapshot(pair: Pair, path: Path) -> OtherLora:
 def answer_along_training(
     pair: Pair, snapshots: Snapshots, prompt: Sequence[int], max_new_tokens: int
 ) -> dict[int, list[int]]:
-    """Generate greedy answers after each step: 0 is the base, the last one the adapter.
+    """Generate greedy answers along a training, by step.
 
-    They are token ids. The first and the last come from the batch that the page's answers come
-    from.
+    They are token ids. Step 0 is the base, and the last one the adapter. Both come from the batch
+    that the page's answers come from.
     """
     base, tuned = answer_as_both(pair, prompt, max_new_tokens)
     answers = {0: base}

@@ -511,7 +511,7 @@ def render_snapshots(snapshots: Snapshots) -> str:
 
 
 def render_transfer(transfer: Transfer, question: str) -> str:
-    """Render one question's answers along the training, and what its record says of them."""
+    """Render one question's answers along the training, and their facts."""
     answers, total = transfer.answers, transfer.total
     final = len(answers) - 1
     while final and answers[final - 1].text == answers[-1].text:
