@@ -112,6 +112,8 @@ def test_every_cell_runs_and_the_last_ones_answer_and_publish(hub, tmp_path, mon
     """In the checkout, on the toy base: the real verbs, the real page, a Hub of its own."""
     for name, value in hub.environ(tmp_path / "home").items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "jupyter"))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -133,8 +135,9 @@ def test_every_cell_runs_and_the_last_ones_answer_and_publish(hub, tmp_path, mon
     assert "428 records were kept" in shown(cells["prepare"])
     lines = shown(cells["train"]).splitlines()
     assert any(re.match(r"grounded +2 +right +\d of 2", line) for line in lines)
-    base = next(number for number, line in enumerate(lines) if "base" in line)
-    assert base < next(number for number, line in enumerate(lines) if line.startswith("fit"))
+    order = ("scores/base.jsonl", "adapter/adapter_model.safetensors", "scores/tuned.jsonl")
+    times = [(tmp_path / "run" / name).stat().st_mtime for name in order]
+    assert times == sorted(times), "the base is scored before the training"
     pictures = [each for each in cells["answers"].outputs if "image/png" in each.get("data", {})]
     assert len(pictures) == 2 and shown(cells["answers"]).count("question:") == 2
     assert f"http://127.0.0.1:{port}/" in shown(cells["page"])
