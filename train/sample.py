@@ -38,7 +38,7 @@ RECIPE = FitConfig(
     rehearse=3.9,
     learning_rate=1e-3,
     batch_size=8,
-    answer_tokens=80,
+    answer_tokens=64,
     max_length=640,
     snapshots=True,
 )

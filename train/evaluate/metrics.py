@@ -221,8 +221,8 @@ def stated(answer: str, reference: str, question: str, expected: str) -> dict[st
     """Score an answer to a question for a fact.
 
     `expected` are values in lines. The answer is right if it has each of them, in digits or words
-    and with its unit, cites the reference's records and no other, begins or ends with its yes or
-    no, and has no number, name, material or colour that neither values nor question have.
+    and with its unit, cites the reference's records and no other, begins with its yes or no, and
+    has no number, name, material or colour that neither values nor question have.
     """
     text = CITATION.sub("", answer)
     ours, theirs = _plain(text), _plain(CITATION.sub("", reference))
@@ -262,8 +262,8 @@ def _plain(text: str) -> str:
 
 
 def _yes_or_no(words: str) -> str:
-    first, *_, last = words.split() or ("", "")
-    return next((word for word in (first, last) if word in YES_OR_NO), "")
+    first = words.split(" ", 1)[0]
+    return first if first in YES_OR_NO else ""
 
 
 # --- an answer beside its evidence ---

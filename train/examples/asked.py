@@ -178,11 +178,11 @@ class Asker:
             asked = self._other_value(record, fact, rng)
         if not asked:
             return None
-        answer = SENTENCES[language]["yes" if asked == fact.value else "no"]
+        word = SENTENCES[language]["yes" if asked == fact.value else "no"]
         return Question(
             "yes_no",
             _begin(phrases.yes_no.format(name=name, value=asked)),
-            answer.format(fact=_begin(phrases.answer.format(value=fact.value))),
+            f"{word}, {phrases.answer.format(value=fact.value)}.",
             (record,),
             (fact.sentence,),
             (name,),
@@ -230,16 +230,12 @@ def _comparison(
 ) -> Question:
     (name, fact, record, _), (other_name, other, other_record, _) = pair
     compared = COMPARED[kind][language][0 if most else 1]
-    named = [(name, fact.value), (other_name, other.value)]
-    rng.shuffle(named)
+    names = [name, other_name]
+    rng.shuffle(names)
     asked = rng.choice(SENTENCES[language]["compare"])
-    text = asked.format(compared=compared, first=named[0][0], second=named[1][0])
-    # What each record says comes before what follows from it: a small model writes what it reads,
-    # and compares what it wrote.
-    predicate = PHRASES[kind][language].predicate
-    first, second = (f"{each} {predicate.format(value=value)}" for each, value in named)
+    text = asked.format(compared=compared, first=names[0], second=names[1])
     answer = SENTENCES[language]["compared"].format(
-        first=_begin(first), second=second, name=name, compared=compared
+        name=_begin(name), compared=compared, value=fact.value, other=other.value
     )
     return Question(
         "compare",
@@ -248,7 +244,7 @@ def _comparison(
         (record, other_record),
         (fact.sentence, other.sentence),
         (name, other_name),
-        (f"{name} {compared}", fact.value, other.value),
+        (name.removeprefix("the "), fact.value, other.value),
     )
 
 

@@ -23,7 +23,7 @@ class Phrases:
 
     @property
     def answer(self) -> str:
-        """The predicate with its subject."""
+        """The predicate with its subject, as after "Yes,"."""
         return f"{self.pronoun}{self.predicate}"
 
 
@@ -377,25 +377,25 @@ COMPARED: Mapping[str, Mapping[str, tuple[str, str]]] = {
 }
 SENTENCES: Mapping[str, Mapping[str, Any]] = {
     "en": {
-        "yes": "{fact}, so yes.",
-        "no": "{fact}, so no.",
+        "yes": "Yes",
+        "no": "No",
         "which": ("Which of these {predicate}?", "Which one {predicate}?"),
         "compare": (
             "Which {compared}, {first} or {second}?",
             "{first} or {second}: which {compared}?",
             "Which one {compared}: {first} or {second}?",
         ),
-        "compared": "{first} and {second}, so {name} {compared}.",
+        "compared": "{name} {compared}: {value} against {other}.",
     },
     "pt": {
-        "yes": "{fact}, então sim.",
-        "no": "{fact}, então não.",
+        "yes": "Sim",
+        "no": "Não",
         "which": ("Qual destes {predicate}?", "Qual deles {predicate}?"),
         "compare": (
             "Qual {compared}, {first} ou {second}?",
             "{first} ou {second}: qual {compared}?",
             "O que {compared}: {first} ou {second}?",
         ),
-        "compared": "{first} e {second}, então {name} {compared}.",
+        "compared": "{name} {compared}: {value} contra {other}.",
     },
 }
