@@ -341,6 +341,7 @@ def test_what_changed_is_shown_of_any_turn_by_pointer_and_by_keyboard(page, engi
     expect(page.locator(".token.down").first).to_be_visible()
     # Wide, the most changed token's details stand there from the start; on a phone they would cover
     # the text.
+    page.mouse.move(0, 0)
     expect(detail).to_have_count(1 if wide else 0)
     point_at(page, tokens.nth(3))
     expect(detail).to_have_count(1)

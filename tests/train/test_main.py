@@ -277,7 +277,7 @@ def test_the_sample_is_rebuilt_with_the_real_default_base(tmp_path, capsys):
     """Every verb on it, one step, into another folder."""
     out = tmp_path / "sample"
     call = ["sample", "--adapter", "--run", str(tmp_path / "run"), "--out", str(out)]
-    assert main([*call, "--max-steps", "1", "--items", "1"]) == 0
+    assert main([*call, "--max-steps", "1", "--items", "2"]) == 0
     assert {path.name for path in out.iterdir()} == {
         "catalogue",
         "adapter",

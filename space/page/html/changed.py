@@ -65,9 +65,10 @@ def find_fact_tokens(
 
 
 def describe_changes(tokens: Sequence[ExplainedToken], facts: Sequence[int] = ()) -> Html:
-    """Say what the picture shows: first of the tokens that write facts, then of the others.
+    """Say what the picture shows.
 
-    In one sentence where all or none write any.
+    First of the tokens that write facts, then of the others; in one sentence where all or none
+    write any.
     """
     others = [token for index, token in enumerate(tokens) if index not in set(facts)]
     if not facts or not others:

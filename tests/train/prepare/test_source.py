@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from tqdm import tqdm
 
 from train.prepare import source
+from train.prepare.encoding import decode_text
 from train.prepare.source import (
     BROKEN,
     KINDS,
@@ -985,7 +986,11 @@ VALUES = (
 def test_parse_is_what_the_standard_library_says(item, ascii_only):
     line = json.dumps(item, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     try:
-        expected = json.loads(line.decode())
+        text = line.decode()
+    except UnicodeDecodeError:  # half a surrogate pair: the bytes are read as older text
+        text = decode_text(line) or ""
+    try:
+        expected = json.loads(text)
     except ValueError:
         expected = "broken"
     found = parse_line(line)
