@@ -88,6 +88,19 @@ def run_here(task: Callable, *, duration: Callable[..., int] | None) -> Callable
     return task
 
 
+def _first_figures(limit: int, temperature: float, seed: int | None) -> Figures:
+    """Make the figures of two texts without a token."""
+    return {
+        "temperature": temperature,
+        "seed": seed if temperature > 0 else None,
+        "left_out": 0,
+        "kept": False,
+        "limit": limit,
+        "base": {"tokens": 0, "seconds": 0.0},
+        "tuned": {"tokens": 0, "seconds": 0.0},
+    }
+
+
 def _ignore(key: str, **values) -> None:
     pass
 
@@ -192,24 +205,13 @@ class Engine:
         if temperature > 0 and seed is None:
             seed = secrets.randbelow(SEED_LIMIT + 1)
         messages_left_out = len(column_messages(turns, "tuned")) - len(prompts[1].messages) + 1
-        figures: Figures = {
-            "temperature": temperature,
-            "seed": seed if temperature > 0 else None,
-            "left_out": messages_left_out // 2,
-            "kept": kept and bool(sources),
-            "limit": answer_limit,
-            "base": {"tokens": 0, "seconds": 0.0},
-            "tuned": {"tokens": 0, "seconds": 0.0},
-        }
+        figures = _first_figures(answer_limit, temperature, seed)
+        figures["left_out"] = messages_left_out // 2
+        figures["kept"] = kept and bool(sources)
         if found == [] and (suggested := self._suggest(question)):
             figures["suggested"] = suggested
-        yield Step("", "", sources, figures)
         prompt_ids = [prompt.ids for prompt in prompts]
-        answers = self._generate_on_gpu(prompt_ids, answer_limit, temperature, seed)
-        with closing(answers):
-            for base, tuned, written in answers:
-                figures = {**figures, "base": written["base"], "tuned": written["tuned"]}
-                yield Step(base, tuned, sources, figures)
+        figures = yield from self._write(prompt_ids, answer_limit, sources, figures)
         self._notify_late(figures, answer_limit, notify)
 
     def summarize(
@@ -233,21 +235,8 @@ class Engine:
         prompt, answer_limit = self._fit_text(text, max_new_tokens)
         if prompt.cut:
             notify("text_cut", cut=prompt.cut)
-        figures: Figures = {
-            "temperature": temperature,
-            "seed": None,
-            "left_out": 0,
-            "kept": False,
-            "limit": answer_limit,
-            "base": {"tokens": 0, "seconds": 0.0},
-            "tuned": {"tokens": 0, "seconds": 0.0},
-        }
-        yield Step("", "", [], figures)
-        answers = self._generate_on_gpu([prompt.ids, prompt.ids], answer_limit, temperature)
-        with closing(answers):
-            for base, tuned, written in answers:
-                figures = {**figures, "base": written["base"], "tuned": written["tuned"]}
-                yield Step(base, tuned, [], figures)
+        figures = _first_figures(answer_limit, temperature, None)
+        yield from self._write([prompt.ids, prompt.ids], answer_limit, [], figures)
 
     def explain(
         self,
@@ -315,6 +304,22 @@ class Engine:
     def _evidence(self) -> Evidence:
         assert self.pair.folder is not None  # an engine's adapter was loaded
         return read_evidence(self.pair.folder, self._catalogue_folder)
+
+    def _write(
+        self, prompts: Sequence[list[int]], limit: int, sources: list[Hit], figures: Figures
+    ) -> Generator[Step, None, Figures]:
+        """Yield both texts, growing, from before their first token.
+
+        Returns the last figures.
+        """
+        yield Step("", "", sources, figures)
+        temperature, seed = figures["temperature"], figures["seed"]
+        answers = self._generate_on_gpu(prompts, limit, temperature, seed)
+        with closing(answers):
+            for base, tuned, written in answers:
+                figures = {**figures, "base": written["base"], "tuned": written["tuned"]}
+                yield Step(base, tuned, sources, figures)
+        return figures
 
     # Only the next two use the model. On ZeroGPU they run in a forked process: their arguments and
     # results are copied there and back, and what they change in memory is lost.

@@ -57,7 +57,10 @@ COPY_BYTES, MEMORY_TIMES = 1_500_000_000, 3
 
 @dataclass(frozen=True)
 class NearRecord:
-    """A record near to a text: `score` is a cosine, or the search's score from 0 to 1."""
+    """A record near to a text.
+
+    `score` is a cosine, or the search's score from 0 to 1.
+    """
 
     title: str
     score: float
@@ -65,10 +68,10 @@ class NearRecord:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What is near to a text: tokens to each of its words, and records to all of it.
+    """What is near to a text.
 
-    `by_meaning` are nearest by mean hidden state among `read` of `total` records, `by_words` those
-    that the search finds.
+    `words` have the tokens near to each of its words. `by_meaning` are nearest by mean hidden state
+    among `read` of `total` records, `by_words` those that the search finds.
     """
 
     words: tuple[WordNeighbours, ...]

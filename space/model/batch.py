@@ -1,4 +1,4 @@
-"""Answer many visitors in one running batch: each joins at a step and leaves at its end."""
+"""Answer many visitors in one batch, which they join and leave between two steps."""
 
 from __future__ import annotations
 

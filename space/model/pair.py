@@ -70,7 +70,10 @@ class FairLock:
 
 @dataclass
 class Pair:
-    """A base and its adapter, ready to answer together; `lock` admits one generation at a time."""
+    """A base and its adapter, ready to answer together.
+
+    `lock` admits one generation at a time.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase

@@ -40,7 +40,10 @@ SHORTEST_RECORD = 40  # characters; a record cut below this is dropped
 
 
 class Message(TypedDict):
-    """One message of a conversation; `role` is user or assistant."""
+    """One message of a conversation.
+
+    `role` is user or assistant.
+    """
 
     role: str
     content: str

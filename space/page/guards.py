@@ -324,7 +324,10 @@ class Guard:
         reply: Reply,
         passing: tuple[type[Exception], ...] = (),
     ) -> None:
-        """Let gradio answer; its failures, but those `passing`, are one line here and there."""
+        """Let gradio answer.
+
+        A failure is one line in the log and one for the caller. Those `passing` are raised.
+        """
         failure = None
         try:
             await self.app(scope, receive, reply.send)

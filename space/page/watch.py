@@ -68,6 +68,12 @@ class Watched:
             steps = self._engine.summarize(text, max_new_tokens, *rest, **options)
             yield from self._follow(served, steps, lambda step: step)
 
+    def write_summaries(self, text, max_new_tokens, *rest, **options) -> Generator:
+        """Watch Engine.write_summaries()."""
+        with self._watch("summary", max_new_tokens) as served:
+            steps = self._engine.write_summaries(text, max_new_tokens, *rest, **options)
+            yield from self._follow(served, steps, lambda step: (step.base, step.tuned))
+
     def explain(self, *values, **options) -> list[ExplainedToken]:
         """Watch Engine.explain()."""
         with self._watch("explanation", 0):

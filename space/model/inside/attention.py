@@ -1,4 +1,4 @@
-"""Attention of every head of the base, computed from queries and keys, and heads with a habit."""
+"""Compute the attention of the base's heads from queries and keys, and name some heads."""
 
 from __future__ import annotations
 

@@ -67,10 +67,11 @@ class Guess:
 
 @dataclass(frozen=True)
 class Place:
-    """One place of a text: the token there, its loss in nats, and the base's guesses, best first.
+    """One place of a text.
 
-    After the text's last token comes one more place, without a token. The first place has neither
-    loss nor guesses where the base begins a text without a token of its own.
+    It has the token there, its loss in nats, and the base's guesses, best first. After the text's
+    last token comes one more place, without a token. The first place has neither loss nor guesses
+    where the base begins a text without a token of its own.
     """
 
     id: int | None
@@ -81,7 +82,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Guesses:
-    """What the base expects at each place of a text, of which `cut` tokens were left out."""
+    """What the base expects at each place of a text.
+
+    `cut` tokens of the text were left out.
+    """
 
     places: tuple[Place, ...]
     cut: int

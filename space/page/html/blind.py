@@ -1,4 +1,4 @@
-"""The blind test as HTML: two unnamed answers, the same named after the vote, and the score."""
+"""Render the blind test: two unnamed answers, their names after the vote, and the score."""
 
 from __future__ import annotations
 

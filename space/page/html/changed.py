@@ -1,4 +1,4 @@
-"""What fine-tuning changed in an answer, as HTML: each token tinted, with its details and a key."""
+"""Render what fine-tuning changed in an answer, token by token."""
 
 from __future__ import annotations
 

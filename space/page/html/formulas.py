@@ -1,4 +1,4 @@
-"""How each picture of the tab How it works is computed: the formula, some code, and the papers."""
+"""Tell how each picture of the tab How it works is computed."""
 
 from __future__ import annotations
 

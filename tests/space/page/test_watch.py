@@ -6,11 +6,14 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from gradio.context import LocalContext
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
+from space.errors import InputError
 from space.page.limits import Limits
 from space.page.watch import Watched
 from space.settings import Settings
@@ -145,3 +148,20 @@ def test_the_rest_is_the_engines_own():
         list(watched.answer("What?", True, 5, 0.0))[-1]
         == list(engine.answer("What?", True, 5, 0.0))[-1]
     )
+
+
+def test_the_pages_summaries_are_limited_and_counted_as_the_endpoints():
+    served = []
+    settings = Settings(requests_per_minute=1)
+    engine = Watched(FakeEngine(), Limits(settings), served.append)
+    caller = SimpleNamespace(client=SimpleNamespace(host="203.0.113.7"), session_hash="")
+    before = LocalContext.request.set(caller)  # pyright: ignore[reportArgumentType]
+    try:
+        for _ in range(4):  # an address has as much as four sessions
+            list(engine.write_summaries("A lamp.", 9, 0.0))
+        with pytest.raises(InputError):
+            list(engine.write_summaries("A lamp.", 9, 0.0))
+    finally:
+        LocalContext.request.reset(before)
+    assert [each.kind for each in served] == ["summary"] * 5
+    assert [each.outcome for each in served] == ["answered"] * 4 + ["refused"]
